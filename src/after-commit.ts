@@ -1,0 +1,110 @@
+import type { EntityManager, EventSubscriber, MikroORM, TransactionEventArgs } from '@mikro-orm/core';
+import { channel } from 'node:diagnostics_channel';
+import { ByReferenceError } from './errors.ts';
+import { contextOf, isSavepoint, runInContext, transactionOf } from './orm.ts';
+
+/** What runs after a commit; it gets an EntityManager of its own, because the transaction's has ended. */
+export type CommitCallback = (em: EntityManager) => unknown;
+
+export interface AfterCommitOptions {
+  /** Told when `fn` throws or rejects. Default: a process warning. The diagnostics channel `mikro-orm-byref:after-commit-error` hears of it too. */
+  readonly onError?: (error: unknown) => void;
+}
+
+interface Pending {
+  readonly em: EntityManager;
+  readonly fn: CommitCallback;
+  readonly onError: (error: unknown) => void;
+}
+
+const errors = channel('mikro-orm-byref:after-commit-error');
+
+/**
+ * Runs `fn` once the outermost transaction of `em` has committed; never, when it or the savepoint of this call rolls
+ * back; at once, when there is no transaction. Nothing waits for `fn`, and its failure can't undo the commit: it goes
+ * to `onError`. Throws E_INVALID_OPTION when no EntitySerializer was built for the ORM before the transaction began.
+ */
+export function afterCommit(em: EntityManager, fn: CommitCallback, options: AfterCommitOptions = {}): void {
+  const context = contextOf(em);
+  const pending: Pending = { em: context, fn, onError: options.onError ?? warn };
+  const transaction = transactionOf(context);
+  if (transaction === undefined) {
+    run(pending);
+    return;
+  }
+  for (const subscriber of context.getEventManager().getSubscribers()) {
+    if (subscriber instanceof CommitListener) {
+      subscriber.add(transaction, pending);
+      return;
+    }
+  }
+  throw ByReferenceError.invalidOption('em', 'one whose ORM had an EntitySerializer before its transaction began', em);
+}
+
+/** Puts the listener on the ORM. `em.transactional` copies the list of listeners, so it must be there before. */
+export function listenToCommits(orm: MikroORM): void {
+  const manager = orm.em.getEventManager();
+  for (const subscriber of manager.getSubscribers()) if (subscriber instanceof CommitListener) return;
+  manager.registerSubscriber(new CommitListener());
+}
+
+/** Keeps what waits for each open transaction and savepoint. A savepoint hands its callbacks up when it is released. */
+class CommitListener implements EventSubscriber {
+  readonly #waiting = new WeakMap<object, Pending[]>();
+  readonly #parents = new WeakMap<object, object>();
+  /** The transaction in which an EntityManager is about to open a savepoint. */
+  readonly #opening = new WeakMap<EntityManager, object>();
+
+  add(transaction: object, pending: Pending): void {
+    const waiting = this.#waiting.get(transaction);
+    if (waiting === undefined) this.#waiting.set(transaction, [pending]);
+    else waiting.push(pending);
+  }
+
+  async beforeTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
+    if (transaction === undefined) this.#opening.delete(em);
+    else this.#opening.set(em, transaction);
+  }
+
+  async afterTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
+    const parent = this.#opening.get(em);
+    if (isSavepoint(transaction) && parent !== undefined) this.#parents.set(transaction!, parent);
+  }
+
+  async afterTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
+    const waiting = this.#take(transaction!);
+    const parent = this.#parents.get(transaction!);
+    for (const pending of waiting) {
+      if (parent === undefined) run(pending);
+      else this.add(parent, pending);
+    }
+  }
+
+  async afterTransactionRollback({ transaction }: TransactionEventArgs): Promise<void> {
+    this.#take(transaction!);
+  }
+
+  #take(transaction: object): Pending[] {
+    const waiting = this.#waiting.get(transaction) ?? [];
+    this.#waiting.delete(transaction);
+    return waiting;
+  }
+}
+
+/** Starts a callback outside the transaction's context and lets nothing of it reach the commit. */
+function run({ em, fn, onError }: Pending): void {
+  const own = em.fork();
+  const settled = runInContext(own, async () => fn(own));
+  settled.catch((error: unknown) => {
+    errors.publish(error);
+    onError(error);
+  });
+}
+
+function warn(error: unknown): void {
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.emitWarning(
+    `The transaction is committed, but an afterCommit callback failed: ${reason}`,
+    'ByReferenceWarning',
+  );
+}

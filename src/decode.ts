@@ -1,0 +1,187 @@
+import { ByReferenceError } from './errors.ts';
+import { isPlainObject, jsonPath, type JsonObject, type JsonValue, type PathSegment } from './json.ts';
+import { DEFAULT_LIMITS, type Limits } from './options.ts';
+import { EntityToken, readTokenBody, type TokenParts } from './token.ts';
+import { DECODERS } from './values/index.ts';
+import { setOwn } from './values/object.ts';
+import { type DecodeWalk, OMITTED } from './values/value-type.ts';
+
+/** The place of one entity in a decoded value: found by the walker, given its `value` by the reviver. */
+export class EntitySlot {
+  readonly parts: TokenParts;
+  readonly #at: readonly PathSegment[];
+  /** The entity, null, or OMITTED. */
+  value: unknown = undefined;
+
+  constructor(parts: TokenParts, at: readonly PathSegment[]) {
+    this.parts = parts;
+    this.#at = at;
+  }
+
+  get path(): string {
+    return jsonPath(this.#at);
+  }
+}
+
+/** A value whose entities are still to come. */
+export interface Decoded {
+  /** One per reference, in document order, duplicates included. */
+  readonly slots: readonly EntitySlot[];
+  /** Puts the slots' values in their places and returns the whole. Call it once. */
+  fill(): unknown;
+}
+
+/**
+ * Reads JSON of wire format 1 without touching a database. Input is copied, never changed.
+ * Total on arbitrary JSON: throws E_MALFORMED or E_LIMIT with the JSON path, and nothing else.
+ */
+export function decode(json: unknown, limits: Limits = {}): Decoded {
+  return new Decoder({ ...DEFAULT_LIMITS, ...limits }).decode(json as JsonValue);
+}
+
+/**
+ * Reads JSON that `JSON.stringify` made: `{"$entity":…}` where `isReference` knows the model, and all else as it is.
+ * Throws E_MALFORMED, E_LIMIT.
+ */
+export function decodePlain(json: unknown, isReference: (body: JsonValue) => boolean, limits: Limits = {}): Decoded {
+  return new Decoder({ ...DEFAULT_LIMITS, ...limits }, isReference).decode(json as JsonValue);
+}
+
+class Decoder implements DecodeWalk {
+  readonly #at: PathSegment[] = [];
+  readonly #slots: EntitySlot[] = [];
+  readonly #places: { readonly holder: object; readonly key: PathSegment; readonly slot: EntitySlot }[] = [];
+  readonly #fills: (() => void)[] = [];
+  readonly #limits: Required<Limits>;
+  #nodes = 0;
+  #depth = 0;
+
+  /** Set for plain JSON, where no other tag means anything. */
+  readonly #isReference: ((body: JsonValue) => boolean) | undefined;
+
+  constructor(limits: Required<Limits>, isReference?: (body: JsonValue) => boolean) {
+    this.#limits = limits;
+    this.#isReference = isReference;
+  }
+
+  decode(json: JsonValue): Decoded {
+    const root: unknown[] = [];
+    this.childInto(root, 0, json);
+    return { slots: this.#slots, fill: () => this.#fill(root) };
+  }
+
+  #fill(root: unknown[]): unknown {
+    for (const { holder, key, slot } of this.#places) {
+      if (Array.isArray(holder)) holder[key as number] = slot.value;
+      else if (slot.value === OMITTED) delete (holder as Record<string, unknown>)[key];
+      else (holder as Record<string, unknown>)[key] = slot.value;
+    }
+    for (const fill of this.#fills) fill();
+    return root[0] === OMITTED ? undefined : root[0];
+  }
+
+  childInto(holder: object, key: PathSegment, json: JsonValue, ...at: PathSegment[]): void {
+    this.#at.push(...at);
+    const value = this.#walk(json);
+    this.#at.length -= at.length;
+    if (value instanceof EntitySlot) this.#places.push({ holder, key, slot: value });
+    else (holder as Record<PathSegment, unknown>)[key] = value;
+  }
+
+  whenFilled(fill: () => void): void {
+    this.#fills.push(fill);
+  }
+
+  malformed(expected: string): never {
+    throw ByReferenceError.malformed(`expected ${expected}`, { path: jsonPath(this.#at) });
+  }
+
+  #walk(json: JsonValue): unknown {
+    if (++this.#nodes > this.#limits.nodes) throw this.#limit('values', 'nodes');
+    if (typeof json === 'string' || typeof json === 'boolean' || json === null) return json;
+    if (typeof json === 'number') return Number.isFinite(json) ? json : this.malformed('a finite number');
+    if (typeof json !== 'object') return this.malformed('JSON');
+    if (++this.#depth > this.#limits.depth) throw this.#limit('levels', 'depth');
+    const value = Array.isArray(json) ? this.#walkArray(json) : this.#walkObject(json as JsonObject);
+    this.#depth--;
+    return value;
+  }
+
+  #walkArray(json: readonly JsonValue[]): unknown[] {
+    const items: unknown[] = [];
+    const slotsBefore = this.#slots.length;
+    for (let index = 0; index < json.length; index++) this.childInto(items, index, json[index]!, index);
+    if (this.#slots.length > slotsBefore) this.whenFilled(() => compact(items));
+    return items;
+  }
+
+  #walkObject(json: JsonObject): unknown {
+    if (!isPlainObject(json)) return this.malformed('JSON');
+    const keys = Object.keys(json);
+    if (this.#isReference !== undefined) return this.#walkPlain(json, keys, this.#isReference);
+    const tag = keys.find((key) => key.startsWith('$') && !key.startsWith('$$'));
+    if (tag !== undefined) {
+      if (keys.length > 1)
+        return this.malformed(`${tag} alone; a key of the data's own that starts with $ has one more`);
+      return this.#walkTag(tag, json[tag]!);
+    }
+    const object: Record<string, unknown> = {};
+    for (const key of keys) {
+      // Assigning it would swap the prototype; the encoder writes such objects as $object.
+      if (key === '__proto__') return this.malformed('no key "__proto__"');
+      const own = key.startsWith('$') ? key.slice(1) : key;
+      // Set now, so that an entity that arrives later does not move its key to the end.
+      object[own] = undefined;
+      this.childInto(object, own, json[key]!, key);
+    }
+    return object;
+  }
+
+  #walkPlain(json: JsonObject, keys: readonly string[], isReference: (body: JsonValue) => boolean): unknown {
+    if (keys.length === 1 && keys[0] === '$entity' && isReference(json['$entity']!)) {
+      return this.#walkTag('$entity', json['$entity']!);
+    }
+    const object: Record<string, unknown> = {};
+    for (const key of keys) {
+      setOwn(object, key, undefined);
+      this.childInto(object, key, json[key]!, key);
+    }
+    return object;
+  }
+
+  #walkTag(tag: string, body: JsonValue): unknown {
+    this.#at.push(tag);
+    const value = this.#readTag(tag, body);
+    this.#at.pop();
+    return value;
+  }
+
+  #readTag(tag: string, body: JsonValue): unknown {
+    if (tag === '$entity') {
+      if (this.#slots.length >= this.#limits.tokens) throw this.#limit('references', 'tokens');
+      const at = this.#at.slice(0, -1);
+      const slot = new EntitySlot(
+        readTokenBody(body, () => jsonPath(at)),
+        at,
+      );
+      this.#slots.push(slot);
+      return slot;
+    }
+    if (tag === '$token') return EntityToken.fromBody(body, () => jsonPath(this.#at));
+    const read = DECODERS.get(tag);
+    if (read === undefined)
+      return this.malformed(`a known tag, one of $entity, $token, ${[...DECODERS.keys()].join(', ')}`);
+    return read(body, this);
+  }
+
+  #limit(what: string, option: 'depth' | 'nodes' | 'tokens'): ByReferenceError {
+    return ByReferenceError.limit(what, this.#limits[option], option, jsonPath(this.#at));
+  }
+}
+
+/** Takes omitted entries out of an array in place: others may hold it already. */
+function compact(items: unknown[]): void {
+  let kept = 0;
+  for (const item of items) if (item !== OMITTED) items[kept++] = item;
+  items.length = kept;
+}

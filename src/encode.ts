@@ -1,0 +1,162 @@
+import type { AnyEntity } from '@mikro-orm/core';
+import { ByReferenceError } from './errors.ts';
+import { isPlainObject, isStorableString, jsonPath, type JsonValue, type PathSegment } from './json.ts';
+import { DEFAULT_LIMITS, type Limits } from './options.ts';
+import { isEntity, wrapperOf } from './orm.ts';
+import { EntityToken } from './token.ts';
+import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from './values/index.ts';
+import { isJsonNumber } from './values/number.ts';
+import type { ValueType } from './values/value-type.ts';
+
+/** What the walker leaves to its caller. */
+export interface EncodeHooks {
+  /** The JSON that stands for an entity. */
+  entity(entity: AnyEntity, path: () => string): JsonValue;
+  /** The JSON that stands for any other class instance, or undefined to let the walker read it. */
+  instance?(value: object): JsonValue | undefined;
+}
+
+/**
+ * Turns a value into JSON that says all of it (wire format 1). Nothing of the value is changed
+ * or shared. Throws E_UNSERIALIZABLE, with the JSON path, for what could not come back.
+ */
+export function encode(value: unknown, hooks: EncodeHooks, limits: Limits = {}): JsonValue {
+  return new Encoder(hooks, { ...DEFAULT_LIMITS, ...limits }).encode(value);
+}
+
+class Encoder {
+  /** Keys and containers from the root to the value at hand. */
+  readonly #at: PathSegment[] = [];
+  readonly #ancestors: object[] = [];
+  #nodes = 0;
+  #tokens = 0;
+  readonly #hooks: EncodeHooks;
+  readonly #limits: Required<Limits>;
+  readonly #path = (): string => jsonPath(this.#at);
+
+  constructor(hooks: EncodeHooks, limits: Required<Limits>) {
+    this.#hooks = hooks;
+    this.#limits = limits;
+  }
+
+  encode(value: unknown): JsonValue {
+    if (++this.#nodes > this.#limits.nodes)
+      throw ByReferenceError.limit('values', this.#limits.nodes, 'nodes', this.#path());
+    switch (typeof value) {
+      case 'string':
+        return isStorableString(value) ? value : { [string.tag]: string.encode(value) };
+      case 'number':
+        return isJsonNumber(value) ? value : { [number.tag]: number.encode(value) };
+      case 'boolean':
+        return value;
+      case 'undefined':
+        return { [undefinedValue.tag]: undefinedValue.encode() };
+      case 'bigint':
+        return { [bigint.tag]: bigint.encode(value) };
+      case 'object':
+        return value === null ? null : this.#encodeObject(value);
+      default:
+        throw ByReferenceError.unserializable(`A ${typeof value}`, 'pass plain data', this.#path());
+    }
+  }
+
+  #encodeObject(value: object): JsonValue {
+    if (isEntity(value)) return this.#encodeReference(value);
+    if (this.#ancestors.length >= this.#limits.depth) {
+      throw ByReferenceError.limit('levels', this.#limits.depth, 'depth', this.#path());
+    }
+    if (this.#ancestors.includes(value)) {
+      throw ByReferenceError.unserializable('A value that contains itself', 'break the cycle', this.#path());
+    }
+    this.#ancestors.push(value);
+    const json = Array.isArray(value)
+      ? this.#encodeArray(value)
+      : isPlainObject(value)
+        ? this.#encodePlain(value as Record<string, unknown>)
+        : this.#encodeInstance(value);
+    this.#ancestors.pop();
+    return json;
+  }
+
+  #encodeReference(entity: AnyEntity): JsonValue {
+    if (++this.#tokens > this.#limits.tokens) {
+      throw ByReferenceError.limit('references', this.#limits.tokens, 'tokens', this.#path());
+    }
+    return this.#hooks.entity(entity, this.#path);
+  }
+
+  #encodeArray(value: readonly unknown[]): JsonValue {
+    if (Object.getPrototypeOf(Object.getPrototypeOf(Object.getPrototypeOf(value))) !== null) {
+      throw this.#foreign(value);
+    }
+    const json: JsonValue[] = [];
+    // An index loop: holes read as undefined, where map() would keep them.
+    for (let index = 0; index < value.length; index++) json.push(this.#encodeChild(value[index], index));
+    return json;
+  }
+
+  #encodePlain(value: Record<string, unknown>): JsonValue {
+    const keys = Object.keys(value);
+    this.#refuseHidden(value, keys);
+    const json: Record<string, JsonValue> = {};
+    for (const key of keys) {
+      if (key === '__proto__' || !isStorableString(key)) return this.#tagged(object.tag, object.encode, value);
+      json[key.startsWith('$') ? `$${key}` : key] = this.#encodeChild(value[key], key);
+    }
+    return json;
+  }
+
+  /** Symbol keys would vanish; an accessor's value is not the object's to keep. */
+  #refuseHidden(value: object, keys: readonly string[]): void {
+    if (Object.getOwnPropertySymbols(value).length > 0) {
+      throw ByReferenceError.unserializable('An object with symbol keys', 'pass plain data', this.#path());
+    }
+    for (const key of keys) {
+      if (Object.getOwnPropertyDescriptor(value, key)!.get !== undefined) {
+        this.#at.push(key);
+        throw ByReferenceError.unserializable('An accessor property', 'pass its value', this.#path());
+      }
+    }
+  }
+
+  #encodeInstance(value: object): JsonValue {
+    const replaced = this.#hooks.instance?.(value);
+    if (replaced !== undefined) return replaced;
+    if (EntityToken.isToken(value)) return { ...value.toJSON() };
+    const type = OBJECT_VALUES.find((candidate) => candidate.matches(value)) as ValueType | undefined;
+    if (type !== undefined) return this.#tagged(type.tag, type.encode, value);
+    const wrapper = wrapperOf(value);
+    if (wrapper === undefined) throw this.#foreign(value);
+    if (wrapper.kind === 'reference') return this.#encodeReference(wrapper.entity);
+    if (!wrapper.loaded) {
+      const what =
+        wrapper.kind === 'collection' ? 'A collection that is not loaded' : 'A lazy property that is not loaded';
+      throw ByReferenceError.unserializable(what, 'load it first', this.#path());
+    }
+    return this.encode(wrapper.unwrap());
+  }
+
+  #tagged<T>(tag: string, encodeBody: ValueType<T>['encode'], value: T): JsonValue {
+    this.#at.push(tag);
+    const body = encodeBody(value, (child, ...at) => this.#encodeChild(child, ...at));
+    this.#at.pop();
+    return { [tag]: body };
+  }
+
+  #encodeChild(value: unknown, ...at: PathSegment[]): JsonValue {
+    this.#at.push(...at);
+    const json = this.encode(value);
+    this.#at.length -= at.length;
+    return json;
+  }
+
+  #foreign(value: object): ByReferenceError {
+    const name = (value.constructor as { name?: string } | undefined)?.name;
+    const what = name ? `An instance of ${name}` : 'An object with a prototype of its own';
+    return ByReferenceError.unserializable(
+      what,
+      'pass plain data, an entity, or one of the built-in value types',
+      this.#path(),
+    );
+  }
+}

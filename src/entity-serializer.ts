@@ -1,0 +1,224 @@
+import type { AnyEntity, EntityManager, MikroORM } from '@mikro-orm/core';
+import { listenToCommits } from './after-commit.ts';
+import type { ClassReviver } from './by-reference.ts';
+import { decode, type Decoded, decodePlain, EntitySlot } from './decode.ts';
+import { encode, type EncodeHooks } from './encode.ts';
+import { referenceBody } from './entity-reference.ts';
+import { isEnvelope, unwrap, wrap } from './envelope.ts';
+import { ByReferenceError } from './errors.ts';
+import { inspect, type PayloadReport } from './inspect.ts';
+import { canonicalJson, type JsonValue } from './json.ts';
+import { ModelRegistry } from './model-registry.ts';
+import {
+  checkDeserializeOptions,
+  checkSerializeOptions,
+  checkSerializerOptions,
+  DEFAULT_LIMITS,
+  type DeserializeOptions,
+  type EntityClass,
+  type EntitySerializerOptions,
+  type Limits,
+  type SerializeOptions,
+} from './options.ts';
+import { hasPendingChanges, isEntity, registerExtension, wrapperOf } from './orm.ts';
+import { revive } from './reviver.ts';
+import { EntityToken, readTokenBody, writeTokenBody } from './token.ts';
+import type { Encoded, Revived, Serialized } from './types.ts';
+
+/** `missing: 'null'` and the classes it applies to, as types. */
+type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
+  readonly missing: 'null';
+  readonly only: Only;
+};
+
+/**
+ * Values with entities in them → text or JSON with tokens in it, and back to the rows of now.
+ *
+ * Build one per ORM, at start: it checks the model names, and puts the listener of `afterCommit` in place.
+ * Throws E_DUPLICATE_MODEL, E_INVALID_OPTION.
+ */
+export class EntitySerializer implements ClassReviver {
+  readonly registry: ModelRegistry;
+  readonly #orm: MikroORM;
+  readonly #options: EntitySerializerOptions;
+
+  constructor(orm: MikroORM, options: EntitySerializerOptions = {}) {
+    checkSerializerOptions(options);
+    this.#orm = orm;
+    this.#options = options;
+    this.registry = new ModelRegistry(orm, options);
+    listenToCommits(orm);
+    registerExtension(orm, this);
+  }
+
+  /**
+   * JSON text that says the whole value, its entities as tokens: `{"$byref":1,"data":{"user":{"$entity":["User",1]}}}`.
+   *
+   * Throws what could not come back: E_UNPERSISTED, E_REMOVED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_LIMIT; and
+   * E_UNFLUSHED where the options ask for it.
+   */
+  serialize<T>(value: T, options: SerializeOptions = {}): Serialized<T> {
+    const text = JSON.stringify(this.encode(value, options));
+    const { length } = this.#limits();
+    if (text.length > length) throw ByReferenceError.limit('characters', length, 'length');
+    return text as Serialized<T>;
+  }
+
+  /** The same as `serialize`, as a JSON value for engines that write the text themselves. */
+  encode<T>(value: T, options: SerializeOptions = {}): Encoded<T> {
+    checkSerializeOptions(options);
+    return wrap(encode(value, this.#referring(options), this.#limits())) as Encoded<T>;
+  }
+
+  /**
+   * The value behind a payload: each entity managed by `em` and fresh, the same row the same object, one query per
+   * model. `T` comes with the payload, or the receiver names it.
+   *
+   * Throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_UNKNOWN_MODEL, E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED
+   * before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED, E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A
+   * failure of the database passes through as it is.
+   */
+  deserialize<T, const Only extends readonly EntityClass[]>(
+    payload: Serialized<T>,
+    options: NullFor<Only>,
+  ): Promise<Revived<T, InstanceType<Only[number]>>>;
+  deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
+  async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
+    checkDeserializeOptions(options);
+    return this.#fill(decode(unwrap(this.#parse(payload, options)), this.#limits(options)), options);
+  }
+
+  /** The same as `deserialize`, from a JSON value. */
+  decode<T, const Only extends readonly EntityClass[]>(
+    payload: Encoded<T>,
+    options: NullFor<Only>,
+  ): Promise<Revived<T, InstanceType<Only[number]>>>;
+  decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
+  async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
+    checkDeserializeOptions(options);
+    return this.#fill(decode(unwrap(payload), this.#limits(options)), options);
+  }
+
+  /**
+   * JSON that plain `JSON.stringify` made of values with entities: tokens of the classes in `only` become entities,
+   * all else stays as it is. It believes every `{"$entity":…}` it meets, so it is for JSON that no stranger wrote.
+   *
+   * Throws as `deserialize`, and E_MALFORMED for an envelope, which is `decode`'s to read.
+   */
+  async revive<T = unknown>(
+    json: unknown,
+    options: DeserializeOptions & { readonly only: readonly EntityClass[] },
+  ): Promise<T> {
+    checkDeserializeOptions(options);
+    if (!Array.isArray(options?.only)) {
+      throw ByReferenceError.invalidOption('option only', 'the classes that the JSON may name', options?.only);
+    }
+    if (isEnvelope(json)) throw ByReferenceError.malformed('this is an envelope; read it with decode()', { path: '$' });
+    const admitted = this.registry.admittedBy(options.only);
+    const isReference = (body: JsonValue): boolean => {
+      const model = Array.isArray(body) && typeof body[0] === 'string' ? this.registry.find(body[0]) : undefined;
+      return model !== undefined && admitted.has(model);
+    };
+    return (await this.#fill(decodePlain(json, isReference, this.#limits(options)), options)) as T;
+  }
+
+  /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNKNOWN_MODEL. */
+  token(entity: object, options: SerializeOptions = {}): EntityToken {
+    checkSerializeOptions(options);
+    const wrapper = isEntity(entity) ? undefined : wrapperOf(entity);
+    const target = wrapper?.kind === 'reference' ? wrapper.entity : entity;
+    if (!isEntity(target)) throw ByReferenceError.unserializable('A value that is no entity', 'pass an entity');
+    return EntityToken.fromBody(this.#referenceBody(target, options));
+  }
+
+  /** What a payload holds, without a database. Reports what is wrong with it and throws nothing. */
+  inspect(payload: unknown): PayloadReport {
+    return inspect(payload);
+  }
+
+  /**
+   * Text that is equal for equal values and equal rows, whatever the order of keys and the state of the entities:
+   * for deduplication, locks and caches. A row is the same by whichever class of its inheritance tree it is named, and
+   * a token is its row. Throws as `serialize`.
+   */
+  dedupeKey(value: unknown): string {
+    const hooks: EncodeHooks = {
+      entity: (entity, path) => {
+        const name = this.#rootName(this.registry.modelOfOrFail(entity, path).name);
+        return { $entity: referenceBody(entity, name, undefined, path) };
+      },
+      instance: (instance) => (EntityToken.isToken(instance) ? this.#rowOf(instance) : undefined),
+    };
+    return canonicalJson(encode(value, hooks, this.#limits()));
+  }
+
+  /** A deep copy in which entities, references and collections stay the same objects. Throws E_UNSERIALIZABLE, E_LIMIT. */
+  clone<T>(value: T): T {
+    const kept: object[] = [];
+    const keep = (object: object): JsonValue => ({ $entity: ['kept', kept.push(object)] });
+    const instance = (object: object): JsonValue | undefined =>
+      wrapperOf(object) === undefined ? undefined : keep(object);
+    const json = encode(value, { entity: keep, instance }, this.#limits());
+    const decoded = decode(json, { ...this.#limits(), depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER });
+    for (const [index, slot] of decoded.slots.entries()) slot.value = kept[index];
+    return decoded.fill() as T;
+  }
+
+  /** @internal For `static revive` of entity classes. */
+  async reviveAs(token: EntityToken, cls: EntityClass, em: EntityManager): Promise<object> {
+    const slot = new EntitySlot(
+      readTokenBody(token.toBody(), () => '$'),
+      [],
+    );
+    return this.#fill(
+      { slots: [slot], fill: () => slot.value },
+      { em, only: [cls], missing: 'throw' },
+    ) as Promise<object>;
+  }
+
+  async #fill(decoded: Decoded, options: DeserializeOptions): Promise<unknown> {
+    await revive(decoded.slots, this.registry, this.#orm.em, options, this.#options);
+    return decoded.fill();
+  }
+
+  #referring(options: SerializeOptions): EncodeHooks {
+    return { entity: (entity, path) => ({ $entity: this.#referenceBody(entity, options, path) }) };
+  }
+
+  #referenceBody(entity: AnyEntity, options: SerializeOptions, path?: () => string) {
+    const model = this.registry.modelOfOrFail(entity, path);
+    const versions = options.versions ?? this.#options.versions ?? false;
+    const body = referenceBody(entity, model.name, versions ? model.version?.read(entity) : undefined, path);
+    if (options.unflushed === 'throw' && hasPendingChanges(entity)) {
+      throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path?.());
+    }
+    return body;
+  }
+
+  #rootName(name: string): string {
+    const model = this.registry.find(name);
+    const root = model && this.registry.modelOf(model.metadata.root.class);
+    return root?.name ?? model?.name ?? name;
+  }
+
+  #rowOf(token: EntityToken): JsonValue {
+    return { $entity: writeTokenBody(this.#rootName(token.model), token.toBody()[1]!, token.schema, undefined) };
+  }
+
+  #parse(payload: string, options: DeserializeOptions): unknown {
+    if (typeof payload !== 'string') {
+      throw ByReferenceError.malformed('expected text; a JSON value is read with decode()', { path: '$' });
+    }
+    const { length } = this.#limits(options);
+    if (payload.length > length) throw ByReferenceError.limit('characters', length, 'length', '$');
+    try {
+      return JSON.parse(payload);
+    } catch (cause) {
+      throw ByReferenceError.malformed('not JSON', { path: '$', cause });
+    }
+  }
+
+  #limits(options: { readonly limits?: Limits } = {}): Required<Limits> {
+    return { ...DEFAULT_LIMITS, ...this.#options.limits, ...options.limits };
+  }
+}

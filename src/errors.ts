@@ -1,0 +1,204 @@
+import type { EntityToken } from './token.ts';
+
+/** What went wrong, stable across releases. */
+export type ErrorCode =
+  | 'E_UNPERSISTED'
+  | 'E_REMOVED'
+  | 'E_UNSERIALIZABLE'
+  | 'E_DUPLICATE_MODEL'
+  | 'E_UNKNOWN_MODEL'
+  | 'E_MODEL_NOT_ALLOWED'
+  | 'E_SCHEMA_NOT_ALLOWED'
+  | 'E_MALFORMED'
+  | 'E_LIMIT'
+  | 'E_UNSUPPORTED_VERSION'
+  | 'E_BAD_SIGNATURE'
+  | 'E_ENTITY_NOT_FOUND'
+  | 'E_NOT_YET_VISIBLE'
+  | 'E_LOCKED'
+  | 'E_DRIFT'
+  | 'E_UNFLUSHED'
+  | 'E_INVALID_OPTION';
+
+/** The facts an error carries beside its message; which ones are set depends on the code. */
+export interface ErrorFacts {
+  /** Where in the value or payload: an RFC 9535 path, `$.lines[3]`. */
+  readonly path?: string | undefined;
+  /** The model's name on the wire. */
+  readonly model?: string | undefined;
+  /** The references it is about, without duplicates. */
+  readonly tokens?: readonly EntityToken[] | undefined;
+  readonly cause?: unknown;
+}
+
+interface ErrorInit extends ErrorFacts {
+  readonly retryable?: boolean;
+}
+
+/**
+ * Every error of this library. `retryable` says whether the same call can succeed later without anybody changing
+ * code or payload. Errors of the database and of MikroORM pass through untouched and are never of this class.
+ */
+export class ByReferenceError extends Error {
+  override readonly name = 'ByReferenceError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly path: string | undefined;
+  readonly model: string | undefined;
+  readonly tokens: readonly EntityToken[];
+
+  private constructor(code: ErrorCode, message: string, init: ErrorInit = {}) {
+    super(message, 'cause' in init ? { cause: init.cause } : undefined);
+    this.code = code;
+    this.retryable = init.retryable ?? false;
+    this.path = init.path;
+    this.model = init.model;
+    this.tokens = init.tokens ?? [];
+  }
+
+  static unpersisted(model: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNPERSISTED',
+      `${model}${at(path)} has no row yet, so nothing could bring it back; flush it before it is serialized.`,
+      { model, path },
+    );
+  }
+
+  static removed(model: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_REMOVED',
+      `${model}${at(path)} is removed or scheduled for removal, so it could not come back; pass the data the receiver needs instead.`,
+      { model, path },
+    );
+  }
+
+  static unserializable(what: string, advice: string, path?: string): ByReferenceError {
+    return new ByReferenceError('E_UNSERIALIZABLE', `${what}${at(path)} could not come back; ${advice}.`, { path });
+  }
+
+  static duplicateModel(name: string, first: string, second: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_DUPLICATE_MODEL',
+      `The model name "${name}" belongs to both ${first} and ${second}; give one of them another name with @ByReference({ name }).`,
+      { model: name },
+    );
+  }
+
+  static unknownModel(name: string, retryable: boolean, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNKNOWN_MODEL',
+      `The model "${name}"${at(path)} is not in the registry; add its entity to the ORM, or if it was renamed, list the old name in @ByReference({ aliases }).`,
+      { model: name, retryable, path },
+    );
+  }
+
+  static undeclaredModel(name: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNKNOWN_MODEL',
+      `The model "${name}"${at(path)} is not declared, and this serializer takes declared models only; mark its class with @ByReference().`,
+      { model: name, path },
+    );
+  }
+
+  static modelNotAllowed(name: string, allowed: readonly string[], path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_MODEL_NOT_ALLOWED',
+      `The model "${name}"${at(path)} is not allowed here; expected ${allowed.join(' or ') || 'none'}.`,
+      { model: name, path },
+    );
+  }
+
+  static schemaNotAllowed(schema: string, model: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_SCHEMA_NOT_ALLOWED',
+      `The schema "${schema}" of ${model}${at(path)} is neither the EntityManager's nor the model's own; admit it with the option schemas.`,
+      { model, path },
+    );
+  }
+
+  static malformed(what: string, facts: ErrorFacts = {}): ByReferenceError {
+    return new ByReferenceError('E_MALFORMED', `Malformed payload${at(facts.path)}: ${what}.`, facts);
+  }
+
+  static limit(what: string, limit: number, option: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_LIMIT',
+      `The payload${at(path)} has more than ${limit} ${what}; split it, or raise the option limits.${option}.`,
+      { path },
+    );
+  }
+
+  static unsupportedVersion(version: number, supported: number): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNSUPPORTED_VERSION',
+      `The payload is of format ${version}, and this release reads up to ${supported}; retry once the deploy has reached this process.`,
+      { retryable: true },
+    );
+  }
+
+  static badSignature(what: string): ByReferenceError {
+    return new ByReferenceError('E_BAD_SIGNATURE', `The payload's signature can't be trusted: ${what}.`);
+  }
+
+  static entityNotFound(tokens: readonly EntityToken[], paths: readonly string[]): ByReferenceError {
+    const list = listed(tokens);
+    return new ByReferenceError(
+      'E_ENTITY_NOT_FOUND',
+      `${list} at ${paths[0]}${paths.length > 1 ? ` and ${paths.length - 1} more places` : ''}: no such row, or it is hidden from this EntityManager; discard the job, or choose missing: 'null' or 'omit'.`,
+      { tokens, path: paths[0], model: tokens[0]?.model },
+    );
+  }
+
+  static notYetVisible(tokens: readonly EntityToken[], path: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_NOT_YET_VISIBLE',
+      `${listed(tokens)} at ${path}: the row is older than its token, so its transaction is uncommitted or a replica lags behind; retry later.`,
+      { tokens, path, model: tokens[0]?.model, retryable: true },
+    );
+  }
+
+  static locked(tokens: readonly EntityToken[], advice: string, cause?: unknown): ByReferenceError {
+    return new ByReferenceError('E_LOCKED', `${listed(tokens)}: another transaction holds the row lock; ${advice}.`, {
+      tokens,
+      model: tokens[0]?.model,
+      retryable: true,
+      ...(cause === undefined ? {} : { cause }),
+    });
+  }
+
+  static drift(tokens: readonly EntityToken[], path: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_DRIFT',
+      `${listed(tokens)} at ${path}: the row has changed since it was serialized; decide again from its current state, or choose drift: 'ignore'.`,
+      { tokens, path, model: tokens[0]?.model },
+    );
+  }
+
+  static unflushed(tokens: readonly EntityToken[], path: string | undefined): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNFLUSHED',
+      `${listed(tokens)}${at(path)}: the entity has changes that are not flushed; flush them first.`,
+      { tokens, path, model: tokens[0]?.model },
+    );
+  }
+
+  static invalidOption(option: string, expected: string, got: unknown, cause?: unknown): ByReferenceError {
+    return new ByReferenceError('E_INVALID_OPTION', `Invalid ${option}: expected ${expected}, got ${shown(got)}.`, {
+      ...(cause === undefined ? {} : { cause }),
+    });
+  }
+}
+
+const at = (path: string | undefined): string => (path === undefined ? '' : ` at ${path}`);
+
+function listed(tokens: readonly EntityToken[]): string {
+  const shownTokens = tokens.slice(0, 5).map((token) => JSON.stringify(token.toJSON().$token));
+  return shownTokens.join(', ') + (tokens.length > 5 ? ` and ${tokens.length - 5} more` : '');
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'function') return value.name || 'a function';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return String(value);
+}

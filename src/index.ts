@@ -1,0 +1,27 @@
+export { afterCommit } from './after-commit.ts';
+export { ByReference, ByReferenceEntity, ByReferenceMixin } from './by-reference.ts';
+export { EntitySerializer } from './entity-serializer.ts';
+export { ByReferenceError } from './errors.ts';
+export { ModelRegistry } from './model-registry.ts';
+export { EntityToken } from './token.ts';
+
+export type { AfterCommitOptions, CommitCallback } from './after-commit.ts';
+export type { ByReferenceOptions, EntityReference, ReferenceMethods, ReferenceStatics } from './by-reference.ts';
+export type { ErrorCode, ErrorFacts } from './errors.ts';
+export type { PayloadReport } from './inspect.ts';
+export type { JsonArray, JsonObject, JsonValue } from './json.ts';
+export type { Model } from './model-registry.ts';
+export type {
+  DeserializeOptions,
+  Drift,
+  EntityClass,
+  EntitySerializerOptions,
+  Limits,
+  MissingPolicy,
+  PerModel,
+  ReviveDefaults,
+  ReviveReport,
+  SerializeOptions,
+} from './options.ts';
+export type { KeyValue, TokenBody } from './token.ts';
+export type { Encoded, Revived, Serialized } from './types.ts';

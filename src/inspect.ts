@@ -1,0 +1,87 @@
+import { ByReferenceError, type ErrorCode } from './errors.ts';
+import { isJsonObject, jsonPath, type JsonValue, type PathSegment } from './json.ts';
+import { EntityToken } from './token.ts';
+
+/** A payload's content, read without a database and without a registry. */
+export interface PayloadReport {
+  /** The format's version, where there is an envelope. */
+  readonly version: number | undefined;
+  /** Whether the envelope carries a signature; not whether it is good. */
+  readonly signed: boolean;
+  /** Every reference, in document order. */
+  readonly tokens: readonly { readonly path: string; readonly token: EntityToken }[];
+  /** How often each tag occurs: `{ $entity: 2, $date: 1 }`. */
+  readonly tags: { readonly [tag: string]: number };
+  /** What would keep the payload from being read. */
+  readonly problems: readonly { readonly path: string; readonly code: ErrorCode; readonly message: string }[];
+}
+
+/** Levels that are looked into; deeper ones are reported as a problem. */
+const MAX_DEPTH = 1_000;
+
+/** Reports on a payload, whatever it is: a bad one is reported, not thrown. */
+export function inspect(payload: unknown): PayloadReport {
+  const inspector = new Inspector();
+  let json = payload;
+  if (typeof payload === 'string') {
+    try {
+      json = JSON.parse(payload);
+    } catch (cause) {
+      inspector.report(ByReferenceError.malformed('not JSON', { path: '$', cause }));
+      json = undefined;
+    }
+  }
+  const envelope = isJsonObject(json) && Object.hasOwn(json, '$byref') ? json : undefined;
+  if (json !== undefined && envelope === undefined) {
+    inspector.report(ByReferenceError.malformed('no envelope {"$byref":1,"data":…}', { path: '$' }));
+  }
+  inspector.walk((envelope === undefined ? json : envelope['data']) as JsonValue);
+  const version = envelope?.['$byref'];
+  return {
+    version: typeof version === 'number' ? version : undefined,
+    signed: envelope !== undefined && Object.hasOwn(envelope, 'signature'),
+    tokens: inspector.tokens,
+    tags: Object.fromEntries(inspector.tags),
+    problems: inspector.problems,
+  };
+}
+
+class Inspector {
+  readonly tokens: { path: string; token: EntityToken }[] = [];
+  readonly tags = new Map<string, number>();
+  readonly problems: { path: string; code: ErrorCode; message: string }[] = [];
+  readonly #at: PathSegment[] = [];
+
+  report(error: unknown): void {
+    if (!(error instanceof ByReferenceError)) throw error;
+    this.problems.push({ path: error.path ?? jsonPath(this.#at), code: error.code, message: error.message });
+  }
+
+  walk(json: JsonValue): void {
+    if (typeof json !== 'object' || json === null) return;
+    if (this.#at.length > MAX_DEPTH) {
+      this.report(ByReferenceError.limit('levels', MAX_DEPTH, 'depth', jsonPath(this.#at)));
+      return;
+    }
+    for (const [key, child] of Object.entries(json)) {
+      const isTag = !Array.isArray(json) && key.startsWith('$') && !key.startsWith('$$');
+      if (isTag) this.#readTag(key, child as JsonValue);
+      // The tags inside a token are parts of its key.
+      if (isTag && (key === '$entity' || key === '$token')) continue;
+      this.#at.push(Array.isArray(json) ? Number(key) : key);
+      this.walk(child as JsonValue);
+      this.#at.pop();
+    }
+  }
+
+  #readTag(tag: string, body: JsonValue): void {
+    this.tags.set(tag, (this.tags.get(tag) ?? 0) + 1);
+    if (tag !== '$entity') return;
+    const path = jsonPath(this.#at);
+    try {
+      this.tokens.push({ path, token: EntityToken.fromBody(body, () => path) });
+    } catch (error) {
+      this.report(error);
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/** Any value that `JSON.stringify` writes and `JSON.parse` reads back unchanged. */
+export type JsonValue = string | number | boolean | null | JsonArray | JsonObject;
+export type JsonArray = readonly JsonValue[];
+export type JsonObject = { readonly [key: string]: JsonValue };
+
+/** One step into a JSON value: an object key or an array index. */
+export type PathSegment = string | number;
+
+const SHORTHAND = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Writes a path as an RFC 9535 JSONPath: `$.lines[3]['$map']`. */
+export function jsonPath(segments: readonly PathSegment[]): string {
+  let path = '$';
+  for (const segment of segments) {
+    if (typeof segment === 'number') path += `[${segment}]`;
+    else if (SHORTHAND.test(segment)) path += `.${segment}`;
+    else path += `['${segment.replace(/[\\']/g, '\\$&')}']`;
+  }
+  return path;
+}
+
+/** True for an object that `JSON.parse` could have made, of whatever realm; arrays and null are not. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && isPlainObject(value);
+}
+
+/** True for `{}`-like objects: prototype null, or the `Object.prototype` of any realm (Jest and vm contexts have their own). */
+export function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return true;
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf');
+}
+
+/** True when PostgreSQL's jsonb and UTF-8 can hold the string: no NUL, no lone surrogate. */
+export function isStorableString(value: string): boolean {
+  return !value.includes('\0') && value.isWellFormed();
+}
+
+/**
+ * JSON text in which equal values read equal: object keys sorted by UTF-16 code units, no white space
+ * (RFC 8785; `JSON.stringify` writes strings and numbers in the form that RFC asks for).
+ */
+export function canonicalJson(value: JsonValue): string {
+  return JSON.stringify(sortKeys(value));
+}
+
+function sortKeys(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  const object = value as JsonObject;
+  // Integer-like keys are enumerated first whatever the insertion order: their order is the same for equal values too.
+  const sorted: Record<string, JsonValue> = {};
+  for (const key of Object.keys(object).sort()) sorted[key] = sortKeys(object[key]!);
+  return sorted;
+}

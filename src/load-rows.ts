@@ -1,0 +1,240 @@
+import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
+import { ByReferenceError } from './errors.ts';
+import type { ReviveDefaults } from './options.ts';
+import {
+  eagerRelations,
+  findByKeys,
+  type FindByKeysOptions,
+  hasPendingChanges,
+  isLoaded,
+  isScheduledForRemoval,
+  managedEntities,
+  managesAnything,
+  managesPendingChanges,
+  populate,
+  referenceTo,
+  schemaOf,
+  skipsLocked,
+} from './orm.ts';
+import type { CanonicalKey } from './primary-key.ts';
+import type { Row, RowGroup } from './references.ts';
+
+export interface LoadOptions {
+  readonly freshness: NonNullable<ReviveDefaults['freshness']>;
+  readonly unflushed: NonNullable<ReviveDefaults['unflushed']>;
+  readonly lockMode: LockMode | undefined;
+  readonly parallel: number;
+}
+
+/** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
+const CHUNK = { single: 10_000, composite: 1_000 };
+
+/** What one group still has to ask the database. */
+interface Work {
+  readonly group: RowGroup;
+  readonly load: Row[];
+  /** Rows whose entity is kept as it is, and that only have to prove that they are still there. */
+  readonly prove: Row[];
+}
+
+/**
+ * Gives each row its entity, or leaves it undefined where there is none: one query per group and chunk, in parallel
+ * outside a transaction. Returns how many queries that took. Throws E_UNFLUSHED, E_LOCKED, E_MALFORMED; a failure of
+ * the database passes through.
+ */
+export async function loadRows(em: EntityManager, groups: readonly RowGroup[], options: LoadOptions): Promise<number> {
+  if (options.freshness === 'lazy') {
+    for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
+    return 0;
+  }
+  const work = groups.map((group) => sort(em, group, options));
+  if (options.unflushed === 'throw') refuseUnflushed(groups);
+  // Jobs that lock the same rows take them in the same order, or they deadlock.
+  if (options.lockMode !== undefined)
+    work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
+  const loader = new Loader(em, options);
+  await runAll(
+    work.flatMap((item) => loader.tasks(item)),
+    em.isInTransaction() ? 1 : options.parallel,
+  );
+  return loader.queries;
+}
+
+function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
+  const entity = referenceTo(em, row.model.metadata, row.key.values, group.schema);
+  return isScheduledForRemoval(em, entity) ? undefined : entity;
+}
+
+/** Tells the rows this EntityManager answers for from those the database must be asked about. */
+function sort(em: EntityManager, group: RowGroup, options: LoadOptions): Work {
+  const work: Work = { group, load: [], prove: [] };
+  const managed = indexManaged(em, group);
+  for (const row of group.rows.values()) {
+    const entity = managed.get(row.key.canonical);
+    if (entity !== undefined && isScheduledForRemoval(em, entity)) continue;
+    row.unflushed = entity !== undefined && hasPendingChanges(entity);
+    const isKept =
+      entity !== undefined &&
+      isLoaded(entity) &&
+      (options.freshness === 'managed' || (row.unflushed && options.unflushed !== 'overwrite'));
+    if (!isKept) {
+      work.load.push(row);
+    } else if (options.freshness === 'managed' && options.lockMode === undefined) {
+      row.entity = row.read = entity;
+    } else {
+      row.entity = entity;
+      work.prove.push(row);
+    }
+  }
+  return work;
+}
+
+function indexManaged(em: EntityManager, group: RowGroup): Map<CanonicalKey, AnyEntity> {
+  const managed = new Map<CanonicalKey, AnyEntity>();
+  const schema = group.schema ?? em.schema ?? schemaOf(em, group.metadata);
+  for (const entity of managedEntities(em, group.metadata)) {
+    const wire = schemaOf(em, group.metadata, entity) === schema ? group.primaryKey.write(entity) : undefined;
+    if (wire !== undefined) managed.set(group.primaryKey.canonical(wire), entity);
+  }
+  return managed;
+}
+
+function refuseUnflushed(groups: readonly RowGroup[]): void {
+  const rows = groups.flatMap((group) => [...group.rows.values()].filter((row) => row.unflushed));
+  if (rows.length > 0)
+    throw ByReferenceError.unflushed(
+      rows.map((row) => row.token),
+      rows[0]!.path,
+    );
+}
+
+class Loader {
+  queries = 0;
+  readonly #em: EntityManager;
+  readonly #options: LoadOptions;
+  /** An empty identity map has nothing to refresh, and MikroORM hydrates faster without. */
+  readonly #refresh: boolean;
+  /** Refreshing related rows would overwrite what the user has not flushed. */
+  readonly #sparesChanges: boolean;
+
+  constructor(em: EntityManager, options: LoadOptions) {
+    this.#em = em;
+    this.#options = options;
+    this.#refresh = managesAnything(em);
+    this.#sparesChanges = options.unflushed !== 'overwrite' && managesPendingChanges(em);
+  }
+
+  tasks({ group, load, prove }: Work): (() => Promise<void>)[] {
+    return [
+      ...this.#chunks(group, load).map((rows) => () => this.#load(group, rows)),
+      ...this.#chunks(group, prove).map((rows) => () => this.#prove(group, rows)),
+    ];
+  }
+
+  #chunks(group: RowGroup, rows: Row[]): Row[][] {
+    if (this.#options.lockMode !== undefined) rows.sort((a, b) => compare(a.key.canonical, b.key.canonical));
+    const size = group.primaryKey.width === 1 ? CHUNK.single : CHUNK.composite;
+    return Array.from({ length: Math.ceil(rows.length / size) }, (_, index) =>
+      rows.slice(index * size, (index + 1) * size),
+    );
+  }
+
+  async #load(group: RowGroup, rows: readonly Row[]): Promise<void> {
+    const relations = [...(group.populate ?? []), ...eagerRelations(group.metadata)];
+    const loadsApart = this.#sparesChanges && relations.length > 0;
+    const found = await this.#find(group, rows, {
+      refresh: this.#refresh,
+      populate: loadsApart ? false : group.populate,
+      lockMode: this.#options.lockMode,
+    });
+    for (const row of rows) row.entity = row.read = found.get(row.key.canonical);
+    if (loadsApart) await populate(this.#em, [...found.values()], relations);
+    await this.#refuseSkipped(group, rows);
+  }
+
+  async #prove(group: RowGroup, rows: readonly Row[]): Promise<void> {
+    const found = await this.#look(group, rows, this.#options.lockMode);
+    for (const row of rows) {
+      row.read = found.get(row.key.canonical);
+      if (row.read === undefined) row.entity = undefined;
+    }
+    const kept = rows.flatMap((row) => row.entity ?? []);
+    if (group.populate !== undefined && kept.length > 0) await populate(this.#em, kept, group.populate);
+    await this.#refuseSkipped(group, rows);
+  }
+
+  /** SKIP LOCKED returns nothing for a locked row: only a query without the lock tells it from a missing one. */
+  async #refuseSkipped(group: RowGroup, rows: readonly Row[]): Promise<void> {
+    if (this.#options.lockMode === undefined || !skipsLocked(this.#options.lockMode)) return;
+    const short = rows.filter((row) => row.read === undefined);
+    if (short.length === 0) return;
+    const there = await this.#look(group, short, undefined);
+    const locked = short.filter((row) => there.has(row.key.canonical));
+    if (locked.length > 0)
+      throw ByReferenceError.locked(
+        locked.map((row) => row.token),
+        'retry later',
+      );
+  }
+
+  /** Reads rows beside the identity map: that they are there, their class and their version. */
+  #look(group: RowGroup, rows: readonly Row[], lockMode: LockMode | undefined): Promise<Map<CanonicalKey, AnyEntity>> {
+    return this.#find(group, rows, { refresh: false, populate: false, lockMode, besideIdentityMap: true });
+  }
+
+  async #find(
+    group: RowGroup,
+    rows: readonly Row[],
+    options: Omit<FindByKeysOptions, 'schema' | 'filters'>,
+  ): Promise<Map<CanonicalKey, AnyEntity>> {
+    this.queries++;
+    const keys = rows.map((row) => row.key.values);
+    const { schema, filters } = group;
+    const found = new Map<CanonicalKey, AnyEntity>();
+    let entities: AnyEntity[];
+    try {
+      entities = await findByKeys(this.#em, group.metadata, keys, { ...options, schema, filters });
+    } catch (error) {
+      throw explained(error, rows);
+    }
+    for (const entity of entities) found.set(group.primaryKey.canonical(group.primaryKey.write(entity)!), entity);
+    return found;
+  }
+}
+
+/** The two database errors that are about the payload or the lock; any other stays what it is. */
+function explained(error: unknown, rows: readonly Row[]): unknown {
+  const sqlState = (error as { code?: unknown } | null)?.code;
+  if (typeof sqlState !== 'string') return error;
+  const tokens = rows.map((row) => row.token);
+  // Class 22 is "data exception": a key that passed our checks and that its column refuses all the same.
+  if (/^22...$/.test(sqlState)) {
+    return ByReferenceError.malformed('the database refuses a key as a value of its column', {
+      cause: error,
+      tokens,
+      path: rows[0]!.path,
+    });
+  }
+  // lock_not_available: the transaction is aborted, nothing more can be asked in it.
+  if (sqlState === '55P03') return ByReferenceError.locked(tokens, 'roll back and retry the transaction', error);
+  return error;
+}
+
+/** Runs the tasks, a few at once. Settles only when none is under way: the EntityManager is the caller's again. */
+async function runAll(tasks: readonly (() => Promise<void>)[], parallel: number): Promise<void> {
+  const queue = tasks.values();
+  let failed = false;
+  const worker = async (): Promise<void> => {
+    for (const task of queue) {
+      if (failed) return;
+      await task().catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+    }
+  };
+  const results = await Promise.allSettled(Array.from({ length: Math.min(parallel, tasks.length) }, worker));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+const compare = <T extends CanonicalKey>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);

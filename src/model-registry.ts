@@ -1,0 +1,174 @@
+import type { AnyEntity, EntityMetadata, MikroORM } from '@mikro-orm/core';
+import { type ByReferenceOptions, markOf } from './by-reference.ts';
+import { ByReferenceError } from './errors.ts';
+import type { EntityClass, EntitySerializerOptions } from './options.ts';
+import { classOf, queriedClass } from './orm.ts';
+import { PrimaryKey } from './primary-key.ts';
+import { VersionProperty } from './version.ts';
+
+/** An entity class under its name on the wire. */
+export interface Model {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly class: EntityClass;
+  readonly metadata: EntityMetadata;
+  /** What one query reads: the root of a single-table tree, else the class itself. */
+  readonly queried: EntityMetadata;
+  readonly primaryKey: PrimaryKey;
+  readonly version: VersionProperty | undefined;
+  readonly options: ByReferenceOptions;
+  /** Marked with @ByReference, itself or by a base class. */
+  readonly declared: boolean;
+}
+
+/**
+ * Stable name ↔ entity class, from the ORM's metadata. Names resolve through it only, never through globals.
+ *
+ * Throws E_DUPLICATE_MODEL at construction where a declared name or alias has two meanings. Two undeclared classes of
+ * one name are told apart by nothing, and throw it on first use.
+ */
+export class ModelRegistry {
+  readonly #byName = new Map<string, Model[]>();
+  readonly #byClass = new Map<unknown, Model>();
+  readonly #undeclared = new Set<unknown>();
+  readonly #unknownIsRetryable: boolean;
+
+  constructor(orm: MikroORM, options: Pick<EntitySerializerOptions, 'models' | 'unknownModel'> = {}) {
+    this.#unknownIsRetryable = options.unknownModel === 'retryable';
+    const others: EntityMetadata[] = [];
+    for (const metadata of orm.getMetadata()) {
+      const cls = metadata.class as unknown as EntityClass;
+      const mark = markOf(cls);
+      if (!isReferable(metadata)) {
+        if (metadata.embeddable && mark !== undefined) {
+          throw ByReferenceError.invalidOption(
+            `@ByReference on ${metadata.className}`,
+            'an entity, not an embeddable',
+            cls,
+          );
+        }
+        others.push(metadata);
+      } else if (options.models === 'declared' && mark === undefined) {
+        this.#undeclared.add(cls);
+      } else {
+        this.#add(makeModel(metadata, cls, mark, orm));
+      }
+    }
+    this.#refuseConflicts(others);
+  }
+
+  /** The wire names, sorted. */
+  get names(): readonly string[] {
+    return Array.from(this.#byClass.values(), (model) => model.name).sort();
+  }
+
+  /** The model a payload names, or undefined. Throws E_DUPLICATE_MODEL when the name is ambiguous. */
+  find(name: string): Model | undefined {
+    const models = this.#byName.get(name);
+    if (models !== undefined && models.length > 1) this.#throwDuplicate(name, models[0]!.metadata, models[1]!.metadata);
+    return models?.[0];
+  }
+
+  /** The model a payload names. Throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL. */
+  findOrFail(name: string, path?: string): Model {
+    const model = this.find(name);
+    if (model === undefined) throw ByReferenceError.unknownModel(name, this.#unknownIsRetryable, path);
+    return model;
+  }
+
+  modelOf(cls: unknown): Model | undefined {
+    return this.#byClass.get(cls);
+  }
+
+  /** The model of an entity's own class. Throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL. */
+  modelOfOrFail(entity: AnyEntity, path?: () => string): Model {
+    const cls: unknown = entity.constructor;
+    const model = this.#byClass.get(cls);
+    if (model !== undefined) return this.#byName.get(model.name)!.length === 1 ? model : this.findOrFail(model.name);
+    const name = (cls as EntityClass).name;
+    if (this.#undeclared.has(cls)) throw ByReferenceError.undeclaredModel(name, path?.());
+    throw ByReferenceError.unknownModel(name, false, path?.());
+  }
+
+  /** The models that an allow-list admits: each class with its subclasses. Throws E_INVALID_OPTION for an unknown class. */
+  admittedBy(only: readonly unknown[]): ReadonlySet<Model> {
+    const admitted = new Set<Model>();
+    for (const item of only) {
+      const cls = classOf(item);
+      const before = admitted.size;
+      for (const model of this.#byClass.values()) {
+        if (model.class === cls || (cls !== undefined && model.class.prototype instanceof cls)) admitted.add(model);
+      }
+      const isKnown = admitted.size > before || this.#byClass.has(cls);
+      if (!isKnown)
+        throw ByReferenceError.invalidOption('option only', 'classes of this ORM or base classes of them', cls ?? item);
+    }
+    return admitted;
+  }
+
+  /** The entry of the model or of its nearest base class in a list per model. */
+  entryFor<T>(model: Model, entries: { readonly [name: string]: T } | undefined): T | undefined {
+    if (entries === undefined) return undefined;
+    for (let cls: unknown = model.class; typeof cls === 'function'; cls = Object.getPrototypeOf(cls)) {
+      const name = this.#byClass.get(cls)?.name;
+      if (name !== undefined && Object.hasOwn(entries, name)) return entries[name];
+    }
+    return undefined;
+  }
+
+  #add(model: Model): void {
+    this.#byClass.set(model.class, model);
+    for (const name of [model.name, ...model.aliases]) {
+      const sharing = this.#byName.get(name);
+      if (sharing === undefined) this.#byName.set(name, [model]);
+      else sharing.push(model);
+    }
+  }
+
+  #refuseConflicts(others: readonly EntityMetadata[]): void {
+    for (const [name, models] of this.#byName) {
+      const [first, second] = models;
+      if (second !== undefined && models.some((model) => model.declared)) {
+        this.#throwDuplicate(name, first!.metadata, second.metadata);
+      }
+      // An embeddable or a pivot table of that name is no model, but a reader could not tell which one is meant.
+      const other = others.find((metadata) => metadata.className === name);
+      if (first!.declared && other !== undefined) this.#throwDuplicate(name, first!.metadata, other);
+    }
+  }
+
+  #throwDuplicate(name: string, first: EntityMetadata, second: EntityMetadata): never {
+    throw ByReferenceError.duplicateModel(name, describe(first), describe(second));
+  }
+}
+
+/** Has rows of its own that a key can name: no embeddable, no pivot table, no view without a key, no abstract base. */
+function isReferable(metadata: EntityMetadata): boolean {
+  if (metadata.embeddable || metadata.virtual || metadata.pivotTable || metadata.primaryKeys.length === 0) return false;
+  return !metadata.abstract || metadata.root.discriminatorMap !== undefined;
+}
+
+function makeModel(
+  metadata: EntityMetadata,
+  cls: EntityClass,
+  mark: ByReferenceOptions | undefined,
+  orm: MikroORM,
+): Model {
+  return {
+    name: mark?.name ?? metadata.className,
+    aliases: mark?.aliases ?? [],
+    class: cls,
+    metadata,
+    queried: queriedClass(metadata),
+    primaryKey: PrimaryKey.of(metadata, orm.em.getPlatform()),
+    version: VersionProperty.of(metadata, mark?.version),
+    options: mark ?? {},
+    declared: mark !== undefined,
+  };
+}
+
+function describe(metadata: EntityMetadata): string {
+  if (metadata.embeddable) return `${metadata.className} (embeddable)`;
+  const table = metadata.schema === undefined ? metadata.tableName : `${metadata.schema}.${metadata.tableName}`;
+  return `${metadata.className} (table "${table}")`;
+}

@@ -1,0 +1,224 @@
+import type { AnyEntity, EntityManager, FilterOptions, LockMode } from '@mikro-orm/core';
+import type { ByReferenceOptions } from './by-reference.ts';
+import { ByReferenceError } from './errors.ts';
+import { isStorableString } from './json.ts';
+import type { SchemaLike } from './orm.ts';
+import type { EntityToken } from './token.ts';
+
+/** A class that entities are instances of, abstract ones included. */
+export type EntityClass<T extends object = object> = abstract new (...args: never[]) => T;
+
+/**
+ * What stands for a row that is gone, hidden by a filter, or no longer an instance of the named class:
+ * - `throw`: E_ENTITY_NOT_FOUND with all missing tokens
+ * - `null`: null in its place
+ * - `omit`: nothing; its array element, Set or Map entry or object key is dropped
+ */
+export type MissingPolicy = 'throw' | 'null' | 'omit';
+
+/** A value per model, by wire name; a base class's entry serves the subclasses that have none. */
+export type PerModel<T> = { readonly [model: string]: T };
+
+/** What a row's drift looks like to a callback. */
+export interface Drift {
+  readonly entity: AnyEntity;
+  readonly token: EntityToken;
+  /** The version property when the token was made. */
+  readonly serialized: number | Date;
+  /** The version property now. */
+  readonly current: number | Date;
+}
+
+/** What one call revived. Published on the diagnostics channel `mikro-orm-byref:revive` too. */
+export interface ReviveReport {
+  /** References met, duplicates counted. */
+  readonly tokens: number;
+  /** Distinct rows they name. */
+  readonly rows: number;
+  /** Queries sent for them; what `populate` adds is MikroORM's and not counted. */
+  readonly queries: number;
+  /** Milliseconds from the first query to the last entity in place. */
+  readonly ms: number;
+  readonly missing: readonly EntityToken[];
+  readonly drifted: readonly EntityToken[];
+  /** Entities returned with their unflushed changes, not re-read. */
+  readonly unflushed: readonly EntityToken[];
+}
+
+/** How much a payload may hold. */
+export interface Limits {
+  /** Nested arrays and objects. Default: 200. */
+  readonly depth?: number;
+  /** JSON values in all. Default: 1,000,000. */
+  readonly nodes?: number;
+  /** References to entities. Default: 100,000. */
+  readonly tokens?: number;
+  /** UTF-16 code units of a text payload. Default: 64 Mi. */
+  readonly length?: number;
+}
+
+/** Defaults that a serializer may set for its calls, and a call may override. */
+export interface ReviveDefaults {
+  /** Default: `throw`. A model's own `missing` goes before the serializer's, a call's before both. */
+  readonly missing?: MissingPolicy;
+  /**
+   * - `refresh` (default): every row is read again
+   * - `managed`: what this EntityManager has loaded is kept, only the rest is read
+   * - `lazy`: references without a query; only with `missing: 'throw'`, and nothing is found missing
+   */
+  readonly freshness?: 'refresh' | 'managed' | 'lazy';
+  /**
+   * What happens to an entity of this EntityManager with unflushed changes:
+   * - `keep` (default): returned as it is; that its row exists is still checked
+   * - `throw`: E_UNFLUSHED before any query
+   * - `overwrite`: the row's values replace the changes
+   */
+  readonly unflushed?: 'keep' | 'throw' | 'overwrite';
+  /** Relations to load per model, as in `em.find`. Default: the model's own. */
+  readonly populate?: PerModel<readonly string[]>;
+  /** Filters to switch per model, as in `em.find`; false switches off all of all models. Default: the application's own. */
+  readonly filters?: false | PerModel<FilterOptions>;
+  /** Schemas that tokens may name besides the EntityManager's and the model's own. Default: none. */
+  readonly schemas?: readonly string[] | ((schema: string) => boolean);
+  /**
+   * What a row newer than its token's version means: nothing (`ignore`, default), E_DRIFT (`throw`), or what the
+   * callback decides by throwing or not. A row older than its token is E_NOT_YET_VISIBLE in any case.
+   */
+  readonly drift?: 'ignore' | 'throw' | ((drift: Drift) => void | Promise<void>);
+  /** Decides whether the caller may have an entity; a refused one looks exactly like a missing row. Once per row. */
+  readonly authorize?: (entity: AnyEntity, token: EntityToken) => boolean | Promise<boolean>;
+  /** Called after each call that met references. */
+  readonly onRevive?: (report: ReviveReport) => void;
+  /** Queries at once outside a transaction. Default: 4. */
+  readonly parallel?: number;
+  readonly limits?: Limits;
+}
+
+export interface DeserializeOptions<
+  Only extends readonly EntityClass[] = readonly EntityClass[],
+> extends ReviveDefaults {
+  /** Whose identity map receives the entities. Default: the request context's; without one it must be given. */
+  readonly em?: EntityManager;
+  /** The classes a payload may name, subclasses included; any other is E_MODEL_NOT_ALLOWED, before any query. */
+  readonly only?: Only;
+  /** The schema of rows whose token names none, as in `em.find`. Default: the model's own. */
+  readonly schema?: string;
+  /** Row locks taken while reading; needs a transaction. Losers of SKIP LOCKED and NOWAIT are E_LOCKED. */
+  readonly lockMode?: LockMode;
+}
+
+export interface SerializeOptions {
+  /** Puts each model's version property into its tokens, so that the receiver can see drift. Default: false. */
+  readonly versions?: boolean;
+  /** Whether an entity with unflushed changes may be serialized (`allow`, default) or is E_UNFLUSHED (`throw`). */
+  readonly unflushed?: 'allow' | 'throw';
+}
+
+export interface EntitySerializerOptions extends ReviveDefaults, Pick<SerializeOptions, 'versions'> {
+  /** `all` (default): every entity of the ORM. `declared`: only classes marked with `@ByReference()`. */
+  readonly models?: 'all' | 'declared';
+  /** Whether a payload that names an unknown model can succeed later, as during a rolling deploy. Default: `permanent`. */
+  readonly unknownModel?: 'permanent' | 'retryable';
+}
+
+export const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
+
+type Check = readonly [expected: string, isValid: (value: unknown) => boolean];
+
+const oneOf = (...values: unknown[]): Check => [
+  values.map((value) => JSON.stringify(value)).join(' or '),
+  (value) => values.includes(value),
+];
+const isName = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && isStorableString(value);
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isListOf =
+  (isItem: (item: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.every(isItem);
+const aFunction: Check = ['a function', isFunction];
+const aCount: Check = ['a positive integer', isCount];
+const anObject: Check = ['an object', isObject];
+const names: Check = ['an array of names', isListOf(isName)];
+
+const missing = oneOf('throw', 'null', 'omit');
+
+const CLASS_CHECKS: Record<keyof ByReferenceOptions, Check> = {
+  name: ['a name', isName],
+  aliases: names,
+  toJSON: oneOf(true, false),
+  version: ['the name of a property', isName],
+  missing,
+  populate: names,
+  filters: [
+    'what em.find takes',
+    (value) => typeof value === 'boolean' || typeof value === 'string' || typeof value === 'object',
+  ],
+};
+
+const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
+  missing,
+  freshness: oneOf('refresh', 'managed', 'lazy'),
+  unflushed: oneOf('keep', 'throw', 'overwrite'),
+  populate: ['an object with a list of relations per model', isObject],
+  filters: ['false or an object with filters per model', (value) => value === false || isObject(value)],
+  schemas: ['an array of schema names or a function', (value) => isFunction(value) || isListOf(isName)(value)],
+  drift: ['"ignore", "throw" or a function', (value) => value === 'ignore' || value === 'throw' || isFunction(value)],
+  authorize: aFunction,
+  onRevive: aFunction,
+  parallel: aCount,
+  limits: anObject,
+};
+
+const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
+  ...DEFAULTS_CHECKS,
+  em: ['an EntityManager', (value) => isObject(value) && isFunction((value as EntityManager).getContext)],
+  only: [
+    'an array of entity classes',
+    isListOf((item) => isFunction(item) || isObject((item as SchemaLike | null)?.meta)),
+  ],
+  schema: ['a schema name', isName],
+  lockMode: ['a pessimistic LockMode', (value) => Number.isSafeInteger(value) && (value as number) >= 2],
+};
+
+const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
+  versions: oneOf(true, false),
+  unflushed: oneOf('allow', 'throw'),
+};
+
+const SERIALIZER_CHECKS: Record<keyof EntitySerializerOptions, Check> = {
+  ...DEFAULTS_CHECKS,
+  versions: oneOf(true, false),
+  models: oneOf('all', 'declared'),
+  unknownModel: oneOf('permanent', 'retryable'),
+};
+
+const LIMIT_CHECKS: Record<keyof Limits, Check> = { depth: aCount, nodes: aCount, tokens: aCount, length: aCount };
+
+/** Refuses unknown names and bad values: a typo in an option must not switch a safeguard off. */
+function check(options: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(checks, name)) {
+      throw ByReferenceError.invalidOption(`${prefix}${name}`, `one of ${Object.keys(checks).join(', ')}`, value);
+    }
+    const [expected, isValid] = checks[name]!;
+    if (value !== undefined && !isValid(value)) throw ByReferenceError.invalidOption(prefix + name, expected, value);
+  }
+}
+
+export const checkClassOptions = (options: ByReferenceOptions): void =>
+  check(options, CLASS_CHECKS, '@ByReference option ');
+
+export const checkSerializeOptions = (options: SerializeOptions): void => check(options, SERIALIZE_CHECKS, 'option ');
+
+export function checkDeserializeOptions(options: DeserializeOptions): void {
+  check(options, DESERIALIZE_CHECKS, 'option ');
+  if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
+}
+
+export function checkSerializerOptions(options: EntitySerializerOptions): void {
+  check(options, SERIALIZER_CHECKS, 'option ');
+  if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
+}

@@ -1,0 +1,260 @@
+/**
+ * The only file that knows MikroORM's internals and what differs between its majors.
+ * Everything else reads entities, metadata and the unit of work through these functions.
+ */
+import {
+  Collection,
+  type AnyEntity,
+  type Dictionary,
+  type EntityManager,
+  type EntityMetadata,
+  type EntityProperty,
+  type FilterOptions,
+  helper,
+  type LockMode,
+  type MikroORM,
+  type Platform,
+  Reference,
+  ScalarReference,
+  TransactionContext,
+  Utils,
+} from '@mikro-orm/core';
+import type { EntityClass } from './options.ts';
+
+/** An entity: what MikroORM's own symbol marks. JSON can't forge it, and an embeddable is none. */
+export const isEntity = (value: object): value is AnyEntity => Utils.isEntity(value);
+
+/** An `EntitySchema`, or what `defineEntity` returns; its class is the one that instances have. */
+export interface SchemaLike {
+  readonly meta: { readonly class: unknown };
+}
+
+/** The class behind what MikroORM takes as an entity name, or undefined. */
+export function classOf(target: unknown): EntityClass | undefined {
+  const cls = typeof target === 'function' ? target : (target as Partial<SchemaLike> | null)?.meta?.class;
+  return typeof cls === 'function' ? (cls as EntityClass) : undefined;
+}
+
+/** What MikroORM's own toJSON writes. */
+export const byValueJson = (entity: AnyEntity): unknown => helper(entity).toObject();
+
+export const metadataOf = (entity: AnyEntity): EntityMetadata => helper(entity).__meta;
+
+export const platformOf = (entity: AnyEntity): Platform => helper(entity).__platform;
+
+/** What stands for something else in an entity graph, or undefined for any other object. */
+export type Wrapper =
+  | { readonly kind: 'reference'; readonly entity: AnyEntity }
+  | { readonly kind: 'scalar' | 'collection'; readonly loaded: boolean; unwrap(): unknown };
+
+export function wrapperOf(value: object): Wrapper | undefined {
+  if (Reference.isReference(value)) return { kind: 'reference', entity: value.unwrap() as AnyEntity };
+  if (value instanceof ScalarReference) {
+    return { kind: 'scalar', loaded: value.isInitialized(), unwrap: () => value.unwrap() };
+  }
+  if (Utils.isCollection(value)) {
+    const collection = value as Collection<AnyEntity>;
+    return { kind: 'collection', loaded: collection.isInitialized(), unwrap: () => collection.getItems(false) };
+  }
+  return undefined;
+}
+
+/**
+ * - `new`: never flushed, even if it already has a key of the application's own
+ * - `removed`: deleted, or scheduled for it
+ * - `stored`: read from or written to the database, or a reference to a row
+ */
+export type EntityState = 'new' | 'removed' | 'stored';
+
+export function stateOf(entity: AnyEntity): EntityState {
+  const wrapped = helper(entity);
+  if (wrapped.__originalEntityData === undefined) return wrapped.__em === undefined ? 'new' : 'removed';
+  return isScheduledForRemoval(wrapped.__em, entity) ? 'removed' : 'stored';
+}
+
+export function isScheduledForRemoval(em: EntityManager | undefined, entity: AnyEntity): boolean {
+  return em !== undefined && em.getUnitOfWork(false).getRemoveStack().has(entity);
+}
+
+export const isLoaded = (entity: AnyEntity): boolean => helper(entity).isInitialized();
+
+/** The EntityManager that manages the entity. */
+export const managerOf = (entity: AnyEntity): EntityManager | undefined => helper(entity).__em;
+
+/** Flat key values of an entity as its properties hold them; a foreign key contributes the key it points to. */
+export const keyValuesOf = (entity: AnyEntity): unknown[] =>
+  Utils.flatten(helper(entity).__primaryKeys as unknown[][], true);
+
+/** The key's columns, foreign keys flattened to the columns they point to. */
+export const keyProperties = (metadata: EntityMetadata): EntityProperty[] => metadata.getPrimaryProps(true);
+
+/** The schema of an entity's row when it is not the one its model has by default. */
+export function foreignSchemaOf(entity: AnyEntity): string | undefined {
+  const wrapped = helper(entity);
+  const schema = wrapped.__schema;
+  return schema === undefined || schema === ownSchema(wrapped.__meta, wrapped.__config) ? undefined : schema;
+}
+
+/** The schema a model's rows are in unless somebody says otherwise; undefined where the model lives in many (`*`). */
+export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']): string | undefined {
+  if (metadata.schema === '*') return undefined;
+  return metadata.schema ?? config.get('schema') ?? config.getPlatform().getDefaultSchemaName();
+}
+
+/** The value of a property as the database last told it, or as it was last written there. */
+export const storedValue = (entity: AnyEntity, property: string): unknown =>
+  (helper(entity).__originalEntityData as Dictionary | undefined)?.[property];
+
+/** True when a flush would write something about this entity. */
+export function hasPendingChanges(entity: AnyEntity): boolean {
+  const wrapped = helper(entity);
+  const stored = wrapped.__originalEntityData;
+  if (stored === undefined || !wrapped.isInitialized() || wrapped.__em === undefined) return false;
+  const comparator = wrapped.__em.getComparator();
+  const changes = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
+  if (Object.keys(changes).length > 0) return true;
+  return wrapped.__meta.relations.some((relation) => {
+    const value = (entity as Dictionary)[relation.name] as unknown;
+    return relation.kind === 'm:n' && Utils.isCollection(value) && (value as Collection<AnyEntity>).isDirty();
+  });
+}
+
+/** The entities of an inheritance tree that an EntityManager manages, in no order. */
+export const managedEntities = (em: EntityManager, metadata: EntityMetadata): Iterable<AnyEntity> =>
+  new Set(em.getUnitOfWork(false).getIdentityMap().getStore(metadata.root).values() as Iterable<AnyEntity>);
+
+export function managesAnything(em: EntityManager): boolean {
+  for (const _entity of em.getUnitOfWork(false).getIdentityMap()) return true;
+  return false;
+}
+
+export function managesPendingChanges(em: EntityManager): boolean {
+  for (const entity of em.getUnitOfWork(false).getIdentityMap()) if (hasPendingChanges(entity)) return true;
+  return false;
+}
+
+/** The schema an entity's row is in; without an entity, the one its model has by default. */
+export const schemaOf = (em: EntityManager, metadata: EntityMetadata, entity?: AnyEntity): string | undefined =>
+  (entity === undefined ? undefined : helper(entity).__schema) ?? ownSchema(metadata, em.config);
+
+export const eagerRelations = (metadata: EntityMetadata): string[] =>
+  metadata.relations.filter((relation) => relation.eager).map((relation) => relation.name);
+
+/** SKIP LOCKED, exclusive and shared. */
+export const skipsLocked = (lockMode: LockMode): boolean => lockMode === 4 || lockMode === 6;
+
+/** The EntityManager that a call through `em` reaches: the transaction's or the request's; outside both MikroORM refuses the global one. */
+export const contextOf = (em: EntityManager): EntityManager => em.getContext();
+
+/**
+ * The class whose table one query reads: the root of a single-table tree, the class itself otherwise. A subclass with
+ * filters of its own is read by itself, because MikroORM applies only the filters of the class that is queried.
+ */
+export function queriedClass(metadata: EntityMetadata): EntityMetadata {
+  const { root } = metadata;
+  if (root === metadata || root.discriminatorColumn === undefined || isTablePerType(root)) return metadata;
+  return Object.keys(metadata.filters).every((name) => name in root.filters) ? root : metadata;
+}
+
+/** MikroORM 7 only: each class of the tree has a table of its own. */
+const isTablePerType = (root: EntityMetadata): boolean => root.inheritanceType === 'tpt';
+
+export interface FindByKeysOptions {
+  readonly refresh: boolean;
+  readonly schema: string | undefined;
+  readonly populate: readonly string[] | false | undefined;
+  readonly filters: FilterOptions | undefined;
+  readonly lockMode: LockMode | undefined;
+  /** Reads fresh instances that the EntityManager does not come to manage. */
+  readonly besideIdentityMap?: boolean;
+}
+
+/**
+ * Reads rows by keys in database form: `keys` holds one flat tuple per row, already validated, because `find` treats
+ * null and objects in this place as "everything" and as operators.
+ *
+ * - converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors
+ * - no auto-flush: reading must not write the user's unit of work
+ * - write connection, no result cache: a replica or a cache may be older than the job
+ */
+export function findByKeys(
+  em: EntityManager,
+  metadata: EntityMetadata,
+  keys: readonly (readonly unknown[])[],
+  options: FindByKeysOptions,
+): Promise<AnyEntity[]> {
+  const where = keys[0]?.length === 1 ? keys.map((key) => key[0]) : keys;
+  const ordered = options.lockMode !== undefined && {
+    orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })),
+  };
+  const findOptions = {
+    convertCustomTypes: false,
+    flushMode: 'commit',
+    connectionType: 'write',
+    cache: false,
+    refresh: options.refresh,
+    ...(options.schema !== undefined && { schema: options.schema }),
+    ...(options.populate !== undefined && { populate: options.populate }),
+    ...(options.filters !== undefined && { filters: options.filters }),
+    ...(options.lockMode !== undefined && { lockMode: options.lockMode }),
+    ...(options.besideIdentityMap === true && { disableIdentityMap: true }),
+    ...ordered,
+  };
+  return em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>;
+}
+
+/** Loads relations of entities that are already there, without touching what the user has changed. */
+export const populate = (
+  em: EntityManager,
+  entities: readonly AnyEntity[],
+  hints: readonly string[],
+): Promise<unknown> =>
+  em.populate(entities as AnyEntity[], hints as never, { flushMode: 'commit', connectionType: 'write' } as never);
+
+/** A reference without a query; `key` is flat and in database form. */
+export function referenceTo(
+  em: EntityManager,
+  metadata: EntityMetadata,
+  key: readonly unknown[],
+  schema: string | undefined,
+): AnyEntity {
+  const nested = nestKey(metadata, [...key], em.getPlatform());
+  const options = schema === undefined ? {} : { schema };
+  return em.getReference<AnyEntity>(
+    metadata.class,
+    (nested.length === 1 ? nested[0] : nested) as never,
+    options,
+  ) as AnyEntity;
+}
+
+/** Turns a flat database key into the nested JavaScript one that `getReference` wants, consuming it part by part. */
+function nestKey(metadata: EntityMetadata, flat: unknown[], platform: Platform): unknown[] {
+  return metadata.getPrimaryProps().map((property) => {
+    if (property.targetMeta !== undefined) {
+      const nested = nestKey(property.targetMeta, flat, platform);
+      return nested.length === 1 ? nested[0] : nested;
+    }
+    const value = flat.shift();
+    return property.customType === undefined ? value : property.customType.convertToJSValue(value, platform);
+  });
+}
+
+/** Runs `fn` where the global EntityManager resolves to `em`, not to the transaction that has just ended. */
+export const runInContext = <T>(em: EntityManager, fn: () => T): T => TransactionContext.create(em, fn);
+
+const EXTENSION = 'mikro-orm-byref';
+
+/** Puts an object where every EntityManager of the ORM finds it; the first one stays. */
+export function registerExtension(orm: MikroORM, extension: object): void {
+  if (getExtension(orm.em) === undefined) orm.config.registerExtension(EXTENSION, () => extension as never);
+}
+
+export const getExtension = (em: EntityManager): object | undefined =>
+  em.config.getExtension(EXTENSION) as object | undefined;
+
+/** The open transaction or savepoint of an EntityManager, as an identity. */
+export const transactionOf = (em: EntityManager): object | undefined => em.getTransactionContext<object>();
+
+/** MikroORM 7 tells of savepoints as of transactions; MikroORM 6 tells of neither their release nor their rollback. */
+export const isSavepoint = (transaction: object | undefined): boolean =>
+  transaction !== undefined && 'savepointName' in transaction;

@@ -1,0 +1,184 @@
+import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
+import type { EntitySlot } from './decode.ts';
+import { ByReferenceError } from './errors.ts';
+import type { Model, ModelRegistry } from './model-registry.ts';
+import type { DeserializeOptions, MissingPolicy } from './options.ts';
+import { ownSchema } from './orm.ts';
+import { type CanonicalKey, type DatabaseKey, PrimaryKey } from './primary-key.ts';
+import { EntityToken, writeTokenBody } from './token.ts';
+
+/** One distinct row that a payload names. */
+export class Row {
+  /** The model of the first token that names it; another token may name a base class. */
+  readonly model: Model;
+  readonly key: DatabaseKey;
+  readonly #slot: EntitySlot;
+  /** The entity that stands for the row, once it is known to be there. */
+  entity: AnyEntity | undefined = undefined;
+  /** The row as this call has read it; another instance than `entity` where that keeps unflushed changes. */
+  read: AnyEntity | undefined = undefined;
+  unflushed = false;
+
+  constructor(model: Model, key: DatabaseKey, slot: EntitySlot) {
+    this.model = model;
+    this.key = key;
+    this.#slot = slot;
+  }
+
+  get path(): string {
+    return this.#slot.path;
+  }
+
+  /** Made when an error, a report or a callback asks: most rows never need one. */
+  get token(): EntityToken {
+    const { model, key, schema, version } = this.#slot.parts;
+    return EntityToken.fromBody(writeTokenBody(model, key, schema, version));
+  }
+}
+
+/** One place of a payload that names a row. */
+export interface Reference {
+  readonly slot: EntitySlot;
+  readonly model: Model;
+  readonly missing: MissingPolicy;
+  readonly row: Row;
+}
+
+/** Rows that one query can read: same table, schema, relations and filters. */
+export interface RowGroup {
+  readonly metadata: EntityMetadata;
+  readonly primaryKey: PrimaryKey;
+  readonly schema: string | undefined;
+  readonly populate: readonly string[] | undefined;
+  readonly filters: FilterOptions | undefined;
+  readonly rows: Map<CanonicalKey, Row>;
+}
+
+/** What the options say about one model, looked up once per call. */
+interface ModelPlan {
+  readonly model: Model;
+  readonly missing: MissingPolicy;
+  readonly populate: readonly string[] | undefined;
+  readonly filters: FilterOptions | undefined;
+  /** The group of rows whose token names no schema. */
+  group?: RowGroup;
+}
+
+/**
+ * Resolves every slot to a row, and rows to groups, without a query. This is where a payload proves itself: names,
+ * allow-list, schemas and each part of each key are checked before the database hears of any.
+ */
+export class References {
+  readonly all: Reference[] = [];
+  readonly groups: RowGroup[] = [];
+  readonly #plans = new Map<string, ModelPlan>();
+  readonly #registry: ModelRegistry;
+  readonly #em: EntityManager;
+  readonly #options: DeserializeOptions;
+  readonly #defaults: DeserializeOptions;
+  readonly #admitted: ReadonlySet<Model> | undefined;
+
+  constructor(
+    slots: readonly EntitySlot[],
+    registry: ModelRegistry,
+    em: EntityManager,
+    options: DeserializeOptions,
+    defaults: DeserializeOptions,
+  ) {
+    this.#registry = registry;
+    this.#em = em;
+    this.#options = options;
+    this.#defaults = defaults;
+    this.#admitted = options.only === undefined ? undefined : registry.admittedBy(options.only);
+    for (const slot of slots) this.all.push(this.#resolve(slot));
+  }
+
+  #resolve(slot: EntitySlot): Reference {
+    const { parts } = slot;
+    const plan = this.#plans.get(parts.model) ?? this.#plan(slot);
+    const { model } = plan;
+    const key = model.primaryKey.read(parts.key);
+    if (typeof key === 'string') {
+      throw ByReferenceError.malformed(`expected ${key} of ${model.name}`, { path: slot.path, model: model.name });
+    }
+    if (
+      parts.version !== undefined &&
+      model.version !== undefined &&
+      (typeof parts.version === 'number') === model.version.isDate
+    ) {
+      const expected = model.version.isDate ? 'a date' : 'an integer';
+      throw ByReferenceError.malformed(`expected ${expected} as version of ${model.name}`, {
+        path: slot.path,
+        model: model.name,
+      });
+    }
+    const { rows } =
+      parts.schema === undefined
+        ? (plan.group ??= this.#group(plan, this.#schemaOf(model)))
+        : this.#schemaGroup(plan, slot);
+    let row = rows.get(key.canonical);
+    if (row === undefined) rows.set(key.canonical, (row = new Row(model, key, slot)));
+    return { slot, model, missing: plan.missing, row };
+  }
+
+  #plan(slot: EntitySlot): ModelPlan {
+    const { model: name } = slot.parts;
+    const model = this.#registry.findOrFail(name, slot.path);
+    if (this.#admitted !== undefined && !this.#admitted.has(model)) {
+      const allowed = Array.from(this.#admitted, (admitted) => admitted.name);
+      throw ByReferenceError.modelNotAllowed(name, allowed, slot.path);
+    }
+    const [call, defaults] = [this.#options, this.#defaults];
+    const callFilters = call.filters === false ? false : this.#registry.entryFor(model, call.filters);
+    const defaultFilters = defaults.filters === false ? false : this.#registry.entryFor(model, defaults.filters);
+    const plan: ModelPlan = {
+      model,
+      missing: call.missing ?? model.options.missing ?? defaults.missing ?? 'throw',
+      populate:
+        this.#registry.entryFor(model, call.populate) ??
+        model.options.populate ??
+        this.#registry.entryFor(model, defaults.populate),
+      filters: callFilters ?? model.options.filters ?? defaultFilters,
+    };
+    this.#plans.set(name, plan);
+    return plan;
+  }
+
+  /** The schema to name in the query for a token that names none: the row's own, even where the EntityManager is set to another. */
+  #schemaOf(model: Model): string | undefined {
+    if (this.#options.schema !== undefined) return this.#options.schema;
+    const own = ownSchema(model.metadata, this.#em.config);
+    return this.#em.schema === undefined || this.#em.schema === own ? undefined : own;
+  }
+
+  #schemaGroup(plan: ModelPlan, slot: EntitySlot): RowGroup {
+    const schema = slot.parts.schema!;
+    const own = ownSchema(plan.model.metadata, this.#em.config);
+    const isOwn = schema === own || schema === this.#em.schema || schema === this.#options.schema;
+    if (!isOwn && !this.#admitsSchema(schema)) {
+      throw ByReferenceError.schemaNotAllowed(schema, plan.model.name, slot.path);
+    }
+    return this.#group(plan, schema);
+  }
+
+  #admitsSchema(schema: string): boolean {
+    const schemas = this.#options.schemas ?? this.#defaults.schemas ?? [];
+    return typeof schemas === 'function' ? schemas(schema) : schemas.includes(schema);
+  }
+
+  #group({ model, populate, filters }: ModelPlan, schema: string | undefined): RowGroup {
+    const metadata = model.queried;
+    const found = this.groups.find(
+      (group) =>
+        group.metadata === metadata &&
+        group.schema === schema &&
+        group.populate === populate &&
+        group.filters === filters,
+    );
+    if (found !== undefined) return found;
+    const primaryKey = PrimaryKey.of(metadata, this.#em.getPlatform());
+    const group = { metadata, primaryKey, schema, populate, filters, rows: new Map<CanonicalKey, Row>() };
+    this.groups.push(group);
+    return group;
+  }
+}

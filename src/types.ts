@@ -1,0 +1,62 @@
+import type {
+  Collection,
+  FromEntityType,
+  OptionalProps,
+  PrimaryKeyProp,
+  Reference,
+  ScalarReference,
+} from '@mikro-orm/core';
+import type { JsonObject } from './json.ts';
+import type { EntityToken } from './token.ts';
+
+declare const payload: unique symbol;
+
+/** JSON text that says a `T`. The brand is optional: a plain string is accepted where a payload is read. */
+export type Serialized<T> = string & { readonly [payload]?: T };
+
+/** The same as a JSON value, for engines that take objects: `{"$byref":1,"data":…}`. */
+export type Encoded<T> = JsonObject & { readonly [payload]?: T };
+
+/**
+ * What a `T` is once it has travelled: references and `Ref`s are the entity, a Collection an array, `Loaded<E, …>` an
+ * `E` again. Entities and other class instances are kept as they are. `Nullable` are the classes that
+ * `missing: 'null'` may turn into null.
+ *
+ * A class or interface can't be told from an entity by its type, so only type literals and aliases of them are looked
+ * into: write a payload's type as `type Args = { user: Ref<User> }`.
+ */
+export type Revived<T, Nullable = never> = 0 extends 1 & T
+  ? T
+  : unknown extends T
+    ? T
+    : T extends Primitive | Opaque
+      ? T
+      : T extends Reference<infer E>
+        ? OrNull<Unloaded<E>, Nullable>
+        : T extends ScalarReference<infer V>
+          ? Revived<V, Nullable>
+          : T extends Collection<infer E>
+            ? OrNull<Unloaded<E>, Nullable>[]
+            : T extends ReadonlyMap<infer K, infer V>
+              ? Map<Revived<K, Nullable>, Revived<V, Nullable>>
+              : T extends ReadonlySet<infer V>
+                ? Set<Revived<V, Nullable>>
+                : T extends Uint8Array
+                  ? Uint8Array
+                  : T extends readonly unknown[]
+                    ? { [Index in keyof T]: Revived<T[Index], Nullable> }
+                    : IsEntity<T> extends true
+                      ? OrNull<Unloaded<T>, Nullable>
+                      : T extends Record<string, unknown>
+                        ? { [Key in keyof T]: Revived<T[Key], Nullable> }
+                        : OrNull<Unloaded<T>, Nullable>;
+
+type Primitive = string | number | boolean | bigint | null | undefined;
+type Opaque = Date | URL | EntityToken;
+type OrNull<T, Nullable> = [Nullable] extends [never] ? T : T extends Nullable ? T | null : T;
+
+/** Entity types that are no classes (defineEntity infers literals) carry MikroORM's symbols. */
+type IsEntity<T> = Extract<keyof T, typeof PrimaryKeyProp | typeof OptionalProps> extends never ? false : true;
+
+/** The entity behind `Loaded<E, …>`. */
+type Unloaded<T> = unknown extends FromEntityType<T> ? T : FromEntityType<T>;

@@ -1,0 +1,29 @@
+import { types } from 'node:util';
+import type { JsonValue } from '../json.ts';
+import { type DecodeWalk, isBuiltIn, OMITTED, type ValueType } from './value-type.ts';
+
+/** `{"$map":[[key,value]…]}`, in insertion order; keys may be anything, entities too. */
+export const map: ValueType<Map<unknown, unknown>> = {
+  tag: '$map',
+  matches: (value) => types.isMap(value) && isBuiltIn(value, 2),
+  encode: (value, encodeChild) =>
+    Array.from(value, ([key, item], index) => [encodeChild(key, index, 0), encodeChild(item, index, 1)]),
+  decode(body: JsonValue, walk: DecodeWalk) {
+    const expected = 'an array of [key, value]';
+    if (!Array.isArray(body)) walk.malformed(expected);
+    const keys: unknown[] = [];
+    const items: unknown[] = [];
+    for (const [index, entry] of body.entries()) {
+      if (!Array.isArray(entry) || entry.length !== 2) walk.malformed(expected);
+      walk.childInto(keys, index, entry[0], index, 0);
+      walk.childInto(items, index, entry[1], index, 1);
+    }
+    const result = new Map<unknown, unknown>();
+    walk.whenFilled(() => {
+      for (const [index, key] of keys.entries()) {
+        if (key !== OMITTED && items[index] !== OMITTED) result.set(key, items[index]);
+      }
+    });
+    return result;
+  },
+};
