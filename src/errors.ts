@@ -182,10 +182,8 @@ export class ByReferenceError extends Error {
     );
   }
 
-  static invalidOption(option: string, expected: string, got: unknown, cause?: unknown): ByReferenceError {
-    return new ByReferenceError('E_INVALID_OPTION', `Invalid ${option}: expected ${expected}, got ${shown(got)}.`, {
-      ...(cause === undefined ? {} : { cause }),
-    });
+  static invalidOption(option: string, expected: string, got: unknown): ByReferenceError {
+    return new ByReferenceError('E_INVALID_OPTION', `Invalid ${option}: expected ${expected}, got ${shown(got)}.`);
   }
 }
 

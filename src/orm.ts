@@ -83,7 +83,7 @@ export const managerOf = (entity: AnyEntity): EntityManager | undefined => helpe
 
 /** Flat key values of an entity as its properties hold them; a foreign key contributes the key it points to. */
 export const keyValuesOf = (entity: AnyEntity): unknown[] =>
-  Utils.flatten(helper(entity).__primaryKeys as unknown[][], true);
+  Utils.flatten((helper(entity).__primaryKeys as unknown[][] | null) ?? [], true);
 
 /** The key's columns, foreign keys flattened to the columns they point to. */
 export const keyProperties = (metadata: EntityMetadata): EntityProperty[] => metadata.getPrimaryProps(true);
@@ -183,7 +183,7 @@ export function findByKeys(
   keys: readonly (readonly unknown[])[],
   options: FindByKeysOptions,
 ): Promise<AnyEntity[]> {
-  const where = keys[0]?.length === 1 ? keys.map((key) => key[0]) : keys;
+  const where = keys[0]?.length === 1 ? keys.map((key) => operand(key[0])) : keys.map((key) => key.map(operand));
   const ordered = options.lockMode !== undefined && {
     orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })),
   };
@@ -203,6 +203,9 @@ export function findByKeys(
   return em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>;
 }
 
+/** MikroORM takes a tuple with a boolean in it for nested conditions; PostgreSQL reads the word as the value. */
+const operand = (value: unknown): unknown => (typeof value === 'boolean' ? String(value) : value);
+
 /** Loads relations of entities that are already there, without touching what the user has changed. */
 export const populate = (
   em: EntityManager,
@@ -218,25 +221,26 @@ export function referenceTo(
   key: readonly unknown[],
   schema: string | undefined,
 ): AnyEntity {
-  const nested = nestKey(metadata, [...key], em.getPlatform());
   const options = schema === undefined ? {} : { schema };
   return em.getReference<AnyEntity>(
     metadata.class,
-    (nested.length === 1 ? nested[0] : nested) as never,
+    nestKey(metadata, [...key], em.getPlatform()) as never,
     options,
   ) as AnyEntity;
 }
 
-/** Turns a flat database key into the nested JavaScript one that `getReference` wants, consuming it part by part. */
-function nestKey(metadata: EntityMetadata, flat: unknown[], platform: Platform): unknown[] {
-  return metadata.getPrimaryProps().map((property) => {
-    if (property.targetMeta !== undefined) {
-      const nested = nestKey(property.targetMeta, flat, platform);
-      return nested.length === 1 ? nested[0] : nested;
-    }
+/**
+ * Turns a flat database key into the JavaScript one that `getReference` wants, consuming it part by part: the value of
+ * a single key, an object by property name for any other, because nested arrays lose parts.
+ */
+function nestKey(metadata: EntityMetadata, flat: unknown[], platform: Platform): unknown {
+  const parts = metadata.getPrimaryProps().map((property): [string, unknown] => {
+    if (property.targetMeta !== undefined) return [property.name, nestKey(property.targetMeta, flat, platform)];
     const value = flat.shift();
-    return property.customType === undefined ? value : property.customType.convertToJSValue(value, platform);
+    const { customType } = property;
+    return [property.name, customType === undefined ? value : customType.convertToJSValue(value, platform)];
   });
+  return metadata.getPrimaryProps(true).length === 1 ? parts[0]![1] : Object.fromEntries(parts);
 }
 
 /** Runs `fn` where the global EntityManager resolves to `em`, not to the transaction that has just ended. */

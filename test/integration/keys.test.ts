@@ -1,0 +1,171 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { EntitySerializer, EntityToken } from 'mikro-orm-byref';
+import { domain, User } from '../../fixtures/domain.ts';
+import { hostileShapes, hostileTokens } from '../../fixtures/hostile.ts';
+import { BigIntKey, BufferKey, BytesKey, IntKey, keys, keySamples, TextKey } from '../../fixtures/keys.ts';
+import { selects, type TestOrm } from '../../fixtures/orm.ts';
+import { openDatabase } from '../support/database.ts';
+import { failureOf } from '../support/failure.ts';
+
+let database: TestOrm;
+let serializer: EntitySerializer;
+
+beforeAll(async () => {
+  database = await openDatabase([...domain, ...keys]);
+  serializer = new EntitySerializer(database.orm);
+  const em = database.orm.em.fork();
+  // In the order of the table, because some keys are keys of rows before them.
+  for (const [index, { model, key }] of keySamples.entries()) {
+    await em.insert(model, { ...key, note: String(index) } as never);
+  }
+});
+afterAll(() => database.close());
+beforeEach(() => {
+  database.statements.length = 0;
+});
+
+const stored = async (index: number): Promise<object> => {
+  const { model } = keySamples[index]!;
+  return database.orm.em.fork().findOneOrFail(model, { note: String(index) } as never);
+};
+const samples = keySamples.map((sample, index) => ({
+  ...sample,
+  index,
+  name: `${sample.model.name} ${JSON.stringify(sample.wire)}`,
+}));
+
+describe('every shape of key', () => {
+  test.each(samples)('$name', async ({ index, model, wire }) => {
+    const entity = await stored(index);
+    const token = serializer.token(entity);
+    expect(token.toJSON()).toEqual({ $token: [model.name, wire] });
+    expect(EntityToken.parse(token.toString()).equals(token)).toBe(true);
+    const payload = serializer.serialize([entity, { again: entity }]);
+    const em = database.orm.em.fork();
+    database.statements.length = 0;
+    const [first, { again }] = (await serializer.deserialize(payload, { em })) as [object, { again: object }];
+    expect(selects(database.statements)).toHaveLength(1);
+    expect(again).toBe(first);
+    expect(first).toBeInstanceOf(model);
+    expect(first).toMatchObject({ note: String(index) });
+    expect(serializer.token(first).equals(token)).toBe(true);
+    // Once more into the same identity map: still one object per row.
+    database.statements.length = 0;
+    const reference = await serializer.decode(
+      { $byref: 1, data: { $entity: [model.name, wire] } },
+      { em, freshness: 'lazy' },
+    );
+    expect(database.statements).toEqual([]);
+    expect(serializer.token(reference as object).equals(token)).toBe(true);
+  });
+
+  test('all shapes in one payload: one query per model', async () => {
+    const entities = await Promise.all(samples.map(({ index }) => stored(index)));
+    database.statements.length = 0;
+    const back = await serializer.deserialize(serializer.serialize(entities), { em: database.orm.em.fork() });
+    expect(back).toHaveLength(entities.length);
+    expect(back.map((entity) => (entity as { note: string }).note)).toEqual(samples.map(({ index }) => String(index)));
+    expect(selects(database.statements)).toHaveLength(new Set(keySamples.map(({ model }) => model)).size);
+  });
+
+  test('the JavaScript type of a key comes back exactly', async () => {
+    const [int, big, bytes, buffer] = [IntKey, BigIntKey, BytesKey, BufferKey].map((model) =>
+      samples.findIndex((sample) => sample.model === model),
+    );
+    const back = (await serializer.deserialize(
+      serializer.serialize(await Promise.all([int, big, bytes, buffer].map((index) => stored(index!)))),
+      { em: database.orm.em.fork() },
+    )) as { id: unknown }[];
+    expect(back.map(({ id }) => id)).toEqual([
+      1,
+      9_007_199_254_740_993n,
+      Uint8Array.of(0xff, 0xfe, 0),
+      Buffer.of(0xff, 0xfe),
+    ]);
+    expect(Buffer.isBuffer(back[3]!.id)).toBe(true);
+  });
+
+  test('keys on the wire are as pinned', () => {
+    const path = new URL('../../fixtures/payloads/v1/keys.json', import.meta.url);
+    const golden = JSON.parse(readFileSync(path, 'utf8')) as unknown;
+    expect(samples.map(({ model, wire }) => ({ $byref: 1, data: { $entity: [model.name, wire] } }))).toEqual(golden);
+  });
+});
+
+describe('hostile payloads reach no query', () => {
+  test.each([...hostileShapes, ...hostileTokens])('$name is $code', async ({ data, code }) => {
+    const payload = { $byref: 1, data: [{ $entity: ['IntKey', 1] }, data] };
+    const error = await failureOf(() => serializer.decode(payload as never, { em: database.orm.em.fork() }));
+    expect([error.code, error.retryable]).toEqual([code, false]);
+    expect(database.statements).toEqual([]);
+  });
+
+  test.each([
+    ['no envelope', '[1]', 'E_MALFORMED'],
+    ['no data', '{"$byref":1}', 'E_MALFORMED'],
+    ['version 0', '{"$byref":0,"data":1}', 'E_MALFORMED'],
+    ['version as text', '{"$byref":"1","data":1}', 'E_MALFORMED'],
+    ['a newer version', '{"$byref":2,"data":{"$new":1}}', 'E_UNSUPPORTED_VERSION'],
+    ['a signature', '{"$byref":1,"data":1,"signature":"x"}', 'E_BAD_SIGNATURE'],
+    ['not JSON', '{"$byref":1,', 'E_MALFORMED'],
+    ['no text', 1 as never, 'E_MALFORMED'],
+  ])('%s', async (_name, payload, code) => {
+    const error = await failureOf(() => serializer.deserialize(payload, { em: database.orm.em.fork() }));
+    expect([error.code, error.retryable]).toEqual([code, code === 'E_UNSUPPORTED_VERSION']);
+  });
+
+  test('text over the limit is not even parsed', async () => {
+    const error = await failureOf(() => serializer.deserialize(`"${'x'.repeat(100)}`, { limits: { length: 100 } }));
+    expect(error.code).toBe('E_LIMIT');
+  });
+
+  test('what the column refuses after all is malformed, with the database error as cause', async () => {
+    // 131,072 digits before the point are the most that numeric holds; the column holds 26.
+    const data = { $entity: ['DayKey', { $date: '0001-01-01T00:00:00.000Z' }] };
+    expect((await failureOf(() => serializer.decode({ $byref: 1, data }, { em: database.orm.em.fork() }))).code).toBe(
+      'E_ENTITY_NOT_FOUND',
+    );
+    const time = { $entity: ['FlagKey', [true, 0.5, 'noon o’clock']] };
+    const error = await failureOf(() => serializer.decode({ $byref: 1, data: time }, { em: database.orm.em.fork() }));
+    expect([error.code, (error.cause as { code?: string }).code, error.tokens[0]!.model]).toEqual([
+      'E_MALFORMED',
+      '22007',
+      'FlagKey',
+    ]);
+  });
+
+  test('a failure of the database passes through and never looks like a missing row', async () => {
+    const broken = await openDatabase(domain);
+    const own = new EntitySerializer(broken.orm);
+    await broken.orm.em.fork().getConnection().execute('alter table "user" rename to gone');
+    const call = own.decode(
+      { $byref: 1, data: { $entity: ['User', 1] } },
+      { em: broken.orm.em.fork(), missing: 'null' },
+    );
+    await expect(call).rejects.toMatchObject({ name: 'TableNotFoundException', code: '42P01' });
+    await broken.close();
+  });
+
+  test('text keys are data, whatever they say', async () => {
+    const id = `x') or 1=1; drop table "user"; --`;
+    await database.orm.em.fork().insert(TextKey, { id, note: 'n' } as never);
+    const back = await serializer.decode<TextKey>(
+      { $byref: 1, data: { $entity: ['TextKey', id] } },
+      { em: database.orm.em.fork() },
+    );
+    expect(back.id).toBe(id);
+    expect(await database.orm.em.fork().count(User)).toBe(0);
+  });
+});
+
+test('values on the wire are as pinned', async () => {
+  const { valueSamples } = await import('../../fixtures/values.ts');
+  const path = new URL('../../fixtures/payloads/v1/values.json', import.meta.url);
+  const golden = JSON.parse(readFileSync(path, 'utf8')) as { name: string; payload: never }[];
+  expect(valueSamples.map(({ name, value }) => ({ name, payload: serializer.encode(value) }))).toEqual(golden);
+  for (const { name, payload } of golden) {
+    const sample = valueSamples.find((candidate) => candidate.name === name)!;
+    expect(await serializer.decode(payload)).toStrictEqual(sample.value);
+  }
+});
