@@ -150,6 +150,8 @@ export function ByReferenceMixin<Base extends EntityClass>(
       return EntityToken.fromBody(body);
     }
   }
+  // MikroORM tells base classes apart by name: two mixins of one name would share their properties.
+  Object.defineProperty(ByReferenceBase, 'name', { value: `ByReference${base.name}` });
   ByReference({ toJSON: true })(ByReferenceBase as unknown as EntityClass);
   return ByReferenceBase as never;
 }

@@ -24,6 +24,9 @@ export function encode(value: unknown, hooks: EncodeHooks, limits: Limits = {}):
   return new Encoder(hooks, { ...DEFAULT_LIMITS, ...limits }).encode(value);
 }
 
+/** False for a key that JSON readers or jsonb mishandle. */
+const isPlainKey = (key: string): boolean => key !== '__proto__' && isStorableString(key);
+
 class Encoder {
   /** Keys and containers from the root to the value at hand. */
   readonly #at: PathSegment[] = [];
@@ -98,11 +101,9 @@ class Encoder {
   #encodePlain(value: Record<string, unknown>): JsonValue {
     const keys = Object.keys(value);
     this.#refuseHidden(value, keys);
+    if (!keys.every(isPlainKey)) return this.#tagged(object.tag, object.encode, value);
     const json: Record<string, JsonValue> = {};
-    for (const key of keys) {
-      if (key === '__proto__' || !isStorableString(key)) return this.#tagged(object.tag, object.encode, value);
-      json[key.startsWith('$') ? `$${key}` : key] = this.#encodeChild(value[key], key);
-    }
+    for (const key of keys) json[key.startsWith('$') ? `$${key}` : key] = this.#encodeChild(value[key], key);
     return json;
   }
 

@@ -160,7 +160,7 @@ export class EntitySerializer implements ClassReviver {
       wrapperOf(object) === undefined ? undefined : keep(object);
     const json = encode(value, { entity: keep, instance }, this.#limits());
     const decoded = decode(json, { ...this.#limits(), depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER });
-    for (const [index, slot] of decoded.slots.entries()) slot.value = kept[index];
+    for (const slot of decoded.slots) slot.value = kept[Number(slot.parts.key) - 1];
     return decoded.fill() as T;
   }
 

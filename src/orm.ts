@@ -101,9 +101,14 @@ export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']):
   return metadata.schema ?? config.get('schema') ?? config.getPlatform().getDefaultSchemaName();
 }
 
-/** The value of a property as the database last told it, or as it was last written there. */
-export const storedValue = (entity: AnyEntity, property: string): unknown =>
-  (helper(entity).__originalEntityData as Dictionary | undefined)?.[property];
+/**
+ * The value of a property as the database last told it, or as it was last written there. After an UPDATE MikroORM
+ * keeps a version only on the entity.
+ */
+export function storedValue(entity: AnyEntity, property: string): unknown {
+  const stored = helper(entity).__originalEntityData as Dictionary | undefined;
+  return stored !== undefined && property in stored ? stored[property] : (entity as Dictionary)[property];
+}
 
 /** True when a flush would write something about this entity. */
 export function hasPendingChanges(entity: AnyEntity): boolean {

@@ -91,6 +91,8 @@ describe('the main job', () => {
     const post = await em.fork().findOneOrFail(Post, 1, { populate: ['comments'] });
     const back = await serializer.deserialize(serializer.serialize(post.comments), { em: fork() });
     expect(back.map((comment) => comment.text)).toEqual(['first', 'second']);
+    const tokens = [1, 2].map((id) => ({ $entity: ['Comment', { $bigint: String(id) }] }));
+    expect(JSON.parse(JSON.stringify(post.comments))).toEqual(tokens);
     const bare = await em.fork().findOneOrFail(Post, 1);
     const error = await failureOf(() => serializer.serialize({ comments: bare.comments }));
     expect([error.code, error.path]).toEqual(['E_UNSERIALIZABLE', '$.comments']);

@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
+import type { EntityManager } from '@mikro-orm/core';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { afterCommit, EntitySerializer } from 'mikro-orm-byref';
+import { domain, User } from '../../fixtures/domain.ts';
+import type { TestOrm } from '../../fixtures/orm.ts';
+import { openDatabase } from '../support/database.ts';
+import { failureOf } from '../support/failure.ts';
+
+let database: TestOrm;
+let ran: string[];
+
+beforeAll(async () => {
+  database = await openDatabase(domain);
+  // Two serializers of one ORM: still each callback once.
+  void [new EntitySerializer(database.orm), new EntitySerializer(database.orm)];
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.orm.schema.clear();
+  ran = [];
+});
+
+const fork = (): EntityManager => database.orm.em.fork();
+const note = (em: EntityManager, name: string): void => afterCommit(em, () => void ran.push(name));
+const fail = (): never => {
+  throw new Error('rolled back on purpose');
+};
+
+test('runs after the commit, not before', async () => {
+  await fork().transactional(async (em) => {
+    note(em, 'a');
+    await sleep(5);
+    expect(ran).toEqual([]);
+  });
+  expect(ran).toEqual(['a']);
+});
+
+test('runs at once without a transaction', () => {
+  note(fork(), 'now');
+  expect(ran).toEqual(['now']);
+});
+
+test('never runs after a rollback', async () => {
+  await expect(
+    fork().transactional(async (em) => {
+      note(em, 'a');
+      fail();
+    }),
+  ).rejects.toThrow('on purpose');
+  const em = fork();
+  await em.begin();
+  note(em, 'b');
+  await em.rollback();
+  await sleep(5);
+  expect(ran).toEqual([]);
+});
+
+test('begin and commit count as a transaction, and so does the one of a flush', async () => {
+  const em = fork();
+  await em.begin();
+  note(em, 'explicit');
+  expect(ran).toEqual([]);
+  await em.commit();
+  expect(ran).toEqual(['explicit']);
+  const own = fork();
+  const subscriber = {
+    async afterCreate(args: { em: EntityManager }) {
+      note(args.em, `in transaction: ${args.em.isInTransaction()}`);
+    },
+  };
+  own.getEventManager().registerSubscriber(subscriber as never);
+  own.create(User, { id: 1, name: 'a', email: 'b' });
+  await own.flush();
+  own
+    .getEventManager()
+    .getSubscribers()
+    .delete(subscriber as never);
+  expect(ran).toEqual(['explicit', 'in transaction: true']);
+});
+
+test('a savepoint waits for the outermost commit, and takes its callbacks along when it rolls back', async () => {
+  await fork().transactional(async (em) => {
+    note(em, 'outer');
+    await em.transactional(async (inner) => {
+      note(inner, 'released');
+      await inner.transactional(async (innermost) => note(innermost, 'innermost'));
+    });
+    await em
+      .transactional(async (inner) => {
+        await inner.transactional(async (innermost) => note(innermost, 'released inside a rolled-back one'));
+        note(inner, 'rolled back');
+        fail();
+      })
+      .catch(() => {});
+    expect(ran).toEqual([]);
+  });
+  expect(ran).toEqual(['outer', 'released', 'innermost']);
+});
+
+test('a released savepoint goes down with the transaction around it', async () => {
+  await expect(
+    fork().transactional(async (em) => {
+      await em.transactional(async (inner) => note(inner, 'inner'));
+      fail();
+    }),
+  ).rejects.toThrow('on purpose');
+  expect(ran).toEqual([]);
+});
+
+test('transactions side by side keep their callbacks apart', async () => {
+  await Promise.all([
+    fork().transactional(async (em) => {
+      note(em, 'a');
+      await sleep(20);
+    }),
+    fork()
+      .transactional(async (em) => {
+        note(em, 'b');
+        await sleep(5);
+        fail();
+      })
+      .catch(() => {}),
+    fork().transactional(async (em) => {
+      await em.transactional(async (inner) => {
+        note(inner, 'c');
+        await sleep(5);
+      });
+    }),
+  ]);
+  expect(ran.sort()).toEqual(['a', 'c']);
+});
+
+test('the global EntityManager inside a transaction is the transaction', async () => {
+  await fork().transactional(async () => {
+    note(database.orm.em, 'ambient');
+    expect(ran).toEqual([]);
+  });
+  expect(ran).toEqual(['ambient']);
+});
+
+test('the callback can query, and sees what was committed', async () => {
+  const seen = new Promise((resolve) => {
+    void fork().transactional(async (em) => {
+      em.create(User, { id: 1, name: 'a', email: 'b' });
+      afterCommit(em, async (own) => {
+        expect(own.isInTransaction()).toBe(false);
+        resolve([await own.count(User), await database.orm.em.count(User)]);
+      });
+    });
+  });
+  expect(await seen).toEqual([1, 1]);
+});
+
+test('a failing callback goes to onError; the transaction has committed all the same', async () => {
+  const errors: unknown[] = [];
+  const heard: unknown[] = [];
+  const listener = (error: unknown): void => void heard.push(error);
+  subscribe('mikro-orm-byref:after-commit-error', listener);
+  const outcome = await fork().transactional(async (em) => {
+    em.create(User, { id: 1, name: 'a', email: 'b' });
+    afterCommit(
+      em,
+      () => {
+        throw new Error('sync');
+      },
+      { onError: (error) => errors.push((error as Error).message) },
+    );
+    afterCommit(
+      em,
+      async () => {
+        throw new Error('async');
+      },
+      { onError: (error) => errors.push((error as Error).message) },
+    );
+    note(em, 'after them');
+    return 'committed';
+  });
+  await sleep(5);
+  unsubscribe('mikro-orm-byref:after-commit-error', listener);
+  expect([outcome, errors, heard.length, ran]).toEqual(['committed', ['sync', 'async'], 2, ['after them']]);
+  expect(await fork().count(User)).toBe(1);
+});
+
+test('by default it is a process warning', async () => {
+  const warnings = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  await fork().transactional(async (em) =>
+    afterCommit(em, () => {
+      throw new Error('unnoticed?');
+    }),
+  );
+  await sleep(5);
+  expect(warnings.mock.calls).toEqual([[expect.stringContaining('unnoticed?'), 'ByReferenceWarning']]);
+  warnings.mockRestore();
+});
+
+test('without the listener it refuses instead of never running', async () => {
+  const bare = new MikroORM({ entities: domain, clientUrl: database.orm.config.get('clientUrl')! });
+  await bare.em.fork().transactional(async (em) => {
+    expect((await failureOf(() => afterCommit(em, () => {}))).code).toBe('E_INVALID_OPTION');
+  });
+  await bare.close();
+});

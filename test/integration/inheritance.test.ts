@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { EntitySerializer } from 'mikro-orm-byref';
+import {
+  Animal,
+  Car,
+  Cat,
+  Dog,
+  inheritance,
+  Invoice,
+  Puppy,
+  Receipt,
+  Truck,
+  Vehicle,
+} from '../../fixtures/inheritance.ts';
+import { selects, type TestOrm } from '../../fixtures/orm.ts';
+import { openDatabase } from '../support/database.ts';
+import { failureOf } from '../support/failure.ts';
+
+let database: TestOrm;
+let serializer: EntitySerializer;
+
+beforeAll(async () => {
+  database = await openDatabase(inheritance);
+  serializer = new EntitySerializer(database.orm);
+});
+afterAll(() => database.close());
+
+beforeEach(async () => {
+  await database.orm.schema.clear();
+  const em = database.orm.em.fork();
+  em.create(Dog, { id: 1, name: 'Rex' } as never);
+  em.create(Puppy, { id: 2, name: 'Bit' } as never);
+  em.create(Cat, { id: 3, name: 'Tom' } as never);
+  em.create(Vehicle, { id: 1, wheels: 2 } as never);
+  em.create(Car, { id: 2, wheels: 4, doors: 5 } as never);
+  em.create(Truck, { id: 3, wheels: 8, load: 20 } as never);
+  em.create(Invoice, { id: 1, total: 10 } as never);
+  em.create(Receipt, { id: 1, paid: true } as never);
+  await em.flush();
+  database.statements.length = 0;
+});
+
+const token = (model: string, id: number): object => ({ $entity: [model, id] });
+const decode = <T>(data: unknown, options = {}): Promise<T> =>
+  serializer.decode<T>({ $byref: 1, data } as never, { em: database.orm.em.fork(), ...options }) as Promise<T>;
+
+describe('single table', () => {
+  test('one query by the root for the whole tree, each row its own class', async () => {
+    const back = await decode<Animal[]>([token('Dog', 1), token('Cat', 3), token('Puppy', 2), token('Animal', 1)]);
+    expect(back.map((animal) => animal.constructor)).toEqual([Dog, Cat, Puppy, Dog]);
+    expect(back[3]).toBe(back[0]);
+    expect(selects(database.statements)).toHaveLength(1);
+  });
+
+  test('entities travel under their concrete name, and a base class admits them', async () => {
+    const animals = await database.orm.em.fork().find(Animal, {}, { orderBy: { id: 'asc' } });
+    const payload = serializer.encode(animals);
+    expect(payload['data']).toEqual([token('Dog', 1), token('Puppy', 2), token('Cat', 3)]);
+    expect(await decode(payload['data'], { only: [Animal] })).toHaveLength(3);
+    const error = await failureOf(() => decode(payload['data'], { only: [Dog] }));
+    expect([error.code, error.path]).toEqual(['E_MODEL_NOT_ALLOWED', '$[2]']);
+  });
+
+  test('a token of a base class takes any of its rows, one of a subclass only its own', async () => {
+    expect(await decode(token('Dog', 2))).toBeInstanceOf(Puppy);
+    expect((await failureOf(() => decode(token('Puppy', 1)))).code).toBe('E_ENTITY_NOT_FOUND');
+    expect(await decode([token('Cat', 1), token('Dog', 1)], { missing: 'null' })).toEqual([null, expect.any(Dog)]);
+  });
+
+  test('a row that has changed its class is missing, also where the identity map knew it', async () => {
+    const em = database.orm.em.fork();
+    const rex = await em.findOneOrFail(Dog, 1);
+    const payload = serializer.encode({ rex });
+    await database.orm.em.fork().getConnection().execute(`update animal set type = 'cat' where id = 1`);
+    expect((await failureOf(() => serializer.decode(payload, { em: database.orm.em.fork() }))).code).toBe(
+      'E_ENTITY_NOT_FOUND',
+    );
+    expect((await failureOf(() => serializer.decode(payload, { em }))).code).toBe('E_ENTITY_NOT_FOUND');
+  });
+
+  test('the same holds for an entity that is kept with unflushed changes', async () => {
+    const em = database.orm.em.fork();
+    const rex = await em.findOneOrFail(Dog, 1);
+    rex.name = 'Max';
+    await database.orm.em.fork().getConnection().execute(`update animal set type = 'cat' where id = 1`);
+    expect((await failureOf(() => serializer.decode(serializer.encode(rex), { em }))).code).toBe('E_ENTITY_NOT_FOUND');
+  });
+
+  test('lazy references are of the named class', async () => {
+    const [dog, same] = await decode<Animal[]>([token('Dog', 1), token('Animal', 1)], { freshness: 'lazy' });
+    expect(dog).toBeInstanceOf(Dog);
+    expect(same).toBe(dog);
+  });
+
+  test('the same row has the same dedupe key by whichever class it is named', async () => {
+    const em = database.orm.em.fork();
+    const reference = em.fork().getReference(Animal, 1);
+    expect(serializer.dedupeKey([await em.findOneOrFail(Dog, 1)])).toBe(serializer.dedupeKey([reference]));
+  });
+});
+
+describe('table per type', () => {
+  test('the concrete class is read, one query each, bases and children alike', async () => {
+    const back = await decode<[Car, Truck, Vehicle]>([token('Car', 2), token('Truck', 3), token('Vehicle', 1)]);
+    expect(back.map((vehicle) => vehicle.constructor)).toEqual([Car, Truck, Vehicle]);
+    expect([back[0].doors, back[0].wheels, back[1].load]).toEqual([5, 4, 20]);
+    expect(selects(database.statements)).toHaveLength(3);
+  });
+
+  test('a token of the base takes a row of a child', async () => {
+    expect(await decode(token('Vehicle', 2))).toBeInstanceOf(Car);
+    expect((await failureOf(() => decode(token('Truck', 2)))).code).toBe('E_ENTITY_NOT_FOUND');
+  });
+});
+
+describe('an abstract base without a table', () => {
+  test('serves its children under their own names and tables', async () => {
+    const em = database.orm.em.fork();
+    const documents = [await em.findOneOrFail(Invoice, 1), await em.findOneOrFail(Receipt, 1)];
+    expect(JSON.stringify(documents)).toBe('[{"$entity":["Invoice",1]},{"$entity":["Receipt",1]}]');
+    const back = await decode<[Invoice, Receipt]>(serializer.encode(documents)['data']);
+    expect([back[0].total, back[1].paid]).toEqual([10, true]);
+    expect(serializer.registry.names).not.toContain('Document');
+  });
+});

@@ -1,0 +1,140 @@
+import { describe, expect, test } from '@jest/globals';
+import { ref } from '@mikro-orm/core';
+import { EntitySerializer, EntityToken } from 'mikro-orm-byref';
+import { domain, Post, Tag, User } from '../../fixtures/domain.ts';
+import { failureOf } from '../support/failure.ts';
+import { offlineOrm } from '../support/offline-orm.ts';
+
+const orm = offlineOrm(domain);
+const serializer = new EntitySerializer(orm);
+const em = orm.em.fork();
+const [user, other] = [em.getReference(User, 1), em.getReference(User, 2)];
+
+describe('clone', () => {
+  test('copies deeply, and entities, references and collections stay the same objects', () => {
+    const wrapped = ref(user);
+    const post = em.create(Post, { id: 1, title: 't', body: 'b', author: user });
+    const value = {
+      user,
+      list: [user, { other }],
+      map: new Map([[user, new Date(0)]]),
+      wrapped,
+      comments: post.comments,
+      post,
+    };
+    const copy = serializer.clone(value);
+    expect(copy).toStrictEqual(value);
+    expect(copy.list).not.toBe(value.list);
+    expect(copy.map).not.toBe(value.map);
+    expect(copy.map.get(user)).not.toBe(value.map.get(user));
+    expect([copy.user, copy.list[0], copy.wrapped, copy.comments, copy.post]).toEqual([
+      user,
+      user,
+      wrapped,
+      post.comments,
+      post,
+    ]);
+    expect(
+      copy.user === user && copy.wrapped === wrapped && copy.comments === post.comments && copy.post === post,
+    ).toBe(true);
+    expect(serializer.clone(user)).toBe(user);
+  });
+
+  test('refuses what it could not copy', async () => {
+    expect((await failureOf(() => serializer.clone({ a: new (class X {})() }))).code).toBe('E_UNSERIALIZABLE');
+  });
+});
+
+describe('dedupeKey', () => {
+  test('is equal for equal values, whatever the order of keys', () => {
+    const key = serializer.dedupeKey({ b: [1, { d: user, c: 2n }], a: 'x' });
+    expect(key).toBe('{"a":"x","b":[1,{"c":{"$bigint":"2"},"d":{"$entity":["User",1]}}]}');
+    expect(serializer.dedupeKey({ a: 'x', b: [1, { c: 2n, d: ref(user) }] })).toBe(key);
+  });
+
+  test('takes a token for its row', () => {
+    expect(serializer.dedupeKey(new EntityToken('User', 1, { version: 3 }))).toBe(serializer.dedupeKey(user));
+    expect(serializer.dedupeKey(new EntityToken('Gone', 1))).toBe('{"$entity":["Gone",1]}');
+  });
+
+  test('tells different values apart', () => {
+    const values = [
+      user,
+      other,
+      1,
+      '1',
+      1n,
+      [1],
+      { 0: 1 },
+      null,
+      undefined,
+      { a: undefined },
+      {},
+      { $entity: ['User', 1] },
+      new Set([1]),
+    ];
+    expect(new Set(values.map((value) => serializer.dedupeKey(value))).size).toBe(values.length);
+  });
+});
+
+describe('token', () => {
+  test('of an entity and of a Ref', () => {
+    expect(serializer.token(user).toJSON()).toEqual({ $token: ['User', 1] });
+    expect(serializer.token(ref(user)).equals(serializer.token(user))).toBe(true);
+  });
+
+  test('of anything else is refused', async () => {
+    for (const value of [{}, new Date(), new EntityToken('User', 1)]) {
+      expect((await failureOf(() => serializer.token(value))).code).toBe('E_UNSERIALIZABLE');
+    }
+  });
+});
+
+describe('inspect', () => {
+  test('lists tokens with their paths, and tags', () => {
+    const payload = serializer.serialize({
+      user,
+      list: [new Date(0), { $x: new Map([['k', other]]) }],
+      tag: em.getReference(Tag, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'),
+    });
+    const report = serializer.inspect(payload);
+    expect(report).toMatchObject({ version: 1, signed: false, problems: [], tags: { $entity: 3, $date: 1, $map: 1 } });
+    expect(report.tokens.map(({ path, token }) => [path, token.model, token.primaryKey])).toEqual([
+      ['$.user', 'User', 1],
+      ["$.list[1]['$$x']['$map'][0][1]", 'User', 2],
+      ['$.tag', 'Tag', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'],
+    ]);
+    expect(serializer.inspect(JSON.parse(payload))).toEqual(report);
+  });
+
+  test('never throws', () => {
+    const deep = JSON.parse(`${'['.repeat(5_000)}${']'.repeat(5_000)}`) as unknown;
+    const payloads = [
+      '{',
+      '',
+      'null',
+      null,
+      undefined,
+      1,
+      [],
+      {},
+      { $byref: 'x' },
+      { $byref: 9, data: { $new: 1 }, signature: 's' },
+      { $byref: 1, data: { $entity: 1 } },
+      { $byref: 1, data: { $entity: ['Nobody', 1] } },
+      { $byref: 1, data: deep },
+    ];
+    const reports = payloads.map((payload) => serializer.inspect(payload));
+    expect(reports[0]!.problems[0]).toMatchObject({ code: 'E_MALFORMED', path: '$' });
+    expect(reports[9]).toMatchObject({ version: 9, signed: true, tags: { $new: 1 } });
+    expect(reports[10]!.problems).toMatchObject([{ code: 'E_MALFORMED', path: '$' }]);
+    expect(reports[11]!.tokens[0]!.token.model).toBe('Nobody');
+    expect(reports[12]!.problems).toMatchObject([{ code: 'E_LIMIT' }]);
+  });
+});
+
+test('text beyond the limit is refused where it is made', async () => {
+  const small = new EntitySerializer(orm, { limits: { length: 30 } });
+  expect(small.serialize('x')).toHaveLength(23);
+  expect((await failureOf(() => small.serialize('x'.repeat(20)))).code).toBe('E_LIMIT');
+});
