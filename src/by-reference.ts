@@ -2,7 +2,8 @@ import { type AnyEntity, BaseEntity, type EntityManager, type FilterOptions } fr
 import { referenceBody } from './entity-reference.ts';
 import { ByReferenceError } from './errors.ts';
 import { checkClassOptions, type EntityClass, type MissingPolicy } from './options.ts';
-import { byValueJson, classOf, getExtension, type SchemaLike } from './orm.ts';
+import { byValueJson, classOf, getExtension, configOf, metadataOf, ownSchema, type SchemaLike } from './orm.ts';
+import { PrimaryKey } from './primary-key.ts';
 import { EntityToken, type TokenBody } from './token.ts';
 
 /** How a class travels; every member has a default. */
@@ -87,7 +88,17 @@ function toJSON(this: AnyEntity): EntityReference | unknown {
   // Loggers that walk metadata call toJSON on the prototype, which is no entity.
   if ((this as unknown) === cls.prototype) return undefined;
   if (markOf(cls)?.toJSON === false) return byValueJson(this);
-  return { $entity: referenceBody(this, nameOf(cls)) };
+  return { $entity: bodyOf(this) };
+}
+
+/** Without a serializer: under the class's own name, from the metadata that the instance carries. */
+function bodyOf(entity: AnyEntity): TokenBody {
+  const [metadata, config] = [metadataOf(entity), configOf(entity)];
+  return referenceBody(entity, {
+    name: nameOf(entity.constructor as EntityClass),
+    primaryKey: PrimaryKey.of(metadata, config.getPlatform()),
+    schema: ownSchema(metadata, config),
+  });
 }
 
 function installToJSON(prototype: object): void {
@@ -146,8 +157,7 @@ export function ByReferenceMixin<Base extends EntityClass>(
     }
 
     toToken(): EntityToken {
-      const body = referenceBody(this as AnyEntity, nameOf(this.constructor as EntityClass));
-      return EntityToken.fromBody(body);
+      return EntityToken.fromBody(bodyOf(this as AnyEntity));
     }
   }
   // MikroORM tells base classes apart by name: two mixins of one name would share their properties.

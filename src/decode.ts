@@ -9,17 +9,33 @@ import { type DecodeWalk, OMITTED } from './values/value-type.ts';
 /** The place of one entity in a decoded value: found by the walker, given its `value` by the reviver. */
 export class EntitySlot {
   readonly parts: TokenParts;
-  readonly #at: readonly PathSegment[];
   /** The entity, null, or OMITTED. */
   value: unknown = undefined;
+  #holder: object = [];
+  #key: PathSegment = 0;
+  #at: readonly PathSegment[] = [];
+  #segment: PathSegment | undefined = undefined;
 
-  constructor(parts: TokenParts, at: readonly PathSegment[]) {
+  constructor(parts: TokenParts) {
     this.parts = parts;
+  }
+
+  /** Says where the entity goes, and at which path of the payload that is: the holder's, and the step from there. */
+  place(holder: object, key: PathSegment, at: readonly PathSegment[], segment: PathSegment | undefined): void {
+    this.#holder = holder;
+    this.#key = key;
     this.#at = at;
+    this.#segment = segment;
   }
 
   get path(): string {
-    return jsonPath(this.#at);
+    return jsonPath(this.#segment === undefined ? this.#at : [...this.#at, this.#segment]);
+  }
+
+  fill(): void {
+    if (Array.isArray(this.#holder)) this.#holder[this.#key as number] = this.value;
+    else if (this.value === OMITTED) delete (this.#holder as Record<string, unknown>)[this.#key];
+    else (this.#holder as Record<string, unknown>)[this.#key] = this.value;
   }
 }
 
@@ -50,7 +66,6 @@ export function decodePlain(json: unknown, isReference: (body: JsonValue) => boo
 class Decoder implements DecodeWalk {
   readonly #at: PathSegment[] = [];
   readonly #slots: EntitySlot[] = [];
-  readonly #places: { readonly holder: object; readonly key: PathSegment; readonly slot: EntitySlot }[] = [];
   readonly #fills: (() => void)[] = [];
   readonly #limits: Required<Limits>;
   #nodes = 0;
@@ -71,11 +86,7 @@ class Decoder implements DecodeWalk {
   }
 
   #fill(root: unknown[]): unknown {
-    for (const { holder, key, slot } of this.#places) {
-      if (Array.isArray(holder)) holder[key as number] = slot.value;
-      else if (slot.value === OMITTED) delete (holder as Record<string, unknown>)[key];
-      else (holder as Record<string, unknown>)[key] = slot.value;
-    }
+    for (const slot of this.#slots) slot.fill();
     for (const fill of this.#fills) fill();
     return root[0] === OMITTED ? undefined : root[0];
   }
@@ -83,9 +94,29 @@ class Decoder implements DecodeWalk {
   childInto(holder: object, key: PathSegment, json: JsonValue, ...at: PathSegment[]): void {
     this.#at.push(...at);
     const value = this.#walk(json);
-    this.#at.length -= at.length;
-    if (value instanceof EntitySlot) this.#places.push({ holder, key, slot: value });
+    if (value instanceof EntitySlot) value.place(holder, key, this.#at.slice(), undefined);
     else (holder as Record<PathSegment, unknown>)[key] = value;
+    this.#at.length -= at.length;
+  }
+
+  /** Decodes a member of an array or object. Returns the path of that holder once an entity among them has needed it. */
+  #memberInto(
+    holder: object,
+    key: PathSegment,
+    json: JsonValue,
+    segment: PathSegment,
+    holderAt: readonly PathSegment[] | undefined,
+  ): readonly PathSegment[] | undefined {
+    this.#at.push(segment);
+    const value = this.#walk(json);
+    this.#at.pop();
+    if (!(value instanceof EntitySlot)) {
+      (holder as Record<PathSegment, unknown>)[key] = value;
+      return holderAt;
+    }
+    const at = holderAt ?? this.#at.slice();
+    value.place(holder, key, at, segment);
+    return at;
   }
 
   whenFilled(fill: () => void): void {
@@ -110,7 +141,8 @@ class Decoder implements DecodeWalk {
   #walkArray(json: readonly JsonValue[]): unknown[] {
     const items: unknown[] = [];
     const slotsBefore = this.#slots.length;
-    for (let index = 0; index < json.length; index++) this.childInto(items, index, json[index]!, index);
+    let at: readonly PathSegment[] | undefined;
+    for (let index = 0; index < json.length; index++) at = this.#memberInto(items, index, json[index]!, index, at);
     if (this.#slots.length > slotsBefore) this.whenFilled(() => compact(items));
     return items;
   }
@@ -126,13 +158,14 @@ class Decoder implements DecodeWalk {
       return this.#walkTag(tag, json[tag]!);
     }
     const object: Record<string, unknown> = {};
+    let at: readonly PathSegment[] | undefined;
     for (const key of keys) {
       // Assigning it would swap the prototype; the encoder writes such objects as $object.
       if (key === '__proto__') return this.malformed('no key "__proto__"');
       const own = key.startsWith('$') ? key.slice(1) : key;
       // Set now, so that an entity that arrives later does not move its key to the end.
       object[own] = undefined;
-      this.childInto(object, own, json[key]!, key);
+      at = this.#memberInto(object, own, json[key]!, key, at);
     }
     return object;
   }
@@ -142,9 +175,10 @@ class Decoder implements DecodeWalk {
       return this.#walkTag('$entity', json['$entity']!);
     }
     const object: Record<string, unknown> = {};
+    let at: readonly PathSegment[] | undefined;
     for (const key of keys) {
       setOwn(object, key, undefined);
-      this.childInto(object, key, json[key]!, key);
+      at = this.#memberInto(object, key, json[key]!, key, at);
     }
     return object;
   }
@@ -159,11 +193,7 @@ class Decoder implements DecodeWalk {
   #readTag(tag: string, body: JsonValue): unknown {
     if (tag === '$entity') {
       if (this.#slots.length >= this.#limits.tokens) throw this.#limit('references', 'tokens');
-      const at = this.#at.slice(0, -1);
-      const slot = new EntitySlot(
-        readTokenBody(body, () => jsonPath(at)),
-        at,
-      );
+      const slot = new EntitySlot(readTokenBody(body, () => jsonPath(this.#at.slice(0, -1))));
       this.#slots.push(slot);
       return slot;
     }

@@ -94,7 +94,12 @@ class Encoder {
     }
     const json: JsonValue[] = [];
     // An index loop: holes read as undefined, where map() would keep them.
-    for (let index = 0; index < value.length; index++) json.push(this.#encodeChild(value[index], index));
+    const last = this.#at.push(0) - 1;
+    for (let index = 0; index < value.length; index++) {
+      this.#at[last] = index;
+      json.push(this.encode(value[index]));
+    }
+    this.#at.pop();
     return json;
   }
 
@@ -103,7 +108,12 @@ class Encoder {
     this.#refuseHidden(value, keys);
     if (!keys.every(isPlainKey)) return this.#tagged(object.tag, object.encode, value);
     const json: Record<string, JsonValue> = {};
-    for (const key of keys) json[key.startsWith('$') ? `$${key}` : key] = this.#encodeChild(value[key], key);
+    const last = this.#at.push('') - 1;
+    for (const key of keys) {
+      this.#at[last] = key;
+      json[key.startsWith('$') ? `$${key}` : key] = this.encode(value[key]);
+    }
+    this.#at.pop();
     return json;
   }
 
@@ -139,16 +149,14 @@ class Encoder {
 
   #tagged<T>(tag: string, encodeBody: ValueType<T>['encode'], value: T): JsonValue {
     this.#at.push(tag);
-    const body = encodeBody(value, (child, ...at) => this.#encodeChild(child, ...at));
+    const body = encodeBody(value, (child, ...at) => {
+      this.#at.push(...at);
+      const json = this.encode(child);
+      this.#at.length -= at.length;
+      return json;
+    });
     this.#at.pop();
     return { [tag]: body };
-  }
-
-  #encodeChild(value: unknown, ...at: PathSegment[]): JsonValue {
-    this.#at.push(...at);
-    const json = this.encode(value);
-    this.#at.length -= at.length;
-    return json;
   }
 
   #foreign(value: object): ByReferenceError {

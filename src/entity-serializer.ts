@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityManager, MikroORM } from '@mikro-orm/core';
+import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { listenToCommits } from './after-commit.ts';
 import type { ClassReviver } from './by-reference.ts';
 import { decode, type Decoded, decodePlain, EntitySlot } from './decode.ts';
@@ -128,7 +128,8 @@ export class EntitySerializer implements ClassReviver {
     const wrapper = isEntity(entity) ? undefined : wrapperOf(entity);
     const target = wrapper?.kind === 'reference' ? wrapper.entity : entity;
     if (!isEntity(target)) throw ByReferenceError.unserializable('A value that is no entity', 'pass an entity');
-    return EntityToken.fromBody(this.#referenceBody(target, options));
+    const { $entity } = this.#referring(options).entity(target, () => '$') as { $entity: unknown };
+    return EntityToken.fromBody($entity);
   }
 
   /** What a payload holds, without a database. Reports what is wrong with it and throws nothing. */
@@ -144,8 +145,8 @@ export class EntitySerializer implements ClassReviver {
   dedupeKey(value: unknown): string {
     const hooks: EncodeHooks = {
       entity: (entity, path) => {
-        const name = this.#rootName(this.registry.modelOfOrFail(entity, path).name);
-        return { $entity: referenceBody(entity, name, undefined, path) };
+        const model = this.registry.modelOfOrFail(entity, path);
+        return { $entity: referenceBody(entity, { ...model, name: this.#rootName(model.name) }, undefined, path) };
       },
       instance: (instance) => (EntityToken.isToken(instance) ? this.#rowOf(instance) : undefined),
     };
@@ -166,10 +167,7 @@ export class EntitySerializer implements ClassReviver {
 
   /** @internal For `static revive` of entity classes. */
   async reviveAs(token: EntityToken, cls: EntityClass, em: EntityManager): Promise<object> {
-    const slot = new EntitySlot(
-      readTokenBody(token.toBody(), () => '$'),
-      [],
-    );
+    const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
     return this.#fill(
       { slots: [slot], fill: () => slot.value },
       { em, only: [cls], missing: 'throw' },
@@ -182,17 +180,18 @@ export class EntitySerializer implements ClassReviver {
   }
 
   #referring(options: SerializeOptions): EncodeHooks {
-    return { entity: (entity, path) => ({ $entity: this.#referenceBody(entity, options, path) }) };
-  }
-
-  #referenceBody(entity: AnyEntity, options: SerializeOptions, path?: () => string) {
-    const model = this.registry.modelOfOrFail(entity, path);
     const versions = options.versions ?? this.#options.versions ?? false;
-    const body = referenceBody(entity, model.name, versions ? model.version?.read(entity) : undefined, path);
-    if (options.unflushed === 'throw' && hasPendingChanges(entity)) {
-      throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path?.());
-    }
-    return body;
+    const refusesUnflushed = options.unflushed === 'throw';
+    return {
+      entity: (entity, path) => {
+        const model = this.registry.modelOfOrFail(entity, path);
+        const body = referenceBody(entity, model, versions ? model.version?.read(entity) : undefined, path);
+        if (refusesUnflushed && hasPendingChanges(entity)) {
+          throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path());
+        }
+        return { $entity: body };
+      },
+    };
   }
 
   #rootName(name: string): string {

@@ -13,7 +13,10 @@ export interface KeyColumn {
   readonly expected: string;
   /** From the database form to the wire, or undefined when the value is none of this column's. */
   write(value: unknown): JsonValue | undefined;
-  /** From the wire to the database form, or undefined when it is not a value of this type and range. */
+  /**
+   * From the wire to the database form, or undefined when it is not a value of this type and range. The shape of the
+   * wire form has been checked by readTokenBody.
+   */
   read(wire: JsonValue): unknown;
   /** Equal for equal rows: `1.50` and `1.5` are one decimal, `A0EE…` and `a0ee…` one uuid. */
   canonical(wire: JsonValue): string | number;
@@ -41,17 +44,24 @@ function toInteger(value: unknown): unknown {
 const INT8_MIN = -(2n ** 63n);
 const INT8_MAX = 2n ** 63n - 1n;
 
+/** MikroORM's database form of nearly every bigint: so few digits fit for certain. */
+const SHORT_INTEGER = /^(?:0|-?[1-9]\d{0,17})$/;
+const isInt8 = (value: bigint): boolean => value >= INT8_MIN && value <= INT8_MAX;
+
 const int8: KeyColumn = {
   expected: '{"$bigint":"…"} that fits int8',
   write(value) {
-    const isRounded = typeof value === 'number' && !Number.isSafeInteger(value);
-    if (isRounded || !/^-?\d{1,19}$/.test(String(value))) return undefined;
-    const wire = writeKeyValue(BigInt(String(value)));
-    return int8.read(wire) === undefined ? undefined : wire;
+    if (typeof value === 'string' && SHORT_INTEGER.test(value)) return { $bigint: value };
+    // Any other form; a number only where JavaScript has not rounded it.
+    const isInteger = typeof value === 'number' ? Number.isSafeInteger(value) : /^-?\d{1,19}$/.test(String(value));
+    const integer = isInteger ? BigInt(String(value)) : undefined;
+    return integer !== undefined && isInt8(integer) ? { $bigint: integer.toString() } : undefined;
   },
   read(wire) {
+    const text = (wire as { readonly $bigint?: unknown }).$bigint;
+    if (typeof text === 'string' && SHORT_INTEGER.test(text)) return text;
     const value = readKeyValue(wire);
-    return typeof value === 'bigint' && value >= INT8_MIN && value <= INT8_MAX ? value.toString() : undefined;
+    return typeof value === 'bigint' && isInt8(value) ? int8.canonical(wire) : undefined;
   },
   canonical: (wire) => (wire as { $bigint: string }).$bigint,
 };

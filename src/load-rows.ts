@@ -13,7 +13,7 @@ import {
   managesPendingChanges,
   populate,
   referenceTo,
-  schemaOf,
+  rowSchemaOf,
   skipsLocked,
 } from './orm.ts';
 import type { CanonicalKey } from './primary-key.ts';
@@ -23,7 +23,7 @@ export interface LoadOptions {
   readonly freshness: NonNullable<ReviveDefaults['freshness']>;
   readonly unflushed: NonNullable<ReviveDefaults['unflushed']>;
   readonly lockMode: LockMode | undefined;
-  readonly parallel: number;
+  readonly parallel: number | undefined;
 }
 
 /** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
@@ -49,15 +49,25 @@ export async function loadRows(em: EntityManager, groups: readonly RowGroup[], o
   }
   const work = groups.map((group) => sort(em, group, options));
   if (options.unflushed === 'throw') refuseUnflushed(groups);
-  // Jobs that lock the same rows take them in the same order, or they deadlock.
-  if (options.lockMode !== undefined)
-    work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
+  // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
+  // MikroORM hydrates a relation faster when its row is in the identity map already.
+  if (options.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
+  else work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
   const loader = new Loader(em, options);
   await runAll(
     work.flatMap((item) => loader.tasks(item)),
-    em.isInTransaction() ? 1 : options.parallel,
+    em.isInTransaction() ? 1 : (options.parallel ?? defaultParallel(groups)),
   );
   return loader.queries;
+}
+
+/**
+ * Few rows: waiting for the database takes the time. Many: hydration does, which is faster in the order of the groups;
+ * two queries at once still have the next answer waiting when one is done with.
+ */
+function defaultParallel(groups: readonly RowGroup[]): number {
+  const rows = groups.reduce((sum, group) => sum + group.rows.size, 0);
+  return rows <= 1_000 ? 4 : 2;
 }
 
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
@@ -91,9 +101,9 @@ function sort(em: EntityManager, group: RowGroup, options: LoadOptions): Work {
 
 function indexManaged(em: EntityManager, group: RowGroup): Map<CanonicalKey, AnyEntity> {
   const managed = new Map<CanonicalKey, AnyEntity>();
-  const schema = group.schema ?? em.schema ?? schemaOf(em, group.metadata);
+  const schema = group.schema ?? group.ownSchema;
   for (const entity of managedEntities(em, group.metadata)) {
-    const wire = schemaOf(em, group.metadata, entity) === schema ? group.primaryKey.write(entity) : undefined;
+    const wire = (rowSchemaOf(entity) ?? group.ownSchema) === schema ? group.primaryKey.write(entity) : undefined;
     if (wire !== undefined) managed.set(group.primaryKey.canonical(wire), entity);
   }
   return managed;

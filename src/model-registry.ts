@@ -2,7 +2,7 @@ import type { AnyEntity, EntityMetadata, MikroORM } from '@mikro-orm/core';
 import { type ByReferenceOptions, markOf } from './by-reference.ts';
 import { ByReferenceError } from './errors.ts';
 import type { EntityClass, EntitySerializerOptions } from './options.ts';
-import { classOf, queriedClass } from './orm.ts';
+import { classOf, ownSchema, queriedClass, referencedFirst } from './orm.ts';
 import { PrimaryKey } from './primary-key.ts';
 import { VersionProperty } from './version.ts';
 
@@ -14,7 +14,11 @@ export interface Model {
   readonly metadata: EntityMetadata;
   /** What one query reads: the root of a single-table tree, else the class itself. */
   readonly queried: EntityMetadata;
+  /** Smaller for tables that others refer to. */
+  readonly rank: number;
   readonly primaryKey: PrimaryKey;
+  /** The schema its rows are in unless a token says otherwise; undefined where each EntityManager has its own. */
+  readonly schema: string | undefined;
   readonly version: VersionProperty | undefined;
   readonly options: ByReferenceOptions;
   /** Marked with @ByReference, itself or by a base class. */
@@ -32,10 +36,13 @@ export class ModelRegistry {
   readonly #byClass = new Map<unknown, Model>();
   readonly #undeclared = new Set<unknown>();
   readonly #unknownIsRetryable: boolean;
+  /** Two undeclared classes share a name. */
+  #isAmbiguous = false;
 
   constructor(orm: MikroORM, options: Pick<EntitySerializerOptions, 'models' | 'unknownModel'> = {}) {
     this.#unknownIsRetryable = options.unknownModel === 'retryable';
     const others: EntityMetadata[] = [];
+    const order = referencedFirst(orm);
     for (const metadata of orm.getMetadata()) {
       const cls = metadata.class as unknown as EntityClass;
       const mark = markOf(cls);
@@ -51,7 +58,7 @@ export class ModelRegistry {
       } else if (options.models === 'declared' && mark === undefined) {
         this.#undeclared.add(cls);
       } else {
-        this.#add(makeModel(metadata, cls, mark, orm));
+        this.#add(makeModel(metadata, mark, orm, order));
       }
     }
     this.#refuseConflicts(others);
@@ -84,7 +91,7 @@ export class ModelRegistry {
   modelOfOrFail(entity: AnyEntity, path?: () => string): Model {
     const cls: unknown = entity.constructor;
     const model = this.#byClass.get(cls);
-    if (model !== undefined) return this.#byName.get(model.name)!.length === 1 ? model : this.findOrFail(model.name);
+    if (model !== undefined) return this.#isAmbiguous ? this.findOrFail(model.name) : model;
     const name = (cls as EntityClass).name;
     if (this.#undeclared.has(cls)) throw ByReferenceError.undeclaredModel(name, path?.());
     throw ByReferenceError.unknownModel(name, false, path?.());
@@ -120,6 +127,7 @@ export class ModelRegistry {
     this.#byClass.set(model.class, model);
     for (const name of [model.name, ...model.aliases]) {
       const sharing = this.#byName.get(name);
+      this.#isAmbiguous ||= sharing !== undefined;
       if (sharing === undefined) this.#byName.set(name, [model]);
       else sharing.push(model);
     }
@@ -150,17 +158,20 @@ function isReferable(metadata: EntityMetadata): boolean {
 
 function makeModel(
   metadata: EntityMetadata,
-  cls: EntityClass,
   mark: ByReferenceOptions | undefined,
   orm: MikroORM,
+  order: readonly unknown[],
 ): Model {
+  const queried = queriedClass(metadata);
   return {
     name: mark?.name ?? metadata.className,
     aliases: mark?.aliases ?? [],
-    class: cls,
+    class: metadata.class as unknown as EntityClass,
     metadata,
-    queried: queriedClass(metadata),
+    queried,
+    rank: order.indexOf(queried.class),
     primaryKey: PrimaryKey.of(metadata, orm.em.getPlatform()),
+    schema: ownSchema(metadata, orm.config),
     version: VersionProperty.of(metadata, mark?.version),
     options: mark ?? {},
     declared: mark !== undefined,

@@ -89,7 +89,10 @@ export interface ReviveDefaults {
   readonly authorize?: (entity: AnyEntity, token: EntityToken) => boolean | Promise<boolean>;
   /** Called after each call that met references. */
   readonly onRevive?: (report: ReviveReport) => void;
-  /** Queries at once outside a transaction. Default: 4. */
+  /**
+   * Queries at once outside a transaction. Default: 4 for up to 1,000 rows, else 2, so that referenced rows are
+   * hydrated first.
+   */
   readonly parallel?: number;
   readonly limits?: Limits;
 }

@@ -40,7 +40,7 @@ export const byValueJson = (entity: AnyEntity): unknown => helper(entity).toObje
 
 export const metadataOf = (entity: AnyEntity): EntityMetadata => helper(entity).__meta;
 
-export const platformOf = (entity: AnyEntity): Platform => helper(entity).__platform;
+export const configOf = (entity: AnyEntity): MikroORM['config'] => helper(entity).__config;
 
 /** What stands for something else in an entity graph, or undefined for any other object. */
 export type Wrapper =
@@ -73,7 +73,10 @@ export function stateOf(entity: AnyEntity): EntityState {
 }
 
 export function isScheduledForRemoval(em: EntityManager | undefined, entity: AnyEntity): boolean {
-  return em !== undefined && em.getUnitOfWork(false).getRemoveStack().has(entity);
+  if (em === undefined) return false;
+  const removals = em.getUnitOfWork(false).getRemoveStack();
+  // Usually empty, and then not worth hashing the entity for.
+  return removals.size > 0 && removals.has(entity);
 }
 
 export const isLoaded = (entity: AnyEntity): boolean => helper(entity).isInitialized();
@@ -88,12 +91,8 @@ export const keyValuesOf = (entity: AnyEntity): unknown[] =>
 /** The key's columns, foreign keys flattened to the columns they point to. */
 export const keyProperties = (metadata: EntityMetadata): EntityProperty[] => metadata.getPrimaryProps(true);
 
-/** The schema of an entity's row when it is not the one its model has by default. */
-export function foreignSchemaOf(entity: AnyEntity): string | undefined {
-  const wrapped = helper(entity);
-  const schema = wrapped.__schema;
-  return schema === undefined || schema === ownSchema(wrapped.__meta, wrapped.__config) ? undefined : schema;
-}
+/** The schema of an entity's row, where MikroORM knows one. */
+export const rowSchemaOf = (entity: AnyEntity): string | undefined => helper(entity).__schema;
 
 /** The schema a model's rows are in unless somebody says otherwise; undefined where the model lives in many (`*`). */
 export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']): string | undefined {
@@ -138,10 +137,6 @@ export function managesPendingChanges(em: EntityManager): boolean {
   return false;
 }
 
-/** The schema an entity's row is in; without an entity, the one its model has by default. */
-export const schemaOf = (em: EntityManager, metadata: EntityMetadata, entity?: AnyEntity): string | undefined =>
-  (entity === undefined ? undefined : helper(entity).__schema) ?? ownSchema(metadata, em.config);
-
 export const eagerRelations = (metadata: EntityMetadata): string[] =>
   metadata.relations.filter((relation) => relation.eager).map((relation) => relation.name);
 
@@ -163,6 +158,22 @@ export function queriedClass(metadata: EntityMetadata): EntityMetadata {
 
 /** MikroORM 7 only: each class of the tree has a table of its own. */
 const isTablePerType = (root: EntityMetadata): boolean => root.inheritanceType === 'tpt';
+
+/** The entity classes, each after those its foreign keys point to; where they point in circles, somewhere among them. */
+export function referencedFirst(orm: MikroORM): readonly unknown[] {
+  const order = new Set<unknown>();
+  const visited = new Set<EntityMetadata>();
+  const visit = (metadata: EntityMetadata): void => {
+    if (visited.has(metadata)) return;
+    visited.add(metadata);
+    for (const { kind, owner, targetMeta } of metadata.relations) {
+      if (targetMeta !== undefined && (kind === 'm:1' || (kind === '1:1' && owner))) visit(targetMeta);
+    }
+    order.add(metadata.class);
+  };
+  for (const metadata of orm.getMetadata()) visit(metadata);
+  return [...order];
+}
 
 export interface FindByKeysOptions {
   readonly refresh: boolean;

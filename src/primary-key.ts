@@ -1,4 +1,12 @@
-import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
+import {
+  type AnyEntity,
+  BigIntType,
+  type Dictionary,
+  type EntityMetadata,
+  type EntityProperty,
+  type Platform,
+  UuidType,
+} from '@mikro-orm/core';
 import type { JsonArray, JsonValue } from './json.ts';
 import { keyColumn, type KeyColumn } from './key-column.ts';
 import { keyProperties, keyValuesOf } from './orm.ts';
@@ -18,6 +26,9 @@ interface Leaf {
   readonly property: EntityProperty;
   readonly column: KeyColumn;
 }
+
+const CONVERSION = { mode: 'serialization' } as const;
+const OWN_TYPES: ReadonlySet<unknown> = new Set([BigIntType, UuidType]);
 
 /** A memo: what it holds follows from its key alone. */
 const made = new WeakMap<EntityMetadata, PrimaryKey>();
@@ -63,16 +74,14 @@ export class PrimaryKey {
 
   /** Reads a key from the wire, or returns what was expected where it is not one of this model. */
   read(wire: JsonValue): DatabaseKey | string {
-    const parts: JsonArray = this.width === 1 ? [wire] : (wire as JsonArray);
-    if (!Array.isArray(parts) || parts.length !== this.width) return `a key of ${this.width} parts`;
-    const values: unknown[] = [];
-    for (const [index, leaf] of this.#leaves.entries()) {
-      const value = leaf.column.read(parts[index]!);
-      const isValid = value !== undefined && this.#survivesCustomType(leaf, value);
-      if (!isValid) return `${leaf.column.expected} for ${leaf.property.name}`;
-      values.push(value);
+    if (this.width === 1) {
+      const value = this.#readLeaf(0, wire);
+      return value === undefined ? this.#expected(0) : { values: [value], canonical: this.canonical(wire) };
     }
-    return { values, canonical: this.canonical(wire) };
+    if (!Array.isArray(wire) || wire.length !== this.width) return `a key of ${this.width} parts`;
+    const values = (wire as JsonArray).map((part, index) => this.#readLeaf(index, part));
+    const bad = values.indexOf(undefined);
+    return bad >= 0 ? this.#expected(bad) : { values, canonical: this.canonical(wire) };
   }
 
   canonical(wire: JsonValue): CanonicalKey {
@@ -84,24 +93,34 @@ export class PrimaryKey {
   #writeLeaf(index: number, value: unknown): JsonValue | undefined {
     const { property, column } = this.#leaves[index]!;
     if (value === undefined || value === null) return undefined;
-    return column.write(this.#toDatabase(property, value));
+    return column.write(toDatabase(property, value, this.#platform));
   }
 
-  #toDatabase({ customType }: EntityProperty, value: unknown): unknown {
-    return customType === undefined
-      ? value
-      : customType.convertToDatabaseValue(value, this.#platform, { mode: 'serialization' });
+  #readLeaf(index: number, wire: JsonValue): unknown {
+    const { property, column } = this.#leaves[index]!;
+    const value = column.read(wire);
+    return value === undefined || survivesCustomType(property, column, value, this.#platform) ? value : undefined;
   }
 
-  /** A key that the application's own type can't read, or reads as another one, must not reach the database. */
-  #survivesCustomType({ property, column }: Leaf, value: unknown): boolean {
-    if (property.customType === undefined) return true;
-    try {
-      const back = this.#toDatabase(property, property.customType.convertToJSValue(value, this.#platform));
-      const [wire, wireBack] = [column.write(value), column.write(back)];
-      return wireBack !== undefined && column.canonical(wire!) === column.canonical(wireBack);
-    } catch {
-      return false;
-    }
+  #expected(index: number): string {
+    const { property, column } = this.#leaves[index]!;
+    return `${column.expected} for ${property.name}`;
   }
+}
+
+/** A key that the application's own type can't read, or reads as another one, must not reach the database. */
+function survivesCustomType(property: EntityProperty, column: KeyColumn, value: unknown, platform: Platform): boolean {
+  // MikroORM's own types read every value of their columns.
+  if (property.customType === undefined || OWN_TYPES.has(property.customType.constructor)) return true;
+  try {
+    const back = toDatabase(property, property.customType.convertToJSValue(value, platform), platform);
+    const [wire, wireBack] = [column.write(value), column.write(back)];
+    return wireBack !== undefined && column.canonical(wire!) === column.canonical(wireBack);
+  } catch {
+    return false;
+  }
+}
+
+function toDatabase({ customType }: EntityProperty, value: unknown, platform: Platform): unknown {
+  return customType === undefined ? value : customType.convertToDatabaseValue(value, platform, CONVERSION);
 }

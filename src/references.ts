@@ -3,7 +3,6 @@ import type { EntitySlot } from './decode.ts';
 import { ByReferenceError } from './errors.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
 import type { DeserializeOptions, MissingPolicy } from './options.ts';
-import { ownSchema } from './orm.ts';
 import { type CanonicalKey, type DatabaseKey, PrimaryKey } from './primary-key.ts';
 import { EntityToken, writeTokenBody } from './token.ts';
 
@@ -47,8 +46,12 @@ export interface Reference {
 /** Rows that one query can read: same table, schema, relations and filters. */
 export interface RowGroup {
   readonly metadata: EntityMetadata;
+  readonly rank: number;
   readonly primaryKey: PrimaryKey;
+  /** The schema to name in the query. */
   readonly schema: string | undefined;
+  /** The schema of rows where the query names none. */
+  readonly ownSchema: string | undefined;
   readonly populate: readonly string[] | undefined;
   readonly filters: FilterOptions | undefined;
   readonly rows: Map<CanonicalKey, Row>;
@@ -147,14 +150,12 @@ export class References {
   /** The schema to name in the query for a token that names none: the row's own, even where the EntityManager is set to another. */
   #schemaOf(model: Model): string | undefined {
     if (this.#options.schema !== undefined) return this.#options.schema;
-    const own = ownSchema(model.metadata, this.#em.config);
-    return this.#em.schema === undefined || this.#em.schema === own ? undefined : own;
+    return this.#em.schema === undefined || this.#em.schema === model.schema ? undefined : model.schema;
   }
 
   #schemaGroup(plan: ModelPlan, slot: EntitySlot): RowGroup {
     const schema = slot.parts.schema!;
-    const own = ownSchema(plan.model.metadata, this.#em.config);
-    const isOwn = schema === own || schema === this.#em.schema || schema === this.#options.schema;
+    const isOwn = schema === plan.model.schema || schema === this.#em.schema || schema === this.#options.schema;
     if (!isOwn && !this.#admitsSchema(schema)) {
       throw ByReferenceError.schemaNotAllowed(schema, plan.model.name, slot.path);
     }
@@ -177,7 +178,17 @@ export class References {
     );
     if (found !== undefined) return found;
     const primaryKey = PrimaryKey.of(metadata, this.#em.getPlatform());
-    const group = { metadata, primaryKey, schema, populate, filters, rows: new Map<CanonicalKey, Row>() };
+    const ownSchema = this.#em.schema ?? model.schema;
+    const group = {
+      metadata,
+      rank: model.rank,
+      primaryKey,
+      schema,
+      ownSchema,
+      populate,
+      filters,
+      rows: new Map<CanonicalKey, Row>(),
+    };
     this.groups.push(group);
     return group;
   }

@@ -30,7 +30,7 @@ export async function revive(
   await refuseUnauthorized(references, settings.authorize);
 
   const missing = references.all.filter((reference) => !isThere(reference));
-  const drifts = missing.length === references.all.length ? [] : driftsOf(references.all.filter(isThere));
+  const drifts = driftsOf(references.all);
   const rows = references.groups.flatMap((group) => [...group.rows.values()]);
   const report = {
     tokens: slots.length,
@@ -59,7 +59,7 @@ function settle(options: DeserializeOptions, defaults: DeserializeOptions) {
     drift: options.drift ?? defaults.drift ?? 'ignore',
     authorize: options.authorize ?? defaults.authorize,
     onRevive: options.onRevive ?? defaults.onRevive,
-    parallel: options.parallel ?? defaults.parallel ?? 4,
+    parallel: options.parallel ?? defaults.parallel,
     lockMode: options.lockMode,
   } as const;
 }
@@ -111,15 +111,16 @@ interface DatedReference extends Reference {
 }
 
 function driftsOf(references: readonly Reference[]): DatedReference[] {
-  return references.flatMap((reference) => {
+  const drifts: DatedReference[] = [];
+  for (const reference of references) {
     const { row, model, slot } = reference;
     const serialized = slot.parts.version;
-    if (serialized === undefined || model.version === undefined || row.read === undefined) return [];
-    const current = model.version.read(row.read);
-    if (current === undefined) return [];
-    const age = model.version.compare(current, serialized);
-    return age === 0 ? [] : [{ ...reference, serialized, current, age }];
-  });
+    if (serialized === undefined || model.version === undefined || row.read === undefined) continue;
+    const current = isThere(reference) ? model.version.read(row.read) : undefined;
+    const age = current === undefined ? 0 : model.version.compare(current, serialized);
+    if (age !== 0) drifts.push({ ...reference, serialized, current: current!, age });
+  }
+  return drifts;
 }
 
 function refuseMissing(missing: readonly Reference[]): void {

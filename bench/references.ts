@@ -1,0 +1,100 @@
+/** Serializing and reviving lists of mixed references, against what a person would write by hand and against JSON alone. */
+import type { EntityManager } from '@mikro-orm/core';
+import { type EntitySerializer } from 'mikro-orm-byref';
+import { Comment, Post, User } from '../fixtures/domain.ts';
+import { race, type Race } from './measure.ts';
+
+/** One size's races: `serialize` against `stringify`; `revive` against `by hand`, `parse` and perhaps `one by one`. */
+export interface ReferenceRaces {
+  readonly size: number;
+  readonly codec: Race;
+  readonly database: Race;
+}
+
+type Entity = User | Post | Comment;
+const MODELS = { User, Post, Comment } as const;
+
+/** Rows of 0.3 to 1 kB: 4,000 of each model. */
+export async function fill(em: EntityManager): Promise<void> {
+  const run = (sql: string): Promise<unknown> => em.getConnection().execute(sql);
+  await run(`insert into "user" (id, name, email, nickname, secret, version, updated_at)
+    select n, 'user ' || n, 'user' || n || '@example.org', repeat('n', 100 + n % 100), repeat('s', 100), 1, now() from generate_series(1, 4000) n`);
+  await run(`insert into post (id, title, body, version, author_id)
+    select n, 'post ' || n, repeat('b', 400 + n % 500), 1, n from generate_series(1, 4000) n`);
+  await run(`insert into comment (id, text, post_id, author_id)
+    select n, repeat('c', 250 + n % 300), n, 4001 - n from generate_series(1, 4000) n`);
+  await run('analyze');
+}
+
+/** The three models in turn, as queries return them, and every fifth reference names a row that the list has already. */
+async function mixedList(em: EntityManager, size: number): Promise<Entity[]> {
+  const limit = Math.ceil(size / 3);
+  const columns: Entity[][] = [];
+  for (const model of [User, Post, Comment]) {
+    columns.push((await em.find<Entity>(model as never, {}, { limit, orderBy: { id: 'asc' } as never })) as Entity[]);
+  }
+  const list: Entity[] = [];
+  for (let row = 0; list.length < size; row++) {
+    for (const column of columns) {
+      if (list.length % 5 === 4) list.push(list[(row * 7_919) % list.length]!);
+      list.push(column[row]!);
+    }
+  }
+  return list.slice(0, size);
+}
+
+export async function benchReferences(
+  serializer: EntitySerializer,
+  globalEm: EntityManager,
+  size: number,
+  options: { readonly rounds: number; readonly oneByOne: boolean },
+): Promise<ReferenceRaces> {
+  const entities = await mixedList(globalEm.fork(), size);
+  const text: string = serializer.serialize(entities);
+  const envelope = JSON.parse(text) as unknown;
+  const ids = entities.map((entity) => [entity.constructor.name as keyof typeof MODELS, entity.id] as const);
+
+  const codec = await race(
+    [
+      { name: 'serialize', run: () => serializer.serialize(entities) },
+      { name: 'stringify', run: () => JSON.stringify(envelope) },
+    ],
+    options.rounds * 5,
+  );
+  const contenders = [
+    { name: 'revive', run: () => serializer.deserialize(text, { em: globalEm.fork() }) },
+    { name: 'by hand', run: () => handWritten(globalEm.fork(), ids) },
+    { name: 'parse', run: () => JSON.parse(text) as unknown },
+  ];
+  if (options.oneByOne) contenders.push({ name: 'one by one', run: () => oneByOne(globalEm.fork(), ids) });
+  return { size, codec, database: await race(contenders, options.rounds) };
+}
+
+type Ids = readonly (readonly [keyof typeof MODELS, number | bigint])[];
+
+/** What a careful person writes: one find per model for the distinct ids, and the list put together again. */
+async function handWritten(em: EntityManager, ids: Ids): Promise<Entity[]> {
+  const distinct = { User: new Set<unknown>(), Post: new Set<unknown>(), Comment: new Set<unknown>() };
+  for (const [model, id] of ids) distinct[model].add(id);
+  const found = {
+    User: new Map<unknown, Entity>(),
+    Post: new Map<unknown, Entity>(),
+    Comment: new Map<unknown, Entity>(),
+  };
+  for (const name of ['User', 'Post', 'Comment'] as const) {
+    const rows = (await em.find<Entity>(MODELS[name] as never, { id: [...distinct[name]] } as never)) as Entity[];
+    for (const row of rows) found[name].set(row.id, row);
+  }
+  return ids.map(([model, id]) => found[model].get(id)!);
+}
+
+/** What most people write: each reference loaded where it is needed. */
+async function oneByOne(em: EntityManager, ids: Ids): Promise<Entity[]> {
+  const entities: Entity[] = [];
+  for (const [model, id] of ids) {
+    // A find and not a findOne: each job has an identity map of its own, so a duplicate is a query too.
+    const [entity] = (await em.find<Entity>(MODELS[model] as never, { id } as never)) as Entity[];
+    entities.push(entity!);
+  }
+  return entities;
+}
