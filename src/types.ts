@@ -58,5 +58,5 @@ type OrNull<T, Nullable> = [Nullable] extends [never] ? T : T extends Nullable ?
 /** Entity types that are no classes (defineEntity infers literals) carry MikroORM's symbols. */
 type IsEntity<T> = Extract<keyof T, typeof PrimaryKeyProp | typeof OptionalProps> extends never ? false : true;
 
-/** The entity behind `Loaded<E, …>`. */
-type Unloaded<T> = unknown extends FromEntityType<T> ? T : FromEntityType<T>;
+/** The entity behind `Loaded<E, …>`, and behind the `E & object` that a `Ref<E>` holds. */
+type Unloaded<T> = T extends object & (infer E) ? (unknown extends FromEntityType<E> ? E : FromEntityType<E>) : T;

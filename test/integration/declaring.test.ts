@@ -161,7 +161,7 @@ describe('toJSON', () => {
     }
     ByReference()(Undiscovered);
     for (const { prototype } of [Author, Shelf, Reader, Plain, Undiscovered]) {
-      expect((prototype as { toJSON(): unknown }).toJSON()).toBeUndefined();
+      expect((prototype as unknown as { toJSON(): unknown }).toJSON()).toBeUndefined();
     }
   });
 
