@@ -5,6 +5,9 @@ import { connect, mail, type MailJob } from './mailing.ts';
 const [mode, url] = process.argv.slice(2);
 const payload = await text(process.stdin);
 const { orm, serializer, statements } = connect(url!);
+await orm.connect();
+// What MikroORM asks when it connects is not the job's.
+statements.length = 0;
 
 const job =
   mode === 'by reference'
