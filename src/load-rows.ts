@@ -71,7 +71,7 @@ function defaultParallel(groups: readonly RowGroup[]): number {
 }
 
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
-  const entity = referenceTo(em, row.model.metadata, row.key.values, group.schema);
+  const entity = referenceTo(em, row.model.metadata, row.key.value, group.schema);
   return isScheduledForRemoval(em, entity) ? undefined : entity;
 }
 
@@ -103,8 +103,9 @@ function indexManaged(em: EntityManager, group: RowGroup): Map<CanonicalKey, Any
   const managed = new Map<CanonicalKey, AnyEntity>();
   const schema = group.schema ?? group.ownSchema;
   for (const entity of managedEntities(em, group.metadata)) {
-    const wire = (rowSchemaOf(entity) ?? group.ownSchema) === schema ? group.primaryKey.write(entity) : undefined;
-    if (wire !== undefined) managed.set(group.primaryKey.canonical(wire), entity);
+    const canonical = group.primaryKey.canonicalOf(entity);
+    const isInSchema = (rowSchemaOf(entity) ?? group.ownSchema) === schema;
+    if (canonical !== undefined && isInSchema) managed.set(canonical, entity);
   }
   return managed;
 }
@@ -124,14 +125,11 @@ class Loader {
   readonly #options: LoadOptions;
   /** An empty identity map has nothing to refresh, and MikroORM hydrates faster without. */
   readonly #refresh: boolean;
-  /** Refreshing related rows would overwrite what the user has not flushed. */
-  readonly #sparesChanges: boolean;
 
   constructor(em: EntityManager, options: LoadOptions) {
     this.#em = em;
     this.#options = options;
-    this.#refresh = managesAnything(em);
-    this.#sparesChanges = options.unflushed !== 'overwrite' && managesPendingChanges(em);
+    this.#refresh = options.freshness === 'refresh' && managesAnything(em);
   }
 
   tasks({ group, load, prove }: Work): (() => Promise<void>)[] {
@@ -151,7 +149,7 @@ class Loader {
 
   async #load(group: RowGroup, rows: readonly Row[]): Promise<void> {
     const relations = [...(group.populate ?? []), ...eagerRelations(group.metadata)];
-    const loadsApart = this.#sparesChanges && relations.length > 0;
+    const loadsApart = relations.length > 0 && this.#sparesChanges();
     const found = await this.#find(group, rows, {
       refresh: this.#refresh,
       populate: loadsApart ? false : group.populate,
@@ -160,6 +158,11 @@ class Loader {
     for (const row of rows) row.entity = row.read = found.get(row.key.canonical);
     if (loadsApart) await populate(this.#em, [...found.values()], relations);
     await this.#refuseSkipped(group, rows);
+  }
+
+  /** Refreshing related rows along would overwrite what the user has not flushed of them. */
+  #sparesChanges(): boolean {
+    return this.#refresh && this.#options.unflushed !== 'overwrite' && managesPendingChanges(this.#em);
   }
 
   async #prove(group: RowGroup, rows: readonly Row[]): Promise<void> {
@@ -198,7 +201,7 @@ class Loader {
     options: Omit<FindByKeysOptions, 'schema' | 'filters'>,
   ): Promise<Map<CanonicalKey, AnyEntity>> {
     this.queries++;
-    const keys = rows.map((row) => row.key.values);
+    const keys = rows.map((row) => row.key.value);
     const { schema, filters } = group;
     const found = new Map<CanonicalKey, AnyEntity>();
     let entities: AnyEntity[];
@@ -207,7 +210,7 @@ class Loader {
     } catch (error) {
       throw explained(error, rows);
     }
-    for (const entity of entities) found.set(group.primaryKey.canonical(group.primaryKey.write(entity)!), entity);
+    for (const entity of entities) found.set(group.primaryKey.canonicalOf(entity)!, entity);
     return found;
   }
 }

@@ -186,8 +186,8 @@ export interface FindByKeysOptions {
 }
 
 /**
- * Reads rows by keys in database form: `keys` holds one flat tuple per row, already validated, because `find` treats
- * null and objects in this place as "everything" and as operators.
+ * Reads rows by keys in database form, one value per row or one flat tuple. They have been validated, because `find`
+ * treats null and objects in this place as "everything" and as operators.
  *
  * - converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors
  * - no auto-flush: reading must not write the user's unit of work
@@ -196,10 +196,10 @@ export interface FindByKeysOptions {
 export function findByKeys(
   em: EntityManager,
   metadata: EntityMetadata,
-  keys: readonly (readonly unknown[])[],
+  keys: readonly unknown[],
   options: FindByKeysOptions,
 ): Promise<AnyEntity[]> {
-  const where = keys[0]?.length === 1 ? keys.map((key) => operand(key[0])) : keys.map((key) => key.map(operand));
+  const where = keys.map((key) => (Array.isArray(key) ? key.map(operand) : operand(key)));
   const ordered = options.lockMode !== undefined && {
     orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })),
   };
@@ -230,17 +230,17 @@ export const populate = (
 ): Promise<unknown> =>
   em.populate(entities as AnyEntity[], hints as never, { flushMode: 'commit', connectionType: 'write' } as never);
 
-/** A reference without a query; `key` is flat and in database form. */
+/** A reference without a query; `key` is in database form, flat where it has several columns. */
 export function referenceTo(
   em: EntityManager,
   metadata: EntityMetadata,
-  key: readonly unknown[],
+  key: unknown,
   schema: string | undefined,
 ): AnyEntity {
   const options = schema === undefined ? {} : { schema };
   return em.getReference<AnyEntity>(
     metadata.class,
-    nestKey(metadata, [...key], em.getPlatform()) as never,
+    nestKey(metadata, Array.isArray(key) ? [...key] : [key], em.getPlatform()) as never,
     options,
   ) as AnyEntity;
 }

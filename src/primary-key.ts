@@ -13,8 +13,8 @@ import { keyProperties, keyValuesOf } from './orm.ts';
 
 /** A key read from the wire: what `find` takes, and what tells rows apart. */
 export interface DatabaseKey {
-  /** One value per key column, in database form. */
-  readonly values: readonly unknown[];
+  /** In database form: the value of a single column, or one value per column. */
+  readonly value: unknown;
   readonly canonical: CanonicalKey;
 }
 
@@ -76,18 +76,24 @@ export class PrimaryKey {
   read(wire: JsonValue): DatabaseKey | string {
     if (this.width === 1) {
       const value = this.#readLeaf(0, wire);
-      return value === undefined ? this.#expected(0) : { values: [value], canonical: this.canonical(wire) };
+      return value === undefined ? this.#expected(0) : { value, canonical: this.canonical(wire) };
     }
     if (!Array.isArray(wire) || wire.length !== this.width) return `a key of ${this.width} parts`;
     const values = (wire as JsonArray).map((part, index) => this.#readLeaf(index, part));
     const bad = values.indexOf(undefined);
-    return bad >= 0 ? this.#expected(bad) : { values, canonical: this.canonical(wire) };
+    return bad >= 0 ? this.#expected(bad) : { value: values, canonical: this.canonical(wire) };
   }
 
   canonical(wire: JsonValue): CanonicalKey {
     if (this.width === 1) return this.#leaves[0]!.column.canonical(wire);
     const parts = wire as JsonArray;
     return JSON.stringify(this.#leaves.map((leaf, index) => leaf.column.canonical(parts[index]!)));
+  }
+
+  /** The canonical key of an entity, or undefined where `write` has none. */
+  canonicalOf(entity: AnyEntity): CanonicalKey | undefined {
+    const wire = this.write(entity);
+    return wire === undefined ? undefined : this.canonical(wire);
   }
 
   #writeLeaf(index: number, value: unknown): JsonValue | undefined {

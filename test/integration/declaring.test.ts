@@ -93,6 +93,15 @@ class Library {
   founder!: Author | null;
 }
 
+@Entity()
+@ByReference({ missing: 'null', populate: ['reader'] })
+class Review {
+  @PrimaryKey({ type: 'number' })
+  id!: number;
+  @ManyToOne({ entity: () => Reader })
+  reader!: Reader;
+}
+
 class Plain {
   declare id: number;
 }
@@ -103,14 +112,15 @@ let database: TestOrm;
 let serializer: EntitySerializer;
 
 beforeAll(async () => {
-  database = await openDatabase([Author, Book, Shelf, Reader, Loan, Fine, Novel, Library, PlainSchema]);
+  database = await openDatabase([Author, Book, Shelf, Reader, Loan, Fine, Novel, Library, Review, PlainSchema]);
   serializer = new EntitySerializer(database.orm);
   const em = database.orm.em.fork();
   const author = em.create(Author, { id: 1, name: 'Karel', password: 'secret' });
   em.create(Book, { id: 1, author });
   em.create(Novel, { id: 2, author, pages: 300 });
   em.create(Shelf, { id: 1, label: 'top' });
-  em.create(Reader, { id: 1, createdAt: new Date(0) });
+  const reader = em.create(Reader, { id: 1, createdAt: new Date(0) });
+  em.create(Review, { id: 1, reader });
   em.create(Loan, { id: 1 } as never);
   em.create(Fine, { id: 1 } as never);
   em.create(Plain, { id: 1 });
@@ -242,11 +252,30 @@ describe('names', () => {
   });
 });
 
+describe("a class's own options", () => {
+  const both = { $byref: 1, data: [{ $entity: ['Review', 1] }, { $entity: ['Review', 9] }] };
+  const decode = (own: EntitySerializer, options = {}): Promise<[Review, Review | null]> =>
+    own.decode<[Review, Review | null]>(both, { em: database.orm.em.fork(), ...options });
+
+  test('go before the serializer', async () => {
+    const strict = new EntitySerializer(database.orm, { missing: 'throw', populate: { Review: [] } });
+    const [review, missing] = await decode(strict);
+    expect([wrap(review.reader).isInitialized(), missing]).toEqual([true, null]);
+  });
+
+  test('and a call goes before them', async () => {
+    const [review] = await decode(serializer, { populate: { Review: [] } });
+    expect(wrap(review.reader).isInitialized()).toBe(false);
+    expect((await failureOf(() => decode(serializer, { missing: 'throw' }))).code).toBe('E_ENTITY_NOT_FOUND');
+  });
+});
+
 describe('the base class and the mixin', () => {
   test('have toToken and a typed revive', async () => {
     const shelf = await get(Shelf);
     const token = shelf.toToken();
     expect(token).toBeInstanceOf(EntityToken);
+    expect(token.equals(serializer.token(shelf))).toBe(true);
     const em = database.orm.em.fork();
     const back: Shelf = await Shelf.revive(token, em);
     expect(back.label).toBe('top');

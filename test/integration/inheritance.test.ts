@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { EntitySchema } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import {
   Animal,
   Car,
   Cat,
+  Document,
   Dog,
   inheritance,
   Invoice,
@@ -99,6 +101,35 @@ describe('single table', () => {
   });
 });
 
+test('a subclass with a default filter of its own is read by itself, so that the filter applies', async () => {
+  class Shape {
+    declare id: number;
+    declare name: string;
+  }
+  class Circle extends Shape {}
+  class Square extends Shape {}
+  const visible = { name: 'visible', cond: { name: { $ne: 'hidden' } }, default: true };
+  const shapes = await openDatabase([
+    new EntitySchema<Shape>({
+      class: Shape,
+      abstract: true,
+      discriminatorColumn: 'type',
+      properties: { id: { type: 'number', primary: true }, name: { type: 'string' } },
+    }),
+    new EntitySchema<Circle, Shape>({ class: Circle, extends: Shape, filters: { visible }, properties: {} }),
+    new EntitySchema<Square, Shape>({ class: Square, extends: Shape, properties: {} }),
+  ]);
+  const own = new EntitySerializer(shapes.orm);
+  const em = shapes.orm.em.fork();
+  em.create(Circle, { id: 1, name: 'hidden' } as never);
+  em.create(Square, { id: 2, name: 'hidden' } as never);
+  await em.flush();
+  const data = [token('Circle', 1), token('Square', 2)];
+  const back = await own.decode({ $byref: 1, data } as never, { em: shapes.orm.em.fork(), missing: 'null' });
+  expect(back).toEqual([null, expect.any(Square)]);
+  await shapes.close();
+});
+
 describe('table per type', () => {
   test('the concrete class is read, one query each, bases and children alike', async () => {
     const back = await decode<[Car, Truck, Vehicle]>([token('Car', 2), token('Truck', 3), token('Vehicle', 1)]);
@@ -121,5 +152,7 @@ describe('an abstract base without a table', () => {
     const back = await decode<[Invoice, Receipt]>(serializer.encode(documents)['data']);
     expect([back[0].total, back[1].paid]).toEqual([10, true]);
     expect(serializer.registry.names).not.toContain('Document');
+    expect(await decode(serializer.encode(documents)['data'], { only: [Document] })).toHaveLength(2);
+    expect((await failureOf(() => decode(token('Car', 2), { only: [Document] }))).code).toBe('E_MODEL_NOT_ALLOWED');
   });
 });
