@@ -29,8 +29,6 @@ export class Race {
  */
 export async function race(contenders: readonly Contender[], rounds: number): Promise<Race> {
   const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  // What was measured before has left its garbage: nobody's round should pay for that.
-  globalThis.gc?.();
   for (let round = -rounds; round < rounds; round++) {
     for (const { name, run } of shuffled(contenders)) {
       const startedAt = performance.now();
