@@ -1,6 +1,6 @@
 import { ByReferenceError } from './errors.ts';
 import { isPlainObject, jsonPath, type JsonObject, type JsonValue, type PathSegment } from './json.ts';
-import { DEFAULT_LIMITS, type Limits } from './options.ts';
+import { type Limits, resolveLimits } from './options.ts';
 import { EntityToken, readTokenBody, type TokenParts } from './token.ts';
 import { DECODERS } from './values/index.ts';
 import { setOwn } from './values/object.ts';
@@ -52,7 +52,7 @@ export interface Decoded {
  * Total on arbitrary JSON: throws E_MALFORMED or E_LIMIT with the JSON path, and nothing else.
  */
 export function decode(json: unknown, limits: Limits = {}): Decoded {
-  return new Decoder({ ...DEFAULT_LIMITS, ...limits }).decode(json as JsonValue);
+  return new Decoder(resolveLimits(limits)).decode(json as JsonValue);
 }
 
 /**
@@ -60,7 +60,7 @@ export function decode(json: unknown, limits: Limits = {}): Decoded {
  * Throws E_MALFORMED, E_LIMIT.
  */
 export function decodePlain(json: unknown, isReference: (body: JsonValue) => boolean, limits: Limits = {}): Decoded {
-  return new Decoder({ ...DEFAULT_LIMITS, ...limits }, isReference).decode(json as JsonValue);
+  return new Decoder(resolveLimits(limits), isReference).decode(json as JsonValue);
 }
 
 class Decoder implements DecodeWalk {

@@ -1,7 +1,7 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError } from './errors.ts';
 import { isPlainObject, isStorableString, jsonPath, type JsonValue, type PathSegment } from './json.ts';
-import { DEFAULT_LIMITS, type Limits } from './options.ts';
+import { type Limits, resolveLimits } from './options.ts';
 import { isEntity, wrapperOf } from './orm.ts';
 import { EntityToken } from './token.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from './values/index.ts';
@@ -21,7 +21,7 @@ export interface EncodeHooks {
  * or shared. Throws E_UNSERIALIZABLE, with the JSON path, for what could not come back.
  */
 export function encode(value: unknown, hooks: EncodeHooks, limits: Limits = {}): JsonValue {
-  return new Encoder(hooks, { ...DEFAULT_LIMITS, ...limits }).encode(value);
+  return new Encoder(hooks, resolveLimits(limits)).encode(value);
 }
 
 /** False for a key that JSON readers or jsonb mishandle. */

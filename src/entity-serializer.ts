@@ -13,11 +13,11 @@ import {
   checkDeserializeOptions,
   checkSerializeOptions,
   checkSerializerOptions,
-  DEFAULT_LIMITS,
   type DeserializeOptions,
   type EntityClass,
   type EntitySerializerOptions,
   type Limits,
+  resolveLimits,
   type SerializeOptions,
 } from './options.ts';
 import { hasPendingChanges, isEntity, registerExtension, wrapperOf } from './orm.ts';
@@ -47,6 +47,7 @@ export class EntitySerializer implements ClassReviver {
     this.#orm = orm;
     this.#options = options;
     this.registry = new ModelRegistry(orm, options);
+    this.registry.refuseUnknownNames(options);
     listenToCommits(orm);
     registerExtension(orm, this);
   }
@@ -145,8 +146,9 @@ export class EntitySerializer implements ClassReviver {
   dedupeKey(value: unknown): string {
     const hooks: EncodeHooks = {
       entity: (entity, path) => {
-        const model = this.registry.modelOfOrFail(entity, path);
-        return { $entity: referenceBody(entity, { ...model, name: this.#rootName(model.name) }, undefined, path) };
+        const { name, primaryKey, schema } = this.registry.modelOfOrFail(entity, path);
+        const root = { name: this.#rootName(name), primaryKey, schema };
+        return { $entity: referenceBody(entity, root, undefined, path) };
       },
       instance: (instance) => (EntityToken.isToken(instance) ? this.#rowOf(instance) : undefined),
     };
@@ -218,6 +220,6 @@ export class EntitySerializer implements ClassReviver {
   }
 
   #limits(options: { readonly limits?: Limits } = {}): Required<Limits> {
-    return { ...DEFAULT_LIMITS, ...this.#options.limits, ...options.limits };
+    return resolveLimits(this.#options.limits, options.limits);
   }
 }

@@ -1,41 +1,22 @@
 import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from './errors.ts';
-import type { ReviveDefaults } from './options.ts';
+import { type LoadOptions, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
 import {
   eagerRelations,
   findByKeys,
   type FindByKeysOptions,
-  hasPendingChanges,
-  isLoaded,
   isScheduledForRemoval,
-  managedEntities,
   managesAnything,
   managesPendingChanges,
   populate,
   referenceTo,
-  rowSchemaOf,
   skipsLocked,
 } from './orm.ts';
 import type { CanonicalKey } from './primary-key.ts';
 import type { Row, RowGroup } from './references.ts';
 
-export interface LoadOptions {
-  readonly freshness: NonNullable<ReviveDefaults['freshness']>;
-  readonly unflushed: NonNullable<ReviveDefaults['unflushed']>;
-  readonly lockMode: LockMode | undefined;
-  readonly parallel: number | undefined;
-}
-
 /** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
 const CHUNK = { single: 10_000, composite: 1_000 };
-
-/** What one group still has to ask the database. */
-interface Work {
-  readonly group: RowGroup;
-  readonly load: Row[];
-  /** Rows whose entity is kept as it is, and that only have to prove that they are still there. */
-  readonly prove: Row[];
-}
 
 /**
  * Gives each row its entity, or leaves it undefined where there is none: one query per group and chunk, in parallel
@@ -47,7 +28,7 @@ export async function loadRows(em: EntityManager, groups: readonly RowGroup[], o
     for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
     return 0;
   }
-  const work = groups.map((group) => sort(em, group, options));
+  const work = groups.map((group) => planLoad(em, group, options));
   if (options.unflushed === 'throw') refuseUnflushed(groups);
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
@@ -73,50 +54,6 @@ function defaultParallel(groups: readonly RowGroup[]): number {
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
   const entity = referenceTo(em, row.model.metadata, row.key.value, group.schema);
   return isScheduledForRemoval(em, entity) ? undefined : entity;
-}
-
-/** Tells the rows this EntityManager answers for from those the database must be asked about. */
-function sort(em: EntityManager, group: RowGroup, options: LoadOptions): Work {
-  const work: Work = { group, load: [], prove: [] };
-  const managed = indexManaged(em, group);
-  for (const row of group.rows.values()) {
-    const entity = managed.get(row.key.canonical);
-    if (entity !== undefined && isScheduledForRemoval(em, entity)) continue;
-    row.unflushed = entity !== undefined && hasPendingChanges(entity);
-    const isKept =
-      entity !== undefined &&
-      isLoaded(entity) &&
-      (options.freshness === 'managed' || (row.unflushed && options.unflushed !== 'overwrite'));
-    if (!isKept) {
-      work.load.push(row);
-    } else if (options.freshness === 'managed' && options.lockMode === undefined) {
-      row.entity = row.read = entity;
-    } else {
-      row.entity = entity;
-      work.prove.push(row);
-    }
-  }
-  return work;
-}
-
-function indexManaged(em: EntityManager, group: RowGroup): Map<CanonicalKey, AnyEntity> {
-  const managed = new Map<CanonicalKey, AnyEntity>();
-  const schema = group.schema ?? group.ownSchema;
-  for (const entity of managedEntities(em, group.metadata)) {
-    const canonical = group.primaryKey.canonicalOf(entity);
-    const isInSchema = (rowSchemaOf(entity) ?? group.ownSchema) === schema;
-    if (canonical !== undefined && isInSchema) managed.set(canonical, entity);
-  }
-  return managed;
-}
-
-function refuseUnflushed(groups: readonly RowGroup[]): void {
-  const rows = groups.flatMap((group) => [...group.rows.values()].filter((row) => row.unflushed));
-  if (rows.length > 0)
-    throw ByReferenceError.unflushed(
-      rows.map((row) => row.token),
-      rows[0]!.path,
-    );
 }
 
 class Loader {
@@ -219,17 +156,17 @@ class Loader {
 function explained(error: unknown, rows: readonly Row[]): unknown {
   const sqlState = (error as { code?: unknown } | null)?.code;
   if (typeof sqlState !== 'string') return error;
-  const tokens = rows.map((row) => row.token);
+  const tokens = () => rows.map((row) => row.token);
   // Class 22 is "data exception": a key that passed our checks and that its column refuses all the same.
   if (/^22...$/.test(sqlState)) {
     return ByReferenceError.malformed('the database refuses a key as a value of its column', {
       cause: error,
-      tokens,
+      tokens: tokens(),
       path: rows[0]!.path,
     });
   }
   // lock_not_available: the transaction is aborted, nothing more can be asked in it.
-  if (sqlState === '55P03') return ByReferenceError.locked(tokens, 'roll back and retry the transaction', error);
+  if (sqlState === '55P03') return ByReferenceError.locked(tokens(), 'roll back and retry the transaction', error);
   return error;
 }
 

@@ -1,7 +1,7 @@
 import type { AnyEntity, EntityMetadata, MikroORM } from '@mikro-orm/core';
 import { type ByReferenceOptions, markOf } from './by-reference.ts';
 import { ByReferenceError } from './errors.ts';
-import type { EntityClass, EntitySerializerOptions } from './options.ts';
+import type { EntityClass, EntitySerializerOptions, ReviveDefaults } from './options.ts';
 import { classOf, ownSchema, queriedClass, referencedFirst } from './orm.ts';
 import { PrimaryKey } from './primary-key.ts';
 import { VersionProperty } from './version.ts';
@@ -111,6 +111,17 @@ export class ModelRegistry {
         throw ByReferenceError.invalidOption('option only', 'classes of this ORM or base classes of them', cls ?? item);
     }
     return admitted;
+  }
+
+  /** Throws E_INVALID_OPTION where `populate` or `filters` speak of a model that there is not: a typo would do nothing. */
+  refuseUnknownNames(options: Pick<ReviveDefaults, 'populate' | 'filters'>): void {
+    for (const option of ['populate', 'filters'] as const) {
+      for (const name of Object.keys(options[option] || {})) {
+        const isKnown = this.#byName.get(name)?.some((model) => model.name === name);
+        if (!isKnown)
+          throw ByReferenceError.invalidOption(`option ${option}`, `names among ${this.names.join(', ')}`, name);
+      }
+    }
   }
 
   /** The entry of the model or of its nearest base class in a list per model. */

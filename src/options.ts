@@ -124,7 +124,16 @@ export interface EntitySerializerOptions extends ReviveDefaults, Pick<SerializeO
   readonly unknownModel?: 'permanent' | 'retryable';
 }
 
-export const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
+const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
+
+/** The default limits with those of the layers over them, later ones first; an undefined one switches nothing off. */
+export function resolveLimits(...layers: readonly (Limits | undefined)[]): Required<Limits> {
+  const limits = { ...DEFAULT_LIMITS };
+  for (const layer of layers) {
+    for (const name of Object.keys(limits) as (keyof Limits)[]) limits[name] = layer?.[name] ?? limits[name];
+  }
+  return limits;
+}
 
 type Check = readonly [expected: string, isValid: (value: unknown) => boolean];
 
@@ -202,6 +211,7 @@ const LIMIT_CHECKS: Record<keyof Limits, Check> = { depth: aCount, nodes: aCount
 
 /** Refuses unknown names and bad values: a typo in an option must not switch a safeguard off. */
 function check(options: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
+  if (!isObject(options)) throw ByReferenceError.invalidOption('options', 'an object', options);
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(checks, name)) {
       throw ByReferenceError.invalidOption(`${prefix}${name}`, `one of ${Object.keys(checks).join(', ')}`, value);

@@ -92,6 +92,7 @@ export class References {
     this.#em = em;
     this.#options = options;
     this.#defaults = defaults;
+    registry.refuseUnknownNames(options);
     this.#admitted = options.only === undefined ? undefined : registry.admittedBy(options.only);
     for (const slot of slots) this.all.push(this.#resolve(slot));
   }

@@ -414,6 +414,8 @@ describe('bad options', () => {
     ['limits.depth', { limits: { depth: -1 } }],
     ['limits.width', { limits: { width: 1 } }],
     ['mising', { mising: 'null' }],
+    ['populate', { populate: { Psot: ['author'] } }],
+    ['filters', { filters: { Psot: { short: false } } }],
     ['em', { em: {} }],
   ])('%s is named with what is expected', async (name, options) => {
     const error = await failureOf(() => decode(user(1), options));
@@ -422,7 +424,17 @@ describe('bad options', () => {
     expect(database.statements).toEqual([]);
   });
 
+  test('an undefined limit switches nothing off', async () => {
+    const deep = JSON.parse(`${'['.repeat(300)}${']'.repeat(300)}`) as unknown;
+    const error = await failureOf(() => decode(deep, { limits: { depth: undefined } as never }));
+    expect(error.code).toBe('E_LIMIT');
+  });
+
   test('of the serializer and of serialize too', async () => {
+    expect((await failureOf(() => new EntitySerializer(database.orm, null as never))).code).toBe('E_INVALID_OPTION');
+    expect((await failureOf(() => new EntitySerializer(database.orm, { populate: { Psot: [] } }))).code).toBe(
+      'E_INVALID_OPTION',
+    );
     expect((await failureOf(() => new EntitySerializer(database.orm, { models: 'some' as never }))).code).toBe(
       'E_INVALID_OPTION',
     );
