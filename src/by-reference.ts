@@ -115,7 +115,7 @@ function definesToJSON(cls: EntityClass): boolean {
   return definesToJSON(base as EntityClass);
 }
 
-/** What a reviver offers to the static `revive` of entity classes; the serializer registers itself as one. */
+/** What the serializer of an ORM leaves there for the static `revive` of entity classes. */
 export interface ClassReviver {
   reviveAs(token: EntityToken, cls: EntityClass, em: EntityManager): Promise<object>;
 }

@@ -37,7 +37,7 @@ type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
  * Build one per ORM, at start: it checks the model names, and puts the listener of `afterCommit` in place.
  * Throws E_DUPLICATE_MODEL, E_INVALID_OPTION.
  */
-export class EntitySerializer implements ClassReviver {
+export class EntitySerializer {
   readonly registry: ModelRegistry;
   readonly #orm: MikroORM;
   readonly #options: EntitySerializerOptions;
@@ -49,7 +49,8 @@ export class EntitySerializer implements ClassReviver {
     this.registry = new ModelRegistry(orm, options);
     this.registry.refuseUnknownNames(options);
     listenToCommits(orm);
-    registerExtension(orm, this);
+    const classReviver: ClassReviver = { reviveAs: (token, cls, em) => this.#reviveAs(token, cls, em) };
+    registerExtension(orm, classReviver);
   }
 
   /**
@@ -167,8 +168,8 @@ export class EntitySerializer implements ClassReviver {
     return decoded.fill() as T;
   }
 
-  /** @internal For `static revive` of entity classes. */
-  async reviveAs(token: EntityToken, cls: EntityClass, em: EntityManager): Promise<object> {
+  /** For `static revive` of entity classes. */
+  async #reviveAs(token: EntityToken, cls: EntityClass, em: EntityManager): Promise<object> {
     const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
     return this.#fill(
       { slots: [slot], fill: () => slot.value },

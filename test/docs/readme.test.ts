@@ -16,6 +16,15 @@ const blocks = Array.from(readme.matchAll(/```ts\n\/\/ (\S+)\.ts\n(.*?)```/gs), 
 }));
 const programs = blocks.filter(({ code }) => code.includes('// →'));
 
+/** What the compiler says of the folder. */
+async function compile(...flags: string[]): Promise<string> {
+  const tsc = [`${root}node_modules/typescript/bin/tsc`, '-p', folder, ...flags];
+  return run(process.execPath, tsc).then(
+    () => '',
+    (error: { stdout: string }) => error.stdout,
+  );
+}
+
 /** Runs the README's code as a user does: compiled by tsc, against the built package. */
 beforeAll(async () => {
   rmSync(folder, { recursive: true, force: true });
@@ -28,16 +37,18 @@ beforeAll(async () => {
     exclude: [],
   };
   writeFileSync(`${folder}/tsconfig.json`, JSON.stringify(config));
-  await run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', folder]).catch(
-    (error: { stdout: string }) => {
-      throw new Error(error.stdout);
-    },
-  );
+  const errors = await compile();
+  if (errors !== '') throw new Error(errors);
 }, 60_000);
 
 test('every TypeScript block is compiled', () => {
   expect(readme.match(/```ts/g)).toHaveLength(blocks.length);
   expect(programs.map(({ name }) => name)).toEqual(['reminder', 'usage', 'rest']);
+});
+
+test('the published declarations have no errors of their own', async () => {
+  const errors = await compile('--noEmit', '--skipLibCheck', 'false');
+  expect(errors.split('\n').filter((line) => line.includes('dist/'))).toEqual([]);
 });
 
 test.each(programs)('$name.ts prints what it says', async ({ name, code }) => {
