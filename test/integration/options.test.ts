@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, LockMode } from '@mikro-orm/core';
@@ -391,12 +392,36 @@ describe('onRevive and the diagnostics channel', () => {
 });
 
 describe('parallel', () => {
-  test('groups load at once outside a transaction, one after the other inside', async () => {
-    const data = [user(1), post(1), { $entity: ['Comment', { $bigint: '1' }] }];
-    expect(await decode(data, { parallel: 1 })).toHaveLength(3);
-    await fork().transactional(async (tx) => {
-      expect(await decode(data, { em: tx, parallel: 8 })).toHaveLength(3);
-    });
+  const data = [user(1), post(1)];
+  /** Resolves when a query of the table has been answered. */
+  const answered = async (table: string): Promise<void> => {
+    while (!selects(database.statements).some((sql) => sql.includes(`from "${table}"`))) await sleep(2);
+  };
+  /** Starts reviving users and posts while nobody can read users, and says whether posts were read meanwhile. */
+  const readsPostsMeanwhile = async (options: DeserializeOptions): Promise<boolean> => {
+    const holder = fork();
+    await holder.begin();
+    await holder
+      .getConnection()
+      .execute('lock table "user" in access exclusive mode', [], 'all', holder.getTransactionContext());
+    database.statements.length = 0;
+    const revived = decode<unknown[]>(data, options);
+    const meanwhile = await Promise.race([answered('post').then(() => true), sleep(300).then(() => false)]);
+    await holder.commit();
+    expect(await revived).toHaveLength(2);
+    return meanwhile;
+  };
+
+  test('groups load at once outside a transaction', async () => {
+    expect(await readsPostsMeanwhile({})).toBe(true);
+    expect(await readsPostsMeanwhile({ parallel: 1 })).toBe(false);
+  });
+
+  test('one after the other inside a transaction', async () => {
+    const em = fork();
+    await em.begin();
+    expect(await readsPostsMeanwhile({ em, parallel: 8 })).toBe(false);
+    await em.rollback();
   });
 });
 
