@@ -4,7 +4,10 @@ export default {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   // Tests measure the source; `mikro-orm-byref` itself resolves to it, so that fixtures and tests share one copy.
-  moduleNameMapper: { '^mikro-orm-byref$': '<rootDir>/src/index.ts' },
+  moduleNameMapper: {
+    '^mikro-orm-byref$': '<rootDir>/src/index.ts',
+    '^mikro-orm-byref/testing$': '<rootDir>/src/testing/index.ts',
+  },
   transform: {
     '\\.ts$': [
       '@swc/jest',

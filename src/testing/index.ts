@@ -1,0 +1,1 @@
+export { expectModelNames } from './model-names.ts';
