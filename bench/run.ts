@@ -57,7 +57,6 @@ try {
   );
   if (bars.some((bar) => !bar.holds)) process.exitCode = 1;
 } finally {
-  await orm.schema.dropDatabase();
   await close();
   await server.stop();
 }

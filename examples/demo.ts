@@ -122,7 +122,6 @@ async function aThousandReferences(): Promise<void> {
     ]);
     if (many.queries !== models.length) throw new Error('Expected one query per model.');
   } finally {
-    await orm.schema.dropDatabase();
     await close();
   }
 }

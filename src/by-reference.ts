@@ -77,7 +77,7 @@ export function markOf(cls: EntityClass): ByReferenceOptions | undefined {
 }
 
 /** The wire name of a class. */
-export const nameOf = (cls: EntityClass): string => markOf(cls)?.name ?? cls.name;
+const nameOf = (cls: EntityClass): string => markOf(cls)?.name ?? cls.name;
 
 /**
  * Shared by the decorator, the mixin and the base class. Resolves the class from the instance, because a base's method

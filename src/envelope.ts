@@ -2,7 +2,7 @@ import { ByReferenceError } from './errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json.ts';
 
 /** The wire format this release writes and the newest it reads. The format is frozen per version: jobs outlive deploys. */
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 
 /** Wraps encoded data: `{"$byref":1,"data":…}`. Always an object, because some engines give arrays a meaning. */
 export const wrap = (data: JsonValue): JsonObject => ({ $byref: FORMAT_VERSION, data });

@@ -81,9 +81,6 @@ export function isScheduledForRemoval(em: EntityManager | undefined, entity: Any
 
 export const isLoaded = (entity: AnyEntity): boolean => helper(entity).isInitialized();
 
-/** The EntityManager that manages the entity. */
-export const managerOf = (entity: AnyEntity): EntityManager | undefined => helper(entity).__em;
-
 /** Flat key values of an entity as its properties hold them; a foreign key contributes the key it points to. */
 export const keyValuesOf = (entity: AnyEntity): unknown[] =>
   Utils.flatten((helper(entity).__primaryKeys as unknown[][] | null) ?? [], true);

@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { MikroORM } from '@mikro-orm/postgresql';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -15,6 +17,10 @@ const blocks = Array.from(readme.matchAll(/```ts\n\/\/ (\S+)\.ts\n(.*?)```/gs), 
   code: code!,
 }));
 const programs = blocks.filter(({ code }) => code.includes('// →'));
+
+/** The databases that the README names, under names of this run: a reader may have made them for real. */
+const suffix = randomBytes(4).toString('hex');
+const databases = [...new Set(readme.match(/(?<=dbName: ')byref_\w+(?=')/g))].map((name) => `${name}_${suffix}`);
 
 /** What the compiler says of the folder. */
 async function compile(...flags: string[]): Promise<string> {
@@ -29,7 +35,9 @@ async function compile(...flags: string[]): Promise<string> {
 beforeAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const { name, code } of blocks) writeFileSync(`${folder}/${name}.ts`, code);
+  for (const { name, code } of blocks) {
+    writeFileSync(`${folder}/${name}.ts`, code.replaceAll(/'(byref_\w+)'/g, `'$1_${suffix}'`));
+  }
   const config = {
     extends: '../../tsconfig.json',
     compilerOptions: { noEmit: false, outDir: 'out', rootDir: '.', noPropertyAccessFromIndexSignature: false },
@@ -40,6 +48,19 @@ beforeAll(async () => {
   const errors = await compile();
   if (errors !== '') throw new Error(errors);
 }, 60_000);
+
+afterAll(async () => {
+  for (const dbName of databases) {
+    const orm = new MikroORM({
+      entities: [],
+      discovery: { warnWhenNoEntities: false },
+      clientUrl: process.env['TEST_DATABASE_URL']!,
+      dbName,
+    });
+    await orm.schema.dropDatabase();
+    await orm.close();
+  }
+});
 
 test('every TypeScript block is compiled', () => {
   expect(readme.match(/```ts/g)).toHaveLength(blocks.length);
