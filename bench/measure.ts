@@ -25,11 +25,11 @@ export class Race {
 
 /**
  * Lets the contenders take turns, in another order each round, so that none always pays for the garbage of the same
- * neighbour; as many rounds again to warm up.
+ * neighbour. Rounds to warm up come before.
  */
 export async function race(contenders: readonly Contender[], rounds: number): Promise<Race> {
   const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  for (let round = -rounds; round < rounds; round++) {
+  for (let round = -Math.min(rounds, WARM_UP); round < rounds; round++) {
     for (const { name, run } of shuffled(contenders)) {
       const startedAt = performance.now();
       await run();
@@ -39,6 +39,8 @@ export async function race(contenders: readonly Contender[], rounds: number): Pr
   }
   return new Race(samples);
 }
+
+const WARM_UP = 25;
 
 function shuffled<T>(items: readonly T[]): T[] {
   return items

@@ -11,7 +11,7 @@ const SIZES = [
   { size: 1, rounds: 100, oneByOne: false },
   { size: 100, rounds: 60, oneByOne: false },
   { size: 1_000, rounds: 100, oneByOne: true },
-  { size: 10_000, rounds: 25, oneByOne: false },
+  { size: 10_000, rounds: 75, oneByOne: false },
 ];
 
 const server = await startPostgres();

@@ -14,6 +14,7 @@ import {
 } from './orm.ts';
 import type { CanonicalKey } from './primary-key.ts';
 import type { Row, RowGroup } from './references.ts';
+import type { EntityToken } from './token.ts';
 
 /** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
 const CHUNK = { single: 10_000, composite: 1_000 };
@@ -56,6 +57,8 @@ function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | u
   return isScheduledForRemoval(em, entity) ? undefined : entity;
 }
 
+type Found = (row: Row, entity: AnyEntity) => void;
+
 class Loader {
   queries = 0;
   readonly #em: EntityManager;
@@ -87,13 +90,13 @@ class Loader {
   async #load(group: RowGroup, rows: readonly Row[]): Promise<void> {
     const relations = [...(group.populate ?? []), ...eagerRelations(group.metadata)];
     const loadsApart = relations.length > 0 && this.#sparesChanges();
-    const found = await this.#find(group, rows, {
+    const options = {
       refresh: this.#refresh,
       populate: loadsApart ? false : group.populate,
       lockMode: this.#options.lockMode,
-    });
-    for (const row of rows) row.entity = row.read = found.get(row.key.canonical);
-    if (loadsApart) await populate(this.#em, [...found.values()], relations);
+    } as const;
+    const entities = await this.#find(group, rows, options, (row, entity) => (row.entity = row.read = entity));
+    if (loadsApart) await populate(this.#em, entities, relations);
     await this.#refuseSkipped(group, rows);
   }
 
@@ -103,11 +106,8 @@ class Loader {
   }
 
   async #prove(group: RowGroup, rows: readonly Row[]): Promise<void> {
-    const found = await this.#look(group, rows, this.#options.lockMode);
-    for (const row of rows) {
-      row.read = found.get(row.key.canonical);
-      if (row.read === undefined) row.entity = undefined;
-    }
+    await this.#look(group, rows, this.#options.lockMode, (row, entity) => (row.read = entity));
+    for (const row of rows) if (row.read === undefined) row.entity = undefined;
     const kept = rows.flatMap((row) => row.entity ?? []);
     if (group.populate !== undefined && kept.length > 0) await populate(this.#em, kept, group.populate);
     await this.#refuseSkipped(group, rows);
@@ -118,37 +118,37 @@ class Loader {
     if (this.#options.lockMode === undefined || !skipsLocked(this.#options.lockMode)) return;
     const short = rows.filter((row) => row.read === undefined);
     if (short.length === 0) return;
-    const there = await this.#look(group, short, undefined);
-    const locked = short.filter((row) => there.has(row.key.canonical));
-    if (locked.length > 0)
-      throw ByReferenceError.locked(
-        locked.map((row) => row.token),
-        'retry later',
-      );
+    const locked: EntityToken[] = [];
+    await this.#look(group, short, undefined, (row) => locked.push(row.token));
+    if (locked.length > 0) throw ByReferenceError.locked(locked, 'retry later');
   }
 
   /** Reads rows beside the identity map: that they are there, their class and their version. */
-  #look(group: RowGroup, rows: readonly Row[], lockMode: LockMode | undefined): Promise<Map<CanonicalKey, AnyEntity>> {
-    return this.#find(group, rows, { refresh: false, populate: false, lockMode, besideIdentityMap: true });
+  #look(group: RowGroup, rows: readonly Row[], lockMode: LockMode | undefined, found: Found): Promise<AnyEntity[]> {
+    return this.#find(group, rows, { refresh: false, populate: false, lockMode, besideIdentityMap: true }, found);
   }
 
+  /** Tells `found` of each row that is there. Rows and results meet by our own canonical key. */
   async #find(
     group: RowGroup,
     rows: readonly Row[],
     options: Omit<FindByKeysOptions, 'schema' | 'filters'>,
-  ): Promise<Map<CanonicalKey, AnyEntity>> {
+    found: Found,
+  ): Promise<AnyEntity[]> {
     this.queries++;
     const keys = rows.map((row) => row.key.value);
     const { schema, filters } = group;
-    const found = new Map<CanonicalKey, AnyEntity>();
     let entities: AnyEntity[];
     try {
       entities = await findByKeys(this.#em, group.metadata, keys, { ...options, schema, filters });
     } catch (error) {
       throw explained(error, rows);
     }
-    for (const entity of entities) found.set(group.primaryKey.canonicalOf(entity)!, entity);
-    return found;
+    for (const entity of entities) {
+      const row = group.rows.get(group.primaryKey.canonicalOf(entity)!);
+      if (row !== undefined) found(row, entity);
+    }
+    return entities;
   }
 }
 
