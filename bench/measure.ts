@@ -1,3 +1,7 @@
+/** Medians of contenders that take turns: machines are noisy, and what disturbs one of them disturbs its neighbour. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 /** One way to do the work; contenders of a race do the same work. */
 export interface Contender {
   readonly name: string;
@@ -23,24 +27,51 @@ export class Race {
   }
 }
 
+/** Below this a clock's resolution and a stray interrupt show, so short work is repeated until it takes as long. */
+const SAMPLE_MS = 3;
+
+/** Rounds before those that count: until the optimizing compiler has settled. */
+const WARM_UP = 25;
+
 /**
- * Lets the contenders take turns, in another order each round, so that none always pays for the garbage of the same
- * neighbour. Rounds to warm up come before.
+ * Lets the contenders take turns, in another order each round. Young garbage is collected before each turn, so that
+ * nobody pays for what a neighbour left; a contender pays for its own, collected while it runs.
  */
 export async function race(contenders: readonly Contender[], rounds: number): Promise<Race> {
   const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  for (let round = -Math.min(rounds, WARM_UP); round < rounds; round++) {
-    for (const { name, run } of shuffled(contenders)) {
-      const startedAt = performance.now();
-      await run();
-      const ms = performance.now() - startedAt;
-      if (round >= 0) samples.get(name)!.push(ms);
+  const repeats = new Map<string, number>();
+  for (const contender of contenders) {
+    const warmUp: number[] = [];
+    for (let round = 0; round < Math.min(rounds, WARM_UP); round++) warmUp.push(await time(contender, 1));
+    repeats.set(contender.name, Math.ceil(SAMPLE_MS / median(warmUp)));
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of shuffled(contenders)) {
+      collectGarbage();
+      samples.get(contender.name)!.push(await time(contender, repeats.get(contender.name)!));
     }
   }
   return new Race(samples);
 }
 
-const WARM_UP = 25;
+async function time({ run }: Contender, repeats: number): Promise<number> {
+  const startedAt = performance.now();
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    const result = run();
+    // Awaiting what is no promise would cost as much as the codec of one reference.
+    if (result instanceof Promise) await result;
+  }
+  return (performance.now() - startedAt) / repeats;
+}
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as (options: { type: 'minor' }) => void;
+
+/**
+ * The young generation only. A full collection drops hidden classes that no object has just then, and with them the
+ * optimized code that knows them: JavaScript would start cold in each turn, while the JSON of V8 itself would not.
+ */
+const collectGarbage = (): void => gc({ type: 'minor' });
 
 function shuffled<T>(items: readonly T[]): T[] {
   return items
