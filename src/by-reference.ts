@@ -4,6 +4,7 @@ import { ByReferenceError } from './errors.ts';
 import { checkClassOptions, type EntityClass, type MissingPolicy } from './options.ts';
 import { byValueJson, classOf, getExtension, configOf, metadataOf, ownSchema, type SchemaLike } from './orm.ts';
 import { PrimaryKey } from './primary-key.ts';
+import { isDetached } from './snapshot.ts';
 import { EntityToken, type TokenBody } from './token.ts';
 
 /** How a class travels; every member has a default. */
@@ -87,7 +88,8 @@ function toJSON(this: AnyEntity): EntityReference | unknown {
   const cls = this.constructor as EntityClass;
   // Loggers that walk metadata call toJSON on the prototype, which is no entity.
   if ((this as unknown) === cls.prototype) return undefined;
-  if (markOf(cls)?.toJSON === false) return byValueJson(this);
+  // A copy that came from elsewhere has no row to name.
+  if (markOf(cls)?.toJSON === false || isDetached(this)) return byValueJson(this);
   return { $entity: bodyOf(this) };
 }
 

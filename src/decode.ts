@@ -6,21 +6,16 @@ import { DECODERS } from './values/index.ts';
 import { setOwn } from './values/object.ts';
 import { type DecodeWalk, OMITTED } from './values/value-type.ts';
 
-/** The place of one entity in a decoded value: found by the walker, given its `value` by the reviver. */
-export class EntitySlot {
-  readonly parts: TokenParts;
-  /** The entity, null, or OMITTED. */
+/** A place in a decoded value whose content is still to come. */
+class Slot {
+  /** What goes there; OMITTED takes the place away. */
   value: unknown = undefined;
   #holder: object = [];
   #key: PathSegment = 0;
   #at: readonly PathSegment[] = [];
   #segment: PathSegment | undefined = undefined;
 
-  constructor(parts: TokenParts) {
-    this.parts = parts;
-  }
-
-  /** Says where the entity goes, and at which path of the payload that is: the holder's, and the step from there. */
+  /** Says where the value goes, and at which path of the payload that is: the holder's, and the step from there. */
   place(holder: object, key: PathSegment, at: readonly PathSegment[], segment: PathSegment | undefined): void {
     this.#holder = holder;
     this.#key = key;
@@ -39,6 +34,27 @@ export class EntitySlot {
   }
 }
 
+/** The place of one entity: found by the walker, given its `value` (the entity, null or OMITTED) by the reviver. */
+export class EntitySlot extends Slot {
+  readonly parts: TokenParts;
+
+  constructor(parts: TokenParts) {
+    super();
+    this.parts = parts;
+  }
+}
+
+/** Makes an object of its data once the entities in that are known. */
+export type Build = (data: unknown, path: () => string) => unknown;
+
+/** The classes that a payload may name; both throw where there is no such name, before anything is loaded. */
+export interface DecodeHooks {
+  /** How `{"$value":[name,data]}` becomes an instance. */
+  value(name: string, path: () => string): Build;
+  /** How `{"$snapshot":[name,data]}` becomes a detached entity. */
+  snapshot(name: string, path: () => string): Build;
+}
+
 /** A value whose entities are still to come. */
 export interface Decoded {
   /** One per reference, in document order, duplicates included. */
@@ -49,10 +65,10 @@ export interface Decoded {
 
 /**
  * Reads JSON of wire format 1 without touching a database. Input is copied, never changed.
- * Total on arbitrary JSON: throws E_MALFORMED or E_LIMIT with the JSON path, and nothing else.
+ * Total on arbitrary JSON: throws E_MALFORMED or E_LIMIT with the JSON path, what the hooks throw, and nothing else.
  */
-export function decode(json: unknown, limits: Limits = {}): Decoded {
-  return new Decoder(resolveLimits(limits)).decode(json as JsonValue);
+export function decode(json: unknown, hooks: DecodeHooks, limits: Limits = {}): Decoded {
+  return new Decoder(resolveLimits(limits), hooks).decode(json as JsonValue);
 }
 
 /**
@@ -60,22 +76,27 @@ export function decode(json: unknown, limits: Limits = {}): Decoded {
  * Throws E_MALFORMED, E_LIMIT.
  */
 export function decodePlain(json: unknown, isReference: (body: JsonValue) => boolean, limits: Limits = {}): Decoded {
-  return new Decoder(resolveLimits(limits), isReference).decode(json as JsonValue);
+  return new Decoder(resolveLimits(limits), undefined, isReference).decode(json as JsonValue);
 }
+
+/** The tags that name something of the application's: the walker's own business. */
+const NAMING_TAGS = ['$entity', '$token', '$value', '$snapshot'];
 
 class Decoder implements DecodeWalk {
   readonly #at: PathSegment[] = [];
   readonly #slots: EntitySlot[] = [];
   readonly #fills: (() => void)[] = [];
   readonly #limits: Required<Limits>;
+  /** Unset for plain JSON, which has no such tags. */
+  readonly #hooks: DecodeHooks | undefined;
+  /** Set for plain JSON, where no other tag means anything. */
+  readonly #isReference: ((body: JsonValue) => boolean) | undefined;
   #nodes = 0;
   #depth = 0;
 
-  /** Set for plain JSON, where no other tag means anything. */
-  readonly #isReference: ((body: JsonValue) => boolean) | undefined;
-
-  constructor(limits: Required<Limits>, isReference?: (body: JsonValue) => boolean) {
+  constructor(limits: Required<Limits>, hooks?: DecodeHooks, isReference?: (body: JsonValue) => boolean) {
     this.#limits = limits;
+    this.#hooks = hooks;
     this.#isReference = isReference;
   }
 
@@ -94,7 +115,7 @@ class Decoder implements DecodeWalk {
   childInto(holder: object, key: PathSegment, json: JsonValue, ...at: PathSegment[]): void {
     this.#at.push(...at);
     const value = this.#walk(json);
-    if (value instanceof EntitySlot) value.place(holder, key, this.#at.slice(), undefined);
+    if (value instanceof Slot) value.place(holder, key, this.#at.slice(), undefined);
     else (holder as Record<PathSegment, unknown>)[key] = value;
     this.#at.length -= at.length;
   }
@@ -110,7 +131,7 @@ class Decoder implements DecodeWalk {
     this.#at.push(segment);
     const value = this.#walk(json);
     this.#at.pop();
-    if (!(value instanceof EntitySlot)) {
+    if (!(value instanceof Slot)) {
       (holder as Record<PathSegment, unknown>)[key] = value;
       return holderAt;
     }
@@ -197,11 +218,31 @@ class Decoder implements DecodeWalk {
       this.#slots.push(slot);
       return slot;
     }
+    if (tag === '$value' || tag === '$snapshot') return this.#readObject(tag, body);
     if (tag === '$token') return EntityToken.fromBody(body, () => jsonPath(this.#at));
     const read = DECODERS.get(tag);
     if (read === undefined)
-      return this.malformed(`a known tag, one of $entity, $token, ${[...DECODERS.keys()].join(', ')}`);
+      return this.malformed(`a known tag, one of ${[...NAMING_TAGS, ...DECODERS.keys()].join(', ')}`);
     return read(body, this);
+  }
+
+  /** An object of a class of the application's: its name is checked now, and it is made once its data is complete. */
+  #readObject(tag: '$value' | '$snapshot', body: JsonValue): Slot {
+    if (!Array.isArray(body) || body.length !== 2 || typeof body[0] !== 'string') {
+      return this.malformed('[name, data]');
+    }
+    const at = this.#at.slice(0, -1);
+    const hooks = this.#hooks!;
+    const path = (): string => jsonPath(at);
+    const build = tag === '$value' ? hooks.value(body[0], path) : hooks.snapshot(body[0], path);
+    const slot = new Slot();
+    const data: unknown[] = [];
+    this.childInto(data, 0, body[1], 1);
+    this.whenFilled(() => {
+      slot.value = build(data[0] === OMITTED ? undefined : data[0], path);
+      slot.fill();
+    });
+    return slot;
   }
 
   #limit(what: string, option: 'depth' | 'nodes' | 'tokens'): ByReferenceError {

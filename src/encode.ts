@@ -3,6 +3,7 @@ import { ByReferenceError } from './errors.ts';
 import { isPlainObject, isStorableString, jsonPath, type JsonValue, type PathSegment } from './json.ts';
 import { type Limits, resolveLimits } from './options.ts';
 import { isEntity, wrapperOf } from './orm.ts';
+import { copiedEntity, isDetached } from './snapshot.ts';
 import { EntityToken } from './token.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from './values/index.ts';
 import { isJsonNumber } from './values/number.ts';
@@ -12,8 +13,18 @@ import type { ValueType } from './values/value-type.ts';
 export interface EncodeHooks {
   /** The JSON that stands for an entity. */
   entity(entity: AnyEntity, path: () => string): JsonValue;
-  /** The JSON that stands for any other class instance, or undefined to let the walker read it. */
+  /** The name and the data of an entity that travels by value. */
+  snapshot(entity: AnyEntity, path: () => string): Named;
+  /** The name and the data of a registered value object; undefined for any other object. */
+  value(object: object, path: () => string): Named | undefined;
+  /** The JSON that stands for a class instance whatever it is, or undefined to let the walker read it. */
   instance?(value: object): JsonValue | undefined;
+}
+
+/** What `$value` and `$snapshot` hold; the data may be anything that travels. */
+export interface Named {
+  readonly name: string;
+  readonly data: unknown;
 }
 
 /**
@@ -64,7 +75,7 @@ class Encoder {
   }
 
   #encodeObject(value: object): JsonValue {
-    if (isEntity(value)) return this.#encodeReference(value);
+    if (isEntity(value) && !isDetached(value)) return this.#encodeReference(value);
     if (this.#ancestors.length >= this.#limits.depth) {
       throw ByReferenceError.limit('levels', this.#limits.depth, 'depth', this.#path());
     }
@@ -89,8 +100,9 @@ class Encoder {
   }
 
   #encodeArray(value: readonly unknown[]): JsonValue {
+    // A subclass of Array has behaviour of its own.
     if (Object.getPrototypeOf(Object.getPrototypeOf(Object.getPrototypeOf(value))) !== null) {
-      throw this.#foreign(value);
+      return this.#encodeInstance(value);
     }
     const json: JsonValue[] = [];
     // An index loop: holes read as undefined, where map() would keep them.
@@ -133,7 +145,11 @@ class Encoder {
   #encodeInstance(value: object): JsonValue {
     const replaced = this.#hooks.instance?.(value);
     if (replaced !== undefined) return replaced;
+    const registered = this.#hooks.value(value, this.#path);
+    if (registered !== undefined) return this.#named('$value', registered);
     if (EntityToken.isToken(value)) return { ...value.toJSON() };
+    const copied = copiedEntity(value);
+    if (copied !== undefined) return this.#named('$snapshot', this.#hooks.snapshot(copied, this.#path));
     const type = OBJECT_VALUES.find((candidate) => candidate.matches(value)) as ValueType | undefined;
     if (type !== undefined) return this.#tagged(type.tag, type.encode, value);
     const wrapper = wrapperOf(value);
@@ -159,13 +175,19 @@ class Encoder {
     return { [tag]: body };
   }
 
+  #named(tag: '$value' | '$snapshot', { name, data }: Named): JsonValue {
+    this.#at.push(tag, 1);
+    const json = this.encode(data);
+    this.#at.length -= 2;
+    return { [tag]: [name, json] };
+  }
+
   #foreign(value: object): ByReferenceError {
     const name = (value.constructor as { name?: string } | undefined)?.name;
-    const what = name ? `An instance of ${name}` : 'An object with a prototype of its own';
-    return ByReferenceError.unserializable(
-      what,
-      'pass plain data, an entity, or one of the built-in value types',
-      this.#path(),
-    );
+    if (!name) {
+      return ByReferenceError.unserializable('An object with a prototype of its own', 'pass plain data', this.#path());
+    }
+    const advice = `pass plain data, or register its class in every process: serializer.values.register(${JSON.stringify(name)}, ${name}, { encode, decode }), or the option values for a class with @ByValue()`;
+    return ByReferenceError.unserializable(`An instance of ${name}`, advice, this.#path());
   }
 }

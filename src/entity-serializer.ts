@@ -1,14 +1,14 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { listenToCommits } from './after-commit.ts';
 import type { ClassReviver } from './by-reference.ts';
-import { decode, type Decoded, decodePlain, EntitySlot } from './decode.ts';
+import { decode, type Decoded, type DecodeHooks, decodePlain, EntitySlot } from './decode.ts';
 import { encode, type EncodeHooks } from './encode.ts';
 import { referenceBody } from './entity-reference.ts';
 import { isEnvelope, unwrap, wrap } from './envelope.ts';
 import { ByReferenceError } from './errors.ts';
 import { inspect, type PayloadReport } from './inspect.ts';
 import { canonicalJson, type JsonValue } from './json.ts';
-import { ModelRegistry } from './model-registry.ts';
+import { type Model, ModelRegistry } from './model-registry.ts';
 import {
   checkDeserializeOptions,
   checkSerializeOptions,
@@ -22,8 +22,10 @@ import {
 } from './options.ts';
 import { hasPendingChanges, isEntity, registerExtension, wrapperOf } from './orm.ts';
 import { revive } from './reviver.ts';
+import { copiedEntity, detachedEntity, snapshotData } from './snapshot.ts';
 import { EntityToken, readTokenBody, writeTokenBody } from './token.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
+import { decodeValue, encodeValue, ValueRegistry } from './value-registry.ts';
 
 /** `missing: 'null'` and the classes it applies to, as types. */
 type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
@@ -39,8 +41,22 @@ type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
  */
 export class EntitySerializer {
   readonly registry: ModelRegistry;
+  /** The value objects that travel: `serializer.values.register('Money', Money, { encode, decode })`. */
+  readonly values: ValueRegistry;
   readonly #orm: MikroORM;
   readonly #options: EntitySerializerOptions;
+
+  /** What every encoding knows of value objects and copies. */
+  readonly #naming: Pick<EncodeHooks, 'snapshot' | 'value'> = {
+    snapshot: (entity, path) => {
+      const { name } = this.registry.modelOfOrFail(entity, path);
+      return { name, data: snapshotData(entity, path) };
+    },
+    value: (object, path) => {
+      const value = this.values.of(object);
+      return value && { name: value.name, data: encodeValue(value, object, path) };
+    },
+  };
 
   constructor(orm: MikroORM, options: EntitySerializerOptions = {}) {
     checkSerializerOptions(options);
@@ -48,6 +64,7 @@ export class EntitySerializer {
     this.#options = options;
     this.registry = new ModelRegistry(orm, options);
     this.registry.refuseUnknownNames(options);
+    this.values = new ValueRegistry(options.values, { unknownIsRetryable: options.unknownModel === 'retryable' });
     listenToCommits(orm);
     const classReviver: ClassReviver = { reviveAs: (token, cls, em) => this.#reviveAs(token, cls, em) };
     registerExtension(orm, classReviver);
@@ -87,7 +104,7 @@ export class EntitySerializer {
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     checkDeserializeOptions(options);
-    return this.#fill(decode(unwrap(this.#parse(payload, options)), this.#limits(options)), options);
+    return this.#decode(this.#parse(payload, options), options);
   }
 
   /** The same as `deserialize`, from a JSON value. */
@@ -98,7 +115,7 @@ export class EntitySerializer {
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
     checkDeserializeOptions(options);
-    return this.#fill(decode(unwrap(payload), this.#limits(options)), options);
+    return this.#decode(payload, options);
   }
 
   /**
@@ -146,6 +163,7 @@ export class EntitySerializer {
    */
   dedupeKey(value: unknown): string {
     const hooks: EncodeHooks = {
+      ...this.#naming,
       entity: (entity, path) => {
         const { name, primaryKey, schema } = this.registry.modelOfOrFail(entity, path);
         const root = { name: this.#rootName(name), primaryKey, schema };
@@ -161,9 +179,10 @@ export class EntitySerializer {
     const kept: object[] = [];
     const keep = (object: object): JsonValue => ({ $entity: ['kept', kept.push(object)] });
     const instance = (object: object): JsonValue | undefined =>
-      wrapperOf(object) === undefined ? undefined : keep(object);
-    const json = encode(value, { entity: keep, instance }, this.#limits());
-    const decoded = decode(json, { ...this.#limits(), depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER });
+      wrapperOf(object) === undefined && copiedEntity(object) === undefined ? undefined : keep(object);
+    const json = encode(value, { ...this.#naming, entity: keep, instance }, this.#limits());
+    const unlimited = { ...this.#limits(), depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
+    const decoded = decode(json, this.#making(undefined), unlimited);
     for (const slot of decoded.slots) slot.value = kept[Number(slot.parts.key) - 1];
     return decoded.fill() as T;
   }
@@ -177,6 +196,11 @@ export class EntitySerializer {
     ) as Promise<object>;
   }
 
+  #decode(payload: unknown, options: DeserializeOptions): Promise<unknown> {
+    const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
+    return this.#fill(decode(unwrap(payload), this.#making(admitted), this.#limits(options)), options);
+  }
+
   async #fill(decoded: Decoded, options: DeserializeOptions): Promise<unknown> {
     await revive(decoded.slots, this.registry, this.#orm.em, options, this.#options);
     return decoded.fill();
@@ -186,6 +210,7 @@ export class EntitySerializer {
     const versions = options.versions ?? this.#options.versions ?? false;
     const refusesUnflushed = options.unflushed === 'throw';
     return {
+      ...this.#naming,
       entity: (entity, path) => {
         const model = this.registry.modelOfOrFail(entity, path);
         const body = referenceBody(entity, model, versions ? model.version?.read(entity) : undefined, path);
@@ -193,6 +218,19 @@ export class EntitySerializer {
           throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path());
         }
         return { $entity: body };
+      },
+    };
+  }
+
+  #making(admitted: ReadonlySet<Model> | undefined): DecodeHooks {
+    return {
+      snapshot: (name, path) => {
+        const { metadata } = this.registry.findAdmitted(name, admitted, path());
+        return (data) => detachedEntity(metadata, data, path);
+      },
+      value: (name, path) => {
+        const value = this.values.findOrFail(name, path());
+        return (data) => decodeValue(value, data, path);
       },
     };
   }

@@ -7,12 +7,14 @@ export type ErrorCode =
   | 'E_UNSERIALIZABLE'
   | 'E_DUPLICATE_MODEL'
   | 'E_UNKNOWN_MODEL'
+  | 'E_UNKNOWN_VALUE'
   | 'E_MODEL_NOT_ALLOWED'
   | 'E_SCHEMA_NOT_ALLOWED'
   | 'E_MALFORMED'
   | 'E_LIMIT'
   | 'E_UNSUPPORTED_VERSION'
   | 'E_BAD_SIGNATURE'
+  | 'E_EXPIRED'
   | 'E_ENTITY_NOT_FOUND'
   | 'E_NOT_YET_VISIBLE'
   | 'E_LOCKED'
@@ -72,8 +74,11 @@ export class ByReferenceError extends Error {
     );
   }
 
-  static unserializable(what: string, advice: string, path?: string): ByReferenceError {
-    return new ByReferenceError('E_UNSERIALIZABLE', `${what}${at(path)} could not come back; ${advice}.`, { path });
+  static unserializable(what: string, advice: string, path?: string, cause?: unknown): ByReferenceError {
+    return new ByReferenceError('E_UNSERIALIZABLE', `${what}${at(path)} could not come back; ${advice}.`, {
+      path,
+      ...(cause === undefined ? {} : { cause }),
+    });
   }
 
   static duplicateModel(name: string, first: string, second: string): ByReferenceError {
@@ -97,6 +102,14 @@ export class ByReferenceError extends Error {
       'E_UNKNOWN_MODEL',
       `The model "${name}"${at(path)} is not declared, and this serializer takes declared models only; mark its class with @ByReference().`,
       { model: name, path },
+    );
+  }
+
+  static unknownValue(name: string, retryable: boolean, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNKNOWN_VALUE',
+      `The value object "${name}"${at(path)} is not registered; register its class before the payload is read, with the option values or serializer.values.register("${name}", …).`,
+      { retryable, path },
     );
   }
 
@@ -137,7 +150,14 @@ export class ByReferenceError extends Error {
   }
 
   static badSignature(what: string): ByReferenceError {
-    return new ByReferenceError('E_BAD_SIGNATURE', `The payload's signature can't be trusted: ${what}.`);
+    return new ByReferenceError('E_BAD_SIGNATURE', `The signature can't be trusted: ${what}.`);
+  }
+
+  static expired(at: Date): ByReferenceError {
+    return new ByReferenceError(
+      'E_EXPIRED',
+      `The signature expired at ${at.toISOString()}; ask for a new one, or sign with a later expiry.`,
+    );
   }
 
   static entityNotFound(tokens: readonly EntityToken[], paths: readonly string[]): ByReferenceError {

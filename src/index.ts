@@ -3,7 +3,9 @@ export { ByReference, ByReferenceEntity, ByReferenceMixin } from './by-reference
 export { EntitySerializer } from './entity-serializer.ts';
 export { ByReferenceError } from './errors.ts';
 export { ModelRegistry } from './model-registry.ts';
+export { byValue } from './snapshot.ts';
 export { EntityToken } from './token.ts';
+export { ValueRegistry } from './value-registry.ts';
 
 export type { AfterCommitOptions, CommitCallback } from './after-commit.ts';
 export type { ByReferenceOptions, EntityReference, ReferenceMethods, ReferenceStatics } from './by-reference.ts';
@@ -23,5 +25,7 @@ export type {
   ReviveReport,
   SerializeOptions,
 } from './options.ts';
+export type { Snapshot } from './snapshot.ts';
 export type { KeyValue, TokenBody } from './token.ts';
 export type { Encoded, Revived, Serialized } from './types.ts';
+export type { ValueClass, ValueCodec } from './value-registry.ts';

@@ -83,6 +83,17 @@ export class ModelRegistry {
     return model;
   }
 
+  /** The model a payload names, where an allow-list is in force. Throws as findOrFail, and E_MODEL_NOT_ALLOWED. */
+  findAdmitted(name: string, admitted: ReadonlySet<Model> | undefined, path?: string): Model {
+    const model = this.findOrFail(name, path);
+    if (admitted === undefined || admitted.has(model)) return model;
+    throw ByReferenceError.modelNotAllowed(
+      name,
+      Array.from(admitted, (allowed) => allowed.name),
+      path,
+    );
+  }
+
   modelOf(cls: unknown): Model | undefined {
     return this.#byClass.get(cls);
   }

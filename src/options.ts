@@ -4,6 +4,7 @@ import { ByReferenceError } from './errors.ts';
 import { isStorableString } from './json.ts';
 import type { SchemaLike } from './orm.ts';
 import type { EntityToken } from './token.ts';
+import type { ValueClass } from './value-registry.ts';
 
 /** A class that entities are instances of, abstract ones included. */
 export type EntityClass<T extends object = object> = abstract new (...args: never[]) => T;
@@ -120,7 +121,9 @@ export interface SerializeOptions {
 export interface EntitySerializerOptions extends ReviveDefaults, Pick<SerializeOptions, 'versions'> {
   /** `all` (default): every entity of the ORM. `declared`: only classes marked with `@ByReference()`. */
   readonly models?: 'all' | 'declared';
-  /** Whether a payload that names an unknown model can succeed later, as during a rolling deploy. Default: `permanent`. */
+  /** The value objects that travel: classes marked with `@ByValue()`. Default: none. */
+  readonly values?: readonly ValueClass[];
+  /** Whether a payload that names an unknown model or value object can succeed later, as during a rolling deploy. Default: `permanent`. */
   readonly unknownModel?: 'permanent' | 'retryable';
 }
 
@@ -204,6 +207,7 @@ const SERIALIZER_CHECKS: Record<keyof EntitySerializerOptions, Check> = {
   ...DEFAULTS_CHECKS,
   versions: oneOf(true, false),
   models: oneOf('all', 'declared'),
+  values: ['an array of classes', isListOf(isFunction)],
   unknownModel: oneOf('permanent', 'retryable'),
 };
 

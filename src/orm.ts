@@ -59,6 +59,27 @@ export function wrapperOf(value: object): Wrapper | undefined {
   return undefined;
 }
 
+/** A collection with the given items, or one that is not loaded; nothing of it reaches the items' own side. */
+export function collectionOf(owner: object, items: readonly AnyEntity[] | undefined): Collection<AnyEntity> {
+  const collection = new Collection<AnyEntity>(owner, undefined, items !== undefined);
+  for (const item of items ?? []) collection.addWithoutPropagation(item);
+  return collection;
+}
+
+/** What a property of the instance holds for a value: the value, or a `Ref` to it where the class declares one. */
+export function referenceIn(property: EntityProperty, value: unknown): unknown {
+  if (property.ref !== true) return value;
+  return property.targetMeta === undefined ? new ScalarReference(value) : Reference.create(value as AnyEntity);
+}
+
+/** The class of an embedded object, by its discriminator where there are several. */
+export function embeddableOf(property: EntityProperty, data: unknown): EntityMetadata {
+  const base = property.targetMeta!;
+  const column = base.discriminatorColumn;
+  const value = column === undefined ? undefined : (data as Dictionary | null)?.[column];
+  return base.polymorphs?.find((candidate) => candidate.discriminatorValue === value) ?? base;
+}
+
 /**
  * - `new`: never flushed, even if it already has a key of the application's own
  * - `removed`: deleted, or scheduled for it

@@ -127,11 +127,7 @@ export class References {
 
   #plan(slot: EntitySlot): ModelPlan {
     const { model: name } = slot.parts;
-    const model = this.#registry.findOrFail(name, slot.path);
-    if (this.#admitted !== undefined && !this.#admitted.has(model)) {
-      const allowed = Array.from(this.#admitted, (admitted) => admitted.name);
-      throw ByReferenceError.modelNotAllowed(name, allowed, slot.path);
-    }
+    const model = this.#registry.findAdmitted(name, this.#admitted, slot.path);
     const [call, defaults] = [this.#options, this.#defaults];
     const callFilters = call.filters === false ? false : this.#registry.entryFor(model, call.filters);
     const defaultFilters = defaults.filters === false ? false : this.#registry.entryFor(model, defaults.filters);

@@ -7,6 +7,7 @@ import type {
   ScalarReference,
 } from '@mikro-orm/core';
 import type { JsonObject } from './json.ts';
+import type { Snapshot } from './snapshot.ts';
 import type { EntityToken } from './token.ts';
 
 declare const payload: unique symbol;
@@ -33,23 +34,25 @@ export type Revived<T, Nullable = never> = 0 extends 1 & T
       ? T
       : T extends Reference<infer E>
         ? OrNull<Unloaded<E>, Nullable>
-        : T extends ScalarReference<infer V>
-          ? Revived<V, Nullable>
-          : T extends Collection<infer E>
-            ? OrNull<Unloaded<E>, Nullable>[]
-            : T extends ReadonlyMap<infer K, infer V>
-              ? Map<Revived<K, Nullable>, Revived<V, Nullable>>
-              : T extends ReadonlySet<infer V>
-                ? Set<Revived<V, Nullable>>
-                : T extends Uint8Array
-                  ? Uint8Array
-                  : T extends readonly unknown[]
-                    ? { [Index in keyof T]: Revived<T[Index], Nullable> }
-                    : IsEntity<T> extends true
-                      ? OrNull<Unloaded<T>, Nullable>
-                      : T extends Record<string, unknown>
-                        ? { [Key in keyof T]: Revived<T[Key], Nullable> }
-                        : OrNull<Unloaded<T>, Nullable>;
+        : T extends Snapshot<infer E>
+          ? Revived<E>
+          : T extends ScalarReference<infer V>
+            ? Revived<V, Nullable>
+            : T extends Collection<infer E>
+              ? OrNull<Unloaded<E>, Nullable>[]
+              : T extends ReadonlyMap<infer K, infer V>
+                ? Map<Revived<K, Nullable>, Revived<V, Nullable>>
+                : T extends ReadonlySet<infer V>
+                  ? Set<Revived<V, Nullable>>
+                  : T extends Uint8Array
+                    ? Uint8Array
+                    : T extends readonly unknown[]
+                      ? { [Index in keyof T]: Revived<T[Index], Nullable> }
+                      : IsEntity<T> extends true
+                        ? OrNull<Unloaded<T>, Nullable>
+                        : T extends Record<string, unknown>
+                          ? { [Key in keyof T]: Revived<T[Key], Nullable> }
+                          : OrNull<Unloaded<T>, Nullable>;
 
 type Primitive = string | number | boolean | bigint | null | undefined;
 type Opaque = Date | URL | EntityToken;

@@ -13,6 +13,7 @@ import {
   ByReference,
   ByReferenceEntity,
   ByReferenceMixin,
+  byValue,
   EntityToken,
   type Encoded,
   type JsonValue,
@@ -121,6 +122,34 @@ declare const PostClass: typeof Post;
     await serializer.deserialize(payload, { only: [UserClass] }),
     true,
   );
+}
+
+// A copy by value comes back as its entity, never null.
+{
+  const payload = serializer.serialize({ copy: byValue(user), list: [byValue(post.author)] });
+  expectType<{ copy: User; list: User[] }>()(await serializer.deserialize(payload), true);
+  expectType<{ copy: User; list: User[] }>()(
+    await serializer.deserialize(payload, { missing: 'null', only: [UserClass] }),
+    true,
+  );
+}
+
+// The two halves of a value object's codec agree.
+{
+  class Money {
+    readonly cents: bigint;
+    constructor(cents: bigint | string) {
+      this.cents = BigInt(cents);
+    }
+  }
+  const { values } = serializer;
+  const encodeMoney = ({ cents }: Money): bigint => cents;
+  const fromText = (text: string): Money => new Money(text);
+  values.register('Money', Money, { encode: encodeMoney, decode: (cents) => new Money(cents) });
+  // @ts-expect-error decode takes what encode returns
+  values.register('Money', Money, { encode: encodeMoney, decode: fromText });
+  // @ts-expect-error decode returns the class
+  values.register('Money', Money, { encode: encodeMoney, decode: () => 1 });
 }
 
 // Options are checked.

@@ -1,20 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import { createContext, runInContext } from 'node:vm';
 import { decode } from '../../src/decode.ts';
-import { encode, type EncodeHooks } from '../../src/encode.ts';
+import { encode } from '../../src/encode.ts';
 import { ByReferenceError } from '../../src/errors.ts';
 import type { JsonValue } from '../../src/json.ts';
 import { EntityToken } from '../../src/token.ts';
 import { hostileShapes } from '../../fixtures/hostile.ts';
 import { convertedSamples, valueSamples } from '../../fixtures/values.ts';
+import { noClasses, noEntities } from '../support/hooks.ts';
 
-const noEntities: EncodeHooks = {
-  entity() {
-    throw new Error('there is no entity in here');
-  },
-};
 const encoded = (value: unknown): JsonValue => encode(value, noEntities);
-const decoded = (json: unknown): unknown => decode(json).fill();
+const decoded = (json: unknown): unknown => decode(json, noClasses).fill();
 
 function failure(run: () => unknown): ByReferenceError {
   try {
@@ -160,7 +156,7 @@ describe('serialize refuses what could not come back', () => {
 
 describe('hostile payloads', () => {
   test.each(hostileShapes)('$name is $code', ({ data, code }) => {
-    const error = failure(() => decode({ nested: [data] }));
+    const error = failure(() => decode({ nested: [data] }, noClasses));
     expect(error.code).toBe(code);
     expect(error.path).toMatch(/^\$/);
     expect(({} as Record<string, unknown>)['admin']).toBeUndefined();
@@ -169,21 +165,25 @@ describe('hostile payloads', () => {
   test.each([undefined, () => 1, Symbol('x'), 1n, new Date(), Number.NaN, [1, undefined]])(
     'what is no JSON is refused: %p',
     (data) => {
-      expect(failure(() => decode({ data })).code).toBe('E_MALFORMED');
+      expect(failure(() => decode({ data }, noClasses)).code).toBe('E_MALFORMED');
     },
   );
 
   test('the path says where', () => {
-    expect(failure(() => decode({ a: [0, { $map: [[1, { $date: 1 }]] }] })).path).toBe("$.a[1]['$map'][0][1]['$date']");
+    expect(failure(() => decode({ a: [0, { $map: [[1, { $date: 1 }]] }] }, noClasses)).path).toBe(
+      "$.a[1]['$map'][0][1]['$date']",
+    );
   });
 
   test('an unknown tag is answered with the known ones', () => {
-    expect(failure(() => decode({ $regexp: 'x' })).message).toContain('$entity, $token, $date, $map');
+    expect(failure(() => decode({ $regexp: 'x' }, noClasses)).message).toContain(
+      '$entity, $token, $value, $snapshot, $date, $map',
+    );
   });
 
   test('limits are options', () => {
-    expect(failure(() => decode([[1]], { depth: 1 })).message).toContain('limits.depth');
-    expect(failure(() => decode([1, 2], { nodes: 2 })).message).toContain('limits.nodes');
-    expect(failure(() => decode([{ $entity: ['A', 1] }], { tokens: 0 })).message).toContain('limits.tokens');
+    expect(failure(() => decode([[1]], noClasses, { depth: 1 })).message).toContain('limits.depth');
+    expect(failure(() => decode([1, 2], noClasses, { nodes: 2 })).message).toContain('limits.nodes');
+    expect(failure(() => decode([{ $entity: ['A', 1] }], noClasses, { tokens: 0 })).message).toContain('limits.tokens');
   });
 });

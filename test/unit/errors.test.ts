@@ -21,6 +21,7 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   ],
   [ByReferenceError.unknownModel('User', true, '$'), 'E_UNKNOWN_MODEL', true, /"User" at \$.*aliases/],
   [ByReferenceError.undeclaredModel('User', '$'), 'E_UNKNOWN_MODEL', false, /"User" at \$.*@ByReference/],
+  [ByReferenceError.unknownValue('Money', true, '$'), 'E_UNKNOWN_VALUE', true, /"Money" at \$.*values\.register/],
   [
     ByReferenceError.modelNotAllowed('User', ['Post', 'Tag'], '$'),
     'E_MODEL_NOT_ALLOWED',
@@ -32,6 +33,7 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   [ByReferenceError.limit('levels', 3, 'depth', '$'), 'E_LIMIT', false, /at \$ has more than 3 levels.*limits\.depth/],
   [ByReferenceError.unsupportedVersion(2, 1), 'E_UNSUPPORTED_VERSION', true, /format 2.*up to 1.*retry/],
   [ByReferenceError.badSignature('no key'), 'E_BAD_SIGNATURE', false, /no key/],
+  [ByReferenceError.expired(new Date(0)), 'E_EXPIRED', false, /expired at 1970-01-01T00:00:00\.000Z.*new one/],
   [
     ByReferenceError.entityNotFound([token], ['$.a', '$.b']),
     'E_ENTITY_NOT_FOUND',
