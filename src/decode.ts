@@ -1,9 +1,8 @@
 import { ByReferenceError } from './errors.ts';
-import { isPlainObject, jsonPath, type JsonObject, type JsonValue, type PathSegment } from './json.ts';
+import { isPlainObject, jsonPath, type JsonObject, type JsonValue, type PathSegment, setOwn } from './json.ts';
 import { type Limits, resolveLimits } from './options.ts';
 import { EntityToken, readTokenBody, type TokenParts } from './token.ts';
 import { DECODERS } from './values/index.ts';
-import { setOwn } from './values/object.ts';
 import { type DecodeWalk, OMITTED } from './values/value-type.ts';
 
 /** A place in a decoded value whose content is still to come. */

@@ -1,27 +1,32 @@
-import type { EntityManager, MikroORM } from '@mikro-orm/core';
+import type { MikroORM } from '@mikro-orm/core';
 import { listenToCommits } from './after-commit.ts';
 import type { ClassReviver } from './by-reference.ts';
 import { decode, type Decoded, type DecodeHooks, decodePlain, EntitySlot } from './decode.ts';
 import { encode, type EncodeHooks } from './encode.ts';
 import { referenceBody } from './entity-reference.ts';
-import { isEnvelope, unwrap, wrap } from './envelope.ts';
+import { isEnvelope, readEnvelope, wrap } from './envelope.ts';
 import { ByReferenceError } from './errors.ts';
 import { inspect, type PayloadReport } from './inspect.ts';
 import { canonicalJson, type JsonValue } from './json.ts';
 import { type Model, ModelRegistry } from './model-registry.ts';
 import {
   checkDeserializeOptions,
+  checkReviveOptions,
   checkSerializeOptions,
   checkSerializerOptions,
+  checkTokenOptions,
   type DeserializeOptions,
   type EntityClass,
   type EntitySerializerOptions,
   type Limits,
   resolveLimits,
   type SerializeOptions,
+  type TokenOptions,
+  type VerifyOptions,
 } from './options.ts';
 import { hasPendingChanges, isEntity, registerExtension, wrapperOf } from './orm.ts';
 import { revive } from './reviver.ts';
+import { Signer, type SignOptions } from './signing.ts';
 import { copiedEntity, detachedEntity, snapshotData } from './snapshot.ts';
 import { EntityToken, readTokenBody, writeTokenBody } from './token.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
@@ -44,6 +49,7 @@ export class EntitySerializer {
   /** The value objects that travel: `serializer.values.register('Money', Money, { encode, decode })`. */
   readonly values: ValueRegistry;
   readonly #orm: MikroORM;
+  readonly #signer: Signer;
   readonly #options: EntitySerializerOptions;
 
   /** What every encoding knows of value objects and copies. */
@@ -65,8 +71,9 @@ export class EntitySerializer {
     this.registry = new ModelRegistry(orm, options);
     this.registry.refuseUnknownNames(options);
     this.values = new ValueRegistry(options.values, { unknownIsRetryable: options.unknownModel === 'retryable' });
+    this.#signer = new Signer(options.signingKeys, options.clock);
     listenToCommits(orm);
-    const classReviver: ClassReviver = { reviveAs: (token, cls, em) => this.#reviveAs(token, cls, em) };
+    const classReviver: ClassReviver = { reviveAs: (token, cls, em) => this.#reviveToken(token, { em, only: [cls] }) };
     registerExtension(orm, classReviver);
   }
 
@@ -74,7 +81,7 @@ export class EntitySerializer {
    * JSON text that says the whole value, its entities as tokens: `{"$byref":1,"data":{"user":{"$entity":["User",1]}}}`.
    *
    * Throws what could not come back: E_UNPERSISTED, E_REMOVED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_LIMIT; and
-   * E_UNFLUSHED where the options ask for it.
+   * E_UNFLUSHED where the options ask for it; E_INVALID_OPTION.
    */
   serialize<T>(value: T, options: SerializeOptions = {}): Serialized<T> {
     const text = JSON.stringify(this.encode(value, options));
@@ -86,15 +93,16 @@ export class EntitySerializer {
   /** The same as `serialize`, as a JSON value for engines that write the text themselves. */
   encode<T>(value: T, options: SerializeOptions = {}): Encoded<T> {
     checkSerializeOptions(options);
-    return wrap(encode(value, this.#referring(options), this.#limits())) as Encoded<T>;
+    const envelope = wrap(encode(value, this.#referring(options), this.#limits()));
+    return (options.sign === undefined ? envelope : this.#signer.signEnvelope(envelope, options.sign)) as Encoded<T>;
   }
 
   /**
    * The value behind a payload: each entity managed by `em` and fresh, the same row the same object, one query per
    * model. `T` comes with the payload, or the receiver names it.
    *
-   * Throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_UNKNOWN_MODEL, E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED
-   * before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED, E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A
+   * Throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE, E_EXPIRED, E_UNKNOWN_MODEL, E_UNKNOWN_VALUE,
+   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED, E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A
    * failure of the database passes through as it is.
    */
   deserialize<T, const Only extends readonly EntityClass[]>(
@@ -126,9 +134,9 @@ export class EntitySerializer {
    */
   async revive<T = unknown>(
     json: unknown,
-    options: DeserializeOptions & { readonly only: readonly EntityClass[] },
+    options: Omit<DeserializeOptions, 'signed'> & { readonly only: readonly EntityClass[] },
   ): Promise<T> {
-    checkDeserializeOptions(options);
+    checkReviveOptions(options);
     if (!Array.isArray(options?.only)) {
       throw ByReferenceError.invalidOption('option only', 'the classes that the JSON may name', options?.only);
     }
@@ -142,13 +150,37 @@ export class EntitySerializer {
   }
 
   /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNKNOWN_MODEL. */
-  token(entity: object, options: SerializeOptions = {}): EntityToken {
-    checkSerializeOptions(options);
+  token(entity: object, options: TokenOptions = {}): EntityToken {
+    checkTokenOptions(options);
     const wrapper = isEntity(entity) ? undefined : wrapperOf(entity);
     const target = wrapper?.kind === 'reference' ? wrapper.entity : entity;
     if (!isEntity(target)) throw ByReferenceError.unserializable('A value that is no entity', 'pass an entity');
     const { $entity } = this.#referring(options).entity(target, () => '$') as { $entity: unknown };
     return EntityToken.fromBody($entity);
+  }
+
+  /**
+   * A token for places that strangers reach, as URL-safe text: `v1.mwpn72ao.WyJVc2VyIiwxMjNd.<43 characters>`. It says
+   * what it is for and until when, and proves that it was made with one of `signingKeys`. It hides nothing.
+   * Throws as `token`, and E_INVALID_OPTION.
+   */
+  sign(entity: object, options: SignOptions): string {
+    return this.#signer.signToken(this.token(entity), options);
+  }
+
+  /**
+   * The row of now behind a signed token. Throws E_BAD_SIGNATURE for anything that was not signed for this purpose, and
+   * E_EXPIRED, before the database hears of it; then as `deserialize`.
+   */
+  verify<const Only extends readonly EntityClass[]>(
+    text: string,
+    options: VerifyOptions<Only> & { readonly only: Only },
+  ): Promise<InstanceType<Only[number]>>;
+  verify<T extends object = object>(text: string, options: VerifyOptions): Promise<T>;
+  async verify(text: string, options: VerifyOptions): Promise<object> {
+    const { purpose, ...others } = options;
+    checkDeserializeOptions(others);
+    return this.#reviveToken(this.#signer.verifyToken(text, purpose), others);
   }
 
   /** What a payload holds, without a database. Reports what is wrong with it and throws nothing. */
@@ -187,18 +219,20 @@ export class EntitySerializer {
     return decoded.fill() as T;
   }
 
-  /** For `static revive` of entity classes. */
-  async #reviveAs(token: EntityToken, cls: EntityClass, em: EntityManager): Promise<object> {
+  async #reviveToken(token: EntityToken, options: DeserializeOptions): Promise<object> {
     const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
-    return this.#fill(
-      { slots: [slot], fill: () => slot.value },
-      { em, only: [cls], missing: 'throw' },
-    ) as Promise<object>;
+    const decoded = { slots: [slot], fill: () => slot.value };
+    return this.#fill(decoded, { ...options, missing: 'throw' }) as Promise<object>;
   }
 
+  /** The signature comes before everything that the payload says. */
   #decode(payload: unknown, options: DeserializeOptions): Promise<unknown> {
+    const limits = this.#limits(options);
+    const envelope = readEnvelope(payload);
+    const signed = options.signed ?? this.#options.signed ?? false;
+    this.#signer.verifyEnvelope(envelope, signed === false ? undefined : signed.purpose, limits.depth + 1);
     const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
-    return this.#fill(decode(unwrap(payload), this.#making(admitted), this.#limits(options)), options);
+    return this.#fill(decode(envelope.data, this.#making(admitted), limits), options);
   }
 
   async #fill(decoded: Decoded, options: DeserializeOptions): Promise<unknown> {
@@ -206,7 +240,7 @@ export class EntitySerializer {
     return decoded.fill();
   }
 
-  #referring(options: SerializeOptions): EncodeHooks {
+  #referring(options: TokenOptions): EncodeHooks {
     const versions = options.versions ?? this.#options.versions ?? false;
     const refusesUnflushed = options.unflushed === 'throw';
     return {

@@ -7,11 +7,16 @@ const FORMAT_VERSION = 1;
 /** Wraps encoded data: `{"$byref":1,"data":…}`. Always an object, because some engines give arrays a meaning. */
 export const wrap = (data: JsonValue): JsonObject => ({ $byref: FORMAT_VERSION, data });
 
+/** An envelope of a version that this release reads. */
+export interface Envelope extends JsonObject {
+  readonly data: JsonValue;
+}
+
 /** True for what `wrap` made, of any version; job data of before this library is none. */
 export const isEnvelope = (json: unknown): json is JsonObject => isJsonObject(json) && Object.hasOwn(json, '$byref');
 
-/** The data of an envelope. Throws E_MALFORMED, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE. */
-export function unwrap(json: unknown): JsonValue {
+/** The envelope that JSON is. Throws E_MALFORMED, E_UNSUPPORTED_VERSION. Its signature is for the Signer to judge. */
+export function readEnvelope(json: unknown): Envelope {
   if (!isEnvelope(json)) {
     throw ByReferenceError.malformed(
       'expected an envelope {"$byref":1,"data":…}, as serialize() and encode() make it',
@@ -25,8 +30,5 @@ export function unwrap(json: unknown): JsonValue {
   if ((version as number) > FORMAT_VERSION)
     throw ByReferenceError.unsupportedVersion(version as number, FORMAT_VERSION);
   if (!Object.hasOwn(json, 'data')) throw ByReferenceError.malformed('the envelope has no data', { path: '$' });
-  // A signature that nobody checks is worse than none: its reader would trust it.
-  if (Object.hasOwn(json, 'signature'))
-    throw ByReferenceError.badSignature('this release has no keys to verify it with');
-  return json['data']!;
+  return json as Envelope;
 }

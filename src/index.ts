@@ -24,7 +24,10 @@ export type {
   ReviveDefaults,
   ReviveReport,
   SerializeOptions,
+  TokenOptions,
+  VerifyOptions,
 } from './options.ts';
+export type { Expiry, SigningKey, SignOptions } from './signing.ts';
 export type { Snapshot } from './snapshot.ts';
 export type { KeyValue, TokenBody } from './token.ts';
 export type { Encoded, Revived, Serialized } from './types.ts';

@@ -1,6 +1,7 @@
 import { ByReferenceError, type ErrorCode } from './errors.ts';
 import { isJsonObject, jsonPath, type JsonValue, type PathSegment } from './json.ts';
 import { EntityToken } from './token.ts';
+import { readDate } from './values/date.ts';
 
 /** A payload's content, read without a database and without a registry. */
 export interface PayloadReport {
@@ -8,6 +9,9 @@ export interface PayloadReport {
   readonly version: number | undefined;
   /** Whether the envelope carries a signature; not whether it is good. */
   readonly signed: boolean;
+  /** What it says the signature is for, and until when; a forged one may say anything. */
+  readonly purpose: string | undefined;
+  readonly expiresAt: Date | undefined;
   /** Every reference, in document order. */
   readonly tokens: readonly { readonly path: string; readonly token: EntityToken }[];
   /** How often each tag occurs: `{ $entity: 2, $date: 1 }`. */
@@ -40,6 +44,8 @@ export function inspect(payload: unknown): PayloadReport {
   return {
     version: typeof version === 'number' ? version : undefined,
     signed: envelope !== undefined && Object.hasOwn(envelope, 'signature'),
+    purpose: typeof envelope?.['purpose'] === 'string' ? envelope['purpose'] : undefined,
+    expiresAt: readDate(envelope?.['expiresAt']),
     tokens: inspector.tokens,
     tags: Object.fromEntries(inspector.tags),
     problems: inspector.problems,

@@ -1,3 +1,5 @@
+import { ByReferenceError } from './errors.ts';
+
 /** Any value that `JSON.stringify` writes and `JSON.parse` reads back unchanged. */
 export type JsonValue = string | number | boolean | null | JsonArray | JsonObject;
 export type JsonArray = readonly JsonValue[];
@@ -38,18 +40,27 @@ export function isStorableString(value: string): boolean {
 
 /**
  * JSON text in which equal values read equal: object keys sorted by UTF-16 code units, no white space
- * (RFC 8785; `JSON.stringify` writes strings and numbers in the form that RFC asks for).
+ * (RFC 8785; `JSON.stringify` writes strings and numbers in the form that RFC asks for). Throws E_LIMIT where the value
+ * is deeper than `maxDepth`.
  */
-export function canonicalJson(value: JsonValue): string {
-  return JSON.stringify(sortKeys(value));
+export function canonicalJson(value: JsonValue, maxDepth = Number.MAX_SAFE_INTEGER): string {
+  return JSON.stringify(sortKeys(value, maxDepth, maxDepth));
 }
 
-function sortKeys(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return value.map(sortKeys);
+function sortKeys(value: JsonValue, left: number, maxDepth: number): JsonValue {
   if (typeof value !== 'object' || value === null) return value;
+  if (left === 0) throw ByReferenceError.limit('levels', maxDepth, 'depth');
+  if (Array.isArray(value)) return value.map((item: JsonValue) => sortKeys(item, left - 1, maxDepth));
   const object = value as JsonObject;
   // Integer-like keys are enumerated first whatever the insertion order: their order is the same for equal values too.
   const sorted: Record<string, JsonValue> = {};
-  for (const key of Object.keys(object).sort()) sorted[key] = sortKeys(object[key]!);
+  for (const key of Object.keys(object).sort()) setOwn(sorted, key, sortKeys(object[key]!, left - 1, maxDepth));
   return sorted;
+}
+
+/** Sets an own property whatever the key: assigning `__proto__` would swap the prototype. */
+export function setOwn(target: object, key: string, value: unknown): void {
+  if (key === '__proto__')
+    Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+  else (target as Record<string, unknown>)[key] = value;
 }

@@ -3,6 +3,7 @@ import type { ByReferenceOptions } from './by-reference.ts';
 import { ByReferenceError } from './errors.ts';
 import { isStorableString } from './json.ts';
 import type { SchemaLike } from './orm.ts';
+import { isPurpose, type SigningKey, type SignOptions } from './signing.ts';
 import type { EntityToken } from './token.ts';
 import type { ValueClass } from './value-registry.ts';
 
@@ -96,6 +97,11 @@ export interface ReviveDefaults {
    */
   readonly parallel?: number;
   readonly limits?: Limits;
+  /**
+   * Demands that a payload is signed for a purpose: any other, and an unsigned one, is E_BAD_SIGNATURE. Default: false;
+   * a signature that is there is verified all the same.
+   */
+  readonly signed?: false | { readonly purpose: string };
 }
 
 export interface DeserializeOptions<
@@ -111,16 +117,31 @@ export interface DeserializeOptions<
   readonly lockMode?: LockMode;
 }
 
-export interface SerializeOptions {
+export interface TokenOptions {
   /** Puts each model's version property into its tokens, so that the receiver can see drift. Default: false. */
   readonly versions?: boolean;
   /** Whether an entity with unflushed changes may be serialized (`allow`, default) or is E_UNFLUSHED (`throw`). */
   readonly unflushed?: 'allow' | 'throw';
 }
 
-export interface EntitySerializerOptions extends ReviveDefaults, Pick<SerializeOptions, 'versions'> {
+export interface SerializeOptions extends TokenOptions {
+  /** Signs the payload, for readers that demand it with `signed`. Default: no signature. */
+  readonly sign?: SignOptions;
+}
+
+/** What `verify` takes: the purpose, and how the row is revived; one that is missing is always E_ENTITY_NOT_FOUND. */
+export type VerifyOptions<Only extends readonly EntityClass[] = readonly EntityClass[]> = Omit<
+  DeserializeOptions<Only>,
+  'missing' | 'signed' | 'limits'
+> & { readonly purpose: string };
+
+export interface EntitySerializerOptions extends ReviveDefaults, Pick<TokenOptions, 'versions'> {
   /** `all` (default): every entity of the ORM. `declared`: only classes marked with `@ByReference()`. */
   readonly models?: 'all' | 'declared';
+  /** Secrets that sign and verify: the first signs, all verify. Default: none, and nothing can be signed. */
+  readonly signingKeys?: readonly SigningKey[];
+  /** Milliseconds since the epoch, for the expiry of signatures. Default: `Date.now`. */
+  readonly clock?: () => number;
   /** The value objects that travel: classes marked with `@ByValue()`. Default: none. */
   readonly values?: readonly ValueClass[];
   /** Whether a payload that names an unknown model or value object can succeed later, as during a rolling deploy. Default: `permanent`. */
@@ -185,6 +206,10 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   onRevive: aFunction,
   parallel: aCount,
   limits: anObject,
+  signed: [
+    'false or { purpose }',
+    (value) => value === false || (isObject(value) && isPurpose((value as { purpose?: unknown }).purpose)),
+  ],
 };
 
 const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
@@ -198,15 +223,23 @@ const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
   lockMode: ['a pessimistic LockMode', (value) => Number.isSafeInteger(value) && (value as number) >= 2],
 };
 
-const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
+const TOKEN_CHECKS: Record<keyof TokenOptions, Check> = {
   versions: oneOf(true, false),
   unflushed: oneOf('allow', 'throw'),
+};
+
+const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
+  ...TOKEN_CHECKS,
+  sign: ['{ purpose, expiresInMs } or { purpose, expiresAt }', isObject],
 };
 
 const SERIALIZER_CHECKS: Record<keyof EntitySerializerOptions, Check> = {
   ...DEFAULTS_CHECKS,
   versions: oneOf(true, false),
   models: oneOf('all', 'declared'),
+  // The Signer's to judge, which never shows one.
+  signingKeys: ['secrets', () => true],
+  clock: aFunction,
   values: ['an array of classes', isListOf(isFunction)],
   unknownModel: oneOf('permanent', 'retryable'),
 };
@@ -228,11 +261,19 @@ function check(options: object, checks: Readonly<Record<string, Check>>, prefix:
 export const checkClassOptions = (options: ByReferenceOptions): void =>
   check(options, CLASS_CHECKS, '@ByReference option ');
 
+export const checkTokenOptions = (options: TokenOptions): void => check(options, TOKEN_CHECKS, 'option ');
+
 export const checkSerializeOptions = (options: SerializeOptions): void => check(options, SERIALIZE_CHECKS, 'option ');
 
 export function checkDeserializeOptions(options: DeserializeOptions): void {
   check(options, DESERIALIZE_CHECKS, 'option ');
   if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
+}
+
+/** Plain JSON carries no signature that could be demanded. */
+export function checkReviveOptions(options: DeserializeOptions): void {
+  checkDeserializeOptions(options);
+  if (options.signed) throw ByReferenceError.invalidOption('option signed', 'none for plain JSON', options.signed);
 }
 
 export function checkSerializerOptions(options: EntitySerializerOptions): void {

@@ -2,7 +2,6 @@ import type { AnyEntity, EntityMetadata, EntityProperty } from '@mikro-orm/core'
 import { ByReferenceError } from './errors.ts';
 import { isPlainObject } from './json.ts';
 import { collectionOf, embeddableOf, isEntity, isLoaded, metadataOf, referenceIn, wrapperOf } from './orm.ts';
-import { setOwn } from './values/object.ts';
 
 const SNAPSHOT = Symbol.for('mikro-orm-byref.snapshot');
 const DETACHED = Symbol.for('mikro-orm-byref.detached');
@@ -99,7 +98,7 @@ export function detachedEntity(metadata: EntityMetadata, data: unknown, path: ()
   Object.defineProperty(entity, DETACHED, { value: true });
   for (const property of metadata.relations) {
     const isUnset = isToMany(property) && !Object.hasOwn(entity, property.name);
-    if (isUnset) setOwn(entity, property.name, collectionOf(entity, undefined));
+    if (isUnset) define(entity, property.name, collectionOf(entity, undefined));
   }
   return entity;
 }
@@ -115,7 +114,7 @@ function instance(metadata: EntityMetadata, data: unknown, path: () => string): 
       const what = `expected ${expected} as ${metadata.className}.${property.name}`;
       throw ByReferenceError.malformed(what, { path: path() });
     };
-    setOwn(
+    define(
       made,
       property.name,
       revived((data as Record<string, unknown>)[property.name], property, made, refuse, path),
@@ -154,3 +153,8 @@ function related(value: unknown, property: EntityProperty, refuse: Refuse): AnyE
 }
 
 const isToMany = (property: EntityProperty): boolean => property.kind === '1:m' || property.kind === 'm:n';
+
+/** Defines a property of the instance's own, past the setters of its prototype. */
+function define(target: object, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+}

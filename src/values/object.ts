@@ -1,4 +1,4 @@
-import type { JsonValue } from '../json.ts';
+import { type JsonValue, setOwn } from '../json.ts';
 import { OMITTED, type DecodeWalk, type EncodeChild } from './value-type.ts';
 
 /**
@@ -29,8 +29,3 @@ export const object = {
     return result;
   },
 } as const;
-
-/** Sets an own property whatever the key: assigning `__proto__` would swap the prototype. */
-export function setOwn(target: object, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
-}
