@@ -6,6 +6,7 @@ export default {
   // Tests measure the source; `mikro-orm-byref` itself resolves to it, so that fixtures and tests share one copy.
   moduleNameMapper: {
     '^mikro-orm-byref$': '<rootDir>/src/index.ts',
+    '^mikro-orm-byref/class-transformer$': '<rootDir>/src/class-transformer/index.ts',
     '^mikro-orm-byref/testing$': '<rootDir>/src/testing/index.ts',
   },
   transform: {

@@ -4,6 +4,7 @@ import { ByReferenceError } from './errors.ts';
 import { checkClassOptions, type EntityClass, type MissingPolicy } from './options.ts';
 import { byValueJson, classOf, getExtension, configOf, metadataOf, ownSchema, type SchemaLike } from './orm.ts';
 import { PrimaryKey } from './primary-key.ts';
+import { decorateProperty, type Models, type ReferencePropertyOptions } from './reference-property.ts';
 import { isDetached } from './snapshot.ts';
 import { EntityToken, type TokenBody } from './token.ts';
 
@@ -42,6 +43,14 @@ interface MarkedClass {
 }
 
 /**
+ * Declares a property of a DTO as an entity of one class or several:
+ * `@ByReference(() => [Question, Answer]) target!: Question | Answer`. A legacy decorator; `defineDto` does without.
+ */
+export function ByReference(
+  models: Models,
+  options?: ReferencePropertyOptions,
+): (target: object, property: string | symbol) => void;
+/**
  * Marks an entity class as travelling by reference: as a decorator, legacy or TC39, above or below `@Entity()`, or as
  * a plain call, `ByReference()(User)`, before MikroORM discovers the class. On an abstract base it serves the
  * children, each under its own name.
@@ -49,8 +58,13 @@ interface MarkedClass {
  * Throws E_INVALID_OPTION for a bad option, and for a class with a toJSON of its own where `toJSON` is left open.
  */
 export function ByReference(
-  options: ByReferenceOptions = {},
-): (target: EntityClass | SchemaLike, context?: unknown) => void {
+  options?: ByReferenceOptions,
+): (target: EntityClass | SchemaLike, context?: unknown) => void;
+export function ByReference(first: ByReferenceOptions | Models = {}, options?: ReferencePropertyOptions): unknown {
+  return typeof first === 'function' ? decorateProperty(first, options) : decorateClass(first);
+}
+
+function decorateClass(options: ByReferenceOptions): (target: EntityClass | SchemaLike) => void {
   checkClassOptions(options);
   return (target) => {
     const cls = classOf(target);

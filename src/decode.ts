@@ -1,6 +1,7 @@
 import { ByReferenceError } from './errors.ts';
 import { isPlainObject, jsonPath, type JsonObject, type JsonValue, type PathSegment, setOwn } from './json.ts';
 import { type Limits, resolveLimits } from './options.ts';
+import type { ReferenceProperty } from './reference-property.ts';
 import { EntityToken, readTokenBody, type TokenParts } from './token.ts';
 import { DECODERS } from './values/index.ts';
 import { type DecodeWalk, OMITTED } from './values/value-type.ts';
@@ -36,6 +37,8 @@ class Slot {
 /** The place of one entity: found by the walker, given its `value` (the entity, null or OMITTED) by the reviver. */
 export class EntitySlot extends Slot {
   readonly parts: TokenParts;
+  /** What the property that holds it says about it, where a class declares one. */
+  declared: ReferenceProperty | undefined = undefined;
 
   constructor(parts: TokenParts) {
     super();
@@ -43,15 +46,20 @@ export class EntitySlot extends Slot {
   }
 }
 
-/** Makes an object of its data once the entities in that are known. */
-export type Build = (data: unknown, path: () => string) => unknown;
+/** How an object of the application's is read. */
+export interface Maker {
+  /** Looks at its data before anything is loaded. */
+  check?(data: JsonValue, at: readonly PathSegment[]): void;
+  /** Makes it of its decoded data, once the entities in that are known. */
+  make(data: unknown): unknown;
+}
 
 /** The classes that a payload may name; both throw where there is no such name, before anything is loaded. */
 export interface DecodeHooks {
   /** How `{"$value":[name,data]}` becomes an instance. */
-  value(name: string, path: () => string): Build;
+  value(name: string, path: () => string): Maker;
   /** How `{"$snapshot":[name,data]}` becomes a detached entity. */
-  snapshot(name: string, path: () => string): Build;
+  snapshot(name: string, path: () => string): Maker;
 }
 
 /** A value whose entities are still to come. */
@@ -233,12 +241,13 @@ class Decoder implements DecodeWalk {
     const at = this.#at.slice(0, -1);
     const hooks = this.#hooks!;
     const path = (): string => jsonPath(at);
-    const build = tag === '$value' ? hooks.value(body[0], path) : hooks.snapshot(body[0], path);
+    const maker = tag === '$value' ? hooks.value(body[0], path) : hooks.snapshot(body[0], path);
     const slot = new Slot();
     const data: unknown[] = [];
     this.childInto(data, 0, body[1], 1);
+    maker.check?.(body[1], [...this.#at, 1]);
     this.whenFilled(() => {
-      slot.value = build(data[0] === OMITTED ? undefined : data[0], path);
+      slot.value = maker.make(data[0] === OMITTED ? undefined : data[0]);
       slot.fill();
     });
     return slot;

@@ -1,10 +1,11 @@
 import type { MikroORM } from '@mikro-orm/core';
 import { listenToCommits } from './after-commit.ts';
 import type { ClassReviver } from './by-reference.ts';
+import { applyDeclared, type DeclaredReferences } from './declared-references.ts';
 import { decode, type Decoded, type DecodeHooks, decodePlain, EntitySlot } from './decode.ts';
 import { encode, type EncodeHooks } from './encode.ts';
 import { referenceBody } from './entity-reference.ts';
-import { isEnvelope, readEnvelope, wrap } from './envelope.ts';
+import { type Envelope, isEnvelope, readEnvelope, wrap } from './envelope.ts';
 import { ByReferenceError } from './errors.ts';
 import { inspect, type PayloadReport } from './inspect.ts';
 import { canonicalJson, type JsonValue } from './json.ts';
@@ -37,6 +38,9 @@ type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
   readonly missing: 'null';
   readonly only: Only;
 };
+
+/** A class that the payload is checked against, and that the value is an instance of. */
+type AsDto<Dto extends object> = DeserializeOptions & { readonly as: new () => Dto };
 
 /**
  * Values with entities in them → text or JSON with tokens in it, and back to the rows of now.
@@ -109,6 +113,7 @@ export class EntitySerializer {
     payload: Serialized<T>,
     options: NullFor<Only>,
   ): Promise<Revived<T, InstanceType<Only[number]>>>;
+  deserialize<Dto extends object>(payload: string, options: AsDto<Dto>): Promise<Dto>;
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     checkDeserializeOptions(options);
@@ -120,6 +125,7 @@ export class EntitySerializer {
     payload: Encoded<T>,
     options: NullFor<Only>,
   ): Promise<Revived<T, InstanceType<Only[number]>>>;
+  decode<Dto extends object>(payload: JsonValue, options: AsDto<Dto>): Promise<Dto>;
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
     checkDeserializeOptions(options);
@@ -134,7 +140,7 @@ export class EntitySerializer {
    */
   async revive<T = unknown>(
     json: unknown,
-    options: Omit<DeserializeOptions, 'signed'> & { readonly only: readonly EntityClass[] },
+    options: Omit<DeserializeOptions, 'signed' | 'as'> & { readonly only: readonly EntityClass[] },
   ): Promise<T> {
     checkReviveOptions(options);
     if (!Array.isArray(options?.only)) {
@@ -214,7 +220,7 @@ export class EntitySerializer {
       wrapperOf(object) === undefined && copiedEntity(object) === undefined ? undefined : keep(object);
     const json = encode(value, { ...this.#naming, entity: keep, instance }, this.#limits());
     const unlimited = { ...this.#limits(), depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
-    const decoded = decode(json, this.#making(undefined), unlimited);
+    const decoded = decode(json, this.#making(), unlimited);
     for (const slot of decoded.slots) slot.value = kept[Number(slot.parts.key) - 1];
     return decoded.fill() as T;
   }
@@ -225,14 +231,28 @@ export class EntitySerializer {
     return this.#fill(decoded, { ...options, missing: 'throw' }) as Promise<object>;
   }
 
-  /** The signature comes before everything that the payload says. */
-  #decode(payload: unknown, options: DeserializeOptions): Promise<unknown> {
+  /** The signature comes before everything that the payload says, and all of that before the database. */
+  async #decode(payload: unknown, options: DeserializeOptions): Promise<unknown> {
     const limits = this.#limits(options);
-    const envelope = readEnvelope(payload);
+    const { data } = this.#verified(readEnvelope(payload), options, limits);
+    const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
+    const declared: DeclaredReferences = new Map();
+    const decoded = decode(data, this.#making(admitted, declared), limits);
+    const { as } = options;
+    if (as === undefined) {
+      applyDeclared(decoded.slots, declared, this.registry, false);
+      return this.#fill(decoded, options);
+    }
+    const { checkDto, makeDto } = await dtos();
+    checkDto(as, data, declared);
+    applyDeclared(decoded.slots, declared, this.registry, true);
+    return makeDto(as, await this.#fill(decoded, options));
+  }
+
+  #verified(envelope: Envelope, options: DeserializeOptions, limits: Required<Limits>): Envelope {
     const signed = options.signed ?? this.#options.signed ?? false;
     this.#signer.verifyEnvelope(envelope, signed === false ? undefined : signed.purpose, limits.depth + 1);
-    const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
-    return this.#fill(decode(envelope.data, this.#making(admitted), limits), options);
+    return envelope;
   }
 
   async #fill(decoded: Decoded, options: DeserializeOptions): Promise<unknown> {
@@ -256,15 +276,18 @@ export class EntitySerializer {
     };
   }
 
-  #making(admitted: ReadonlySet<Model> | undefined): DecodeHooks {
+  #making(admitted?: ReadonlySet<Model>, declared: DeclaredReferences = new Map()): DecodeHooks {
     return {
       snapshot: (name, path) => {
         const { metadata } = this.registry.findAdmitted(name, admitted, path());
-        return (data) => detachedEntity(metadata, data, path);
+        return { make: (data) => detachedEntity(metadata, data, path) };
       },
       value: (name, path) => {
         const value = this.values.findOrFail(name, path());
-        return (data) => decodeValue(value, data, path);
+        return {
+          check: (data, at) => value.codec.check?.(data, at, declared),
+          make: (data) => decodeValue(value, data, path),
+        };
       },
     };
   }
@@ -294,5 +317,14 @@ export class EntitySerializer {
 
   #limits(options: { readonly limits?: Limits } = {}): Required<Limits> {
     return resolveLimits(this.#options.limits, options.limits);
+  }
+}
+
+/** class-transformer is an optional peer: it is loaded when a DTO is asked for. */
+async function dtos(): Promise<typeof import('./class-transformer/dto.ts')> {
+  try {
+    return await import('./class-transformer/dto.ts');
+  } catch (cause) {
+    throw ByReferenceError.invalidOption('option as', 'the packages class-transformer and reflect-metadata', cause);
   }
 }

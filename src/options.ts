@@ -3,6 +3,7 @@ import type { ByReferenceOptions } from './by-reference.ts';
 import { ByReferenceError } from './errors.ts';
 import { isStorableString } from './json.ts';
 import type { SchemaLike } from './orm.ts';
+import type { ReferencePropertyOptions } from './reference-property.ts';
 import { isPurpose, type SigningKey, type SignOptions } from './signing.ts';
 import type { EntityToken } from './token.ts';
 import type { ValueClass } from './value-registry.ts';
@@ -111,6 +112,11 @@ export interface DeserializeOptions<
   readonly em?: EntityManager;
   /** The classes a payload may name, subclasses included; any other is E_MODEL_NOT_ALLOWED, before any query. */
   readonly only?: Only;
+  /**
+   * A DTO: the payload must have its declared keys and no other, references of the declared classes where it declares
+   * them, and comes back as its instance. Anything else is E_MALFORMED, before any query. Needs class-transformer.
+   */
+  readonly as?: new () => object;
   /** The schema of rows whose token names none, as in `em.find`. Default: the model's own. */
   readonly schema?: string;
   /** Row locks taken while reading; needs a transaction. Losers of SKIP LOCKED and NOWAIT are E_LOCKED. */
@@ -132,7 +138,7 @@ export interface SerializeOptions extends TokenOptions {
 /** What `verify` takes: the purpose, and how the row is revived; one that is missing is always E_ENTITY_NOT_FOUND. */
 export type VerifyOptions<Only extends readonly EntityClass[] = readonly EntityClass[]> = Omit<
   DeserializeOptions<Only>,
-  'missing' | 'signed' | 'limits'
+  'missing' | 'signed' | 'limits' | 'as'
 > & { readonly purpose: string };
 
 export interface EntitySerializerOptions extends ReviveDefaults, Pick<TokenOptions, 'versions'> {
@@ -179,6 +185,11 @@ const aCount: Check = ['a positive integer', isCount];
 const anObject: Check = ['an object', isObject];
 const names: Check = ['an array of names', isListOf(isName)];
 
+const classes: Check = [
+  'an array of entity classes',
+  isListOf((item) => isFunction(item) || isObject((item as SchemaLike | null)?.meta)),
+];
+
 const missing = oneOf('throw', 'null', 'omit');
 
 const CLASS_CHECKS: Record<keyof ByReferenceOptions, Check> = {
@@ -192,6 +203,16 @@ const CLASS_CHECKS: Record<keyof ByReferenceOptions, Check> = {
     'what em.find takes',
     (value) => typeof value === 'boolean' || typeof value === 'string' || typeof value === 'object',
   ],
+};
+
+const PROPERTY_CHECKS: Record<keyof ReferencePropertyOptions, Check> = {
+  each: oneOf(true, false),
+  optional: oneOf(true, false),
+  nullable: oneOf(true, false),
+  missing,
+  populate: ['relations, or an object with relations per model', (value) => isListOf(isName)(value) || isObject(value)],
+  filters: CLASS_CHECKS.filters,
+  only: classes,
 };
 
 const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
@@ -215,10 +236,8 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
 const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
   ...DEFAULTS_CHECKS,
   em: ['an EntityManager', (value) => isObject(value) && isFunction((value as EntityManager).getContext)],
-  only: [
-    'an array of entity classes',
-    isListOf((item) => isFunction(item) || isObject((item as SchemaLike | null)?.meta)),
-  ],
+  only: classes,
+  as: ['a class', isFunction],
   schema: ['a schema name', isName],
   lockMode: ['a pessimistic LockMode', (value) => Number.isSafeInteger(value) && (value as number) >= 2],
 };
@@ -261,6 +280,9 @@ function check(options: object, checks: Readonly<Record<string, Check>>, prefix:
 export const checkClassOptions = (options: ByReferenceOptions): void =>
   check(options, CLASS_CHECKS, '@ByReference option ');
 
+export const checkReferencePropertyOptions = (options: ReferencePropertyOptions): void =>
+  check(options, PROPERTY_CHECKS, '@ByReference option ');
+
 export const checkTokenOptions = (options: TokenOptions): void => check(options, TOKEN_CHECKS, 'option ');
 
 export const checkSerializeOptions = (options: SerializeOptions): void => check(options, SERIALIZE_CHECKS, 'option ');
@@ -270,10 +292,12 @@ export function checkDeserializeOptions(options: DeserializeOptions): void {
   if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
 }
 
-/** Plain JSON carries no signature that could be demanded. */
+/** Plain JSON carries no signature that could be demanded, and no envelope around what a DTO checks. */
 export function checkReviveOptions(options: DeserializeOptions): void {
   checkDeserializeOptions(options);
-  if (options.signed) throw ByReferenceError.invalidOption('option signed', 'none for plain JSON', options.signed);
+  for (const name of ['signed', 'as'] as const) {
+    if (options[name]) throw ByReferenceError.invalidOption(`option ${name}`, 'none for plain JSON', options[name]);
+  }
 }
 
 export function checkSerializerOptions(options: EntitySerializerOptions): void {

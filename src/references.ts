@@ -4,6 +4,7 @@ import { ByReferenceError } from './errors.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
 import type { DeserializeOptions, MissingPolicy } from './options.ts';
 import { type CanonicalKey, type DatabaseKey, PrimaryKey } from './primary-key.ts';
+import type { ReferenceProperty } from './reference-property.ts';
 import { EntityToken, writeTokenBody } from './token.ts';
 
 /** One distinct row that a payload names. */
@@ -74,7 +75,8 @@ interface ModelPlan {
 export class References {
   readonly all: Reference[] = [];
   readonly groups: RowGroup[] = [];
-  readonly #plans = new Map<string, ModelPlan>();
+  /** By what declares the reference, and by model. */
+  readonly #plans = new Map<ReferenceProperty | undefined, Map<string, ModelPlan>>();
   readonly #registry: ModelRegistry;
   readonly #em: EntityManager;
   readonly #options: DeserializeOptions;
@@ -99,7 +101,7 @@ export class References {
 
   #resolve(slot: EntitySlot): Reference {
     const { parts } = slot;
-    const plan = this.#plans.get(parts.model) ?? this.#plan(slot);
+    const plan = this.#plans.get(slot.declared)?.get(parts.model) ?? this.#plan(slot);
     const { model } = plan;
     const key = model.primaryKey.read(parts.key);
     if (typeof key === 'string') {
@@ -128,19 +130,22 @@ export class References {
   #plan(slot: EntitySlot): ModelPlan {
     const { model: name } = slot.parts;
     const model = this.#registry.findAdmitted(name, this.#admitted, slot.path);
-    const [call, defaults] = [this.#options, this.#defaults];
+    const [call, defaults, property] = [this.#options, this.#defaults, slot.declared];
     const callFilters = call.filters === false ? false : this.#registry.entryFor(model, call.filters);
     const defaultFilters = defaults.filters === false ? false : this.#registry.entryFor(model, defaults.filters);
     const plan: ModelPlan = {
       model,
-      missing: call.missing ?? model.options.missing ?? defaults.missing ?? 'throw',
+      missing: property?.missing ?? call.missing ?? model.options.missing ?? defaults.missing ?? 'throw',
       populate:
+        (isList(property?.populate) ? property.populate : this.#registry.entryFor(model, property?.populate)) ??
         this.#registry.entryFor(model, call.populate) ??
         model.options.populate ??
         this.#registry.entryFor(model, defaults.populate),
-      filters: callFilters ?? model.options.filters ?? defaultFilters,
+      filters: property?.filters ?? callFilters ?? model.options.filters ?? defaultFilters,
     };
-    this.#plans.set(name, plan);
+    let plans = this.#plans.get(property);
+    if (plans === undefined) this.#plans.set(property, (plans = new Map()));
+    plans.set(name, plan);
     return plan;
   }
 
@@ -190,3 +195,5 @@ export class References {
     return group;
   }
 }
+
+const isList = (value: unknown): value is readonly string[] => Array.isArray(value);

@@ -23,6 +23,7 @@ export async function revive(
   const settings = settle(options, defaults);
   const em = contextOf(options.em ?? globalEm);
   refuseImpossible(em, globalEm, settings);
+  if (settings.freshness === 'lazy') refuseUnseen(slots);
 
   const startedAt = performance.now();
   const references = new References(slots, registry, em, options, defaults);
@@ -87,6 +88,13 @@ function refuseImpossible(em: EntityManager, globalEm: EntityManager, settings: 
       throw ByReferenceError.invalidOption(`option ${name} with freshness: 'lazy'`, String(off), settings[name]);
     }
   }
+}
+
+/** A property may ask for what a lazy reference can't know, too. */
+function refuseUnseen(slots: readonly EntitySlot[]): void {
+  const missing = slots.find(({ declared }) => (declared?.missing ?? 'throw') !== 'throw')?.declared?.missing;
+  if (missing === undefined) return;
+  throw ByReferenceError.invalidOption("option missing of a property with freshness: 'lazy'", 'throw', missing);
 }
 
 async function refuseUnauthorized(references: References, authorize: DeserializeOptions['authorize']): Promise<void> {

@@ -1,5 +1,6 @@
+import type { DeclaredReferences } from './declared-references.ts';
 import { ByReferenceError } from './errors.ts';
-import { isStorableString } from './json.ts';
+import { isStorableString, type JsonValue, type PathSegment } from './json.ts';
 import { isEntity } from './orm.ts';
 
 /** How the instances of one class travel. Both must be synchronous and pure. */
@@ -13,25 +14,34 @@ export interface ValueCodec<T, Data = unknown> {
 /** A class that instances of value objects are made of. */
 export type ValueClass<T extends object = object> = abstract new (...args: never[]) => T;
 
+/** What a decorator knows of a class beside its codec. */
+export interface MarkedCodec extends ValueCodec<object> {
+  /** Looks at the data before anything is loaded: notes the references that the class declares. */
+  check?(data: JsonValue, at: readonly PathSegment[], declared: DeclaredReferences): void;
+}
+
 /** A value object under its name on the wire. */
 export interface ValueObject {
   readonly name: string;
   readonly class: ValueClass;
-  readonly codec: ValueCodec<object>;
+  readonly codec: MarkedCodec;
 }
 
 const VALUE = Symbol.for('mikro-orm-byref.value');
 
 interface MarkedValue {
   readonly name: string;
-  readonly codec: ValueCodec<object>;
+  readonly codec: MarkedCodec;
 }
 
 /** Marks a class as a value object, for the option `values`; a decorator's work. Subclasses are not marked by it. */
-export function markValue(cls: ValueClass, name: string, codec: ValueCodec<object>): void {
+export function markValue(cls: ValueClass, name: string, codec: MarkedCodec): void {
   const mark: MarkedValue = { name, codec };
   Object.defineProperty(cls, VALUE, { value: mark, configurable: true });
 }
+
+/** True for a class that travels under a name of its own. */
+export const isMarkedValue = (cls: object): boolean => Object.hasOwn(cls, VALUE);
 
 /**
  * Stable name ↔ class of value object. Names resolve through it only, never through globals; instances match by exact

@@ -64,7 +64,7 @@ afterAll(async () => {
 
 test('every TypeScript block is compiled', () => {
   expect(readme.match(/```ts/g)).toHaveLength(blocks.length);
-  expect(programs.map(({ name }) => name)).toEqual(['reminder', 'usage', 'rest']);
+  expect(programs.map(({ name }) => name)).toEqual(['reminder', 'usage', 'values', 'signing', 'rest']);
 });
 
 test('the published declarations have no errors of their own', async () => {

@@ -1,0 +1,12 @@
+export { ByReference } from '../by-reference.ts';
+export { ByValue } from './by-value.ts';
+export { defineDto, field, ref } from './dto.ts';
+
+export type {
+  DtoProperty,
+  FieldProperty,
+  Models,
+  ReferenceProperty,
+  ReferencePropertyOptions,
+} from '../reference-property.ts';
+export type { PlainClass } from './shape.ts';
