@@ -50,7 +50,7 @@ export class ByReferenceError extends Error {
   readonly tokens: readonly EntityToken[];
 
   private constructor(code: ErrorCode, message: string, init: ErrorInit = {}) {
-    super(message, 'cause' in init ? { cause: init.cause } : undefined);
+    super(shortened(message), 'cause' in init ? { cause: init.cause } : undefined);
     this.code = code;
     this.retryable = init.retryable ?? false;
     this.path = init.path;
@@ -206,6 +206,10 @@ export class ByReferenceError extends Error {
     return new ByReferenceError('E_INVALID_OPTION', `Invalid ${option}: expected ${expected}, got ${shown(got)}.`);
   }
 }
+
+/** A payload may hold names of megabytes; a log should not. What to do next is at the end. */
+const shortened = (message: string): string =>
+  message.length <= 2_000 ? message : `${message.slice(0, 1_000)} … ${message.slice(-500)}`;
 
 const at = (path: string | undefined): string => (path === undefined ? '' : ` at ${path}`);
 
