@@ -30,8 +30,9 @@ export class Race {
 /** Below this a clock's resolution and a stray interrupt show, so short work is repeated until it takes as long. */
 const SAMPLE_MS = 3;
 
-/** Rounds before those that count: until the optimizing compiler has settled. */
+/** Rounds before those that count, and the time they take at least: until the optimizing compiler has settled. */
 const WARM_UP = 25;
+const WARM_UP_MS = 300;
 
 /**
  * Lets the contenders take turns, in another order each round. Young garbage is collected before each turn, so that
@@ -42,7 +43,9 @@ export async function race(contenders: readonly Contender[], rounds: number): Pr
   const repeats = new Map<string, number>();
   for (const contender of contenders) {
     const warmUp: number[] = [];
-    for (let round = 0; round < Math.min(rounds, WARM_UP); round++) warmUp.push(await time(contender, 1));
+    const until = performance.now() + WARM_UP_MS;
+    while (warmUp.length < Math.min(rounds, WARM_UP) || performance.now() < until)
+      warmUp.push(await time(contender, 1));
     repeats.set(contender.name, Math.ceil(SAMPLE_MS / median(warmUp)));
   }
   for (let round = 0; round < rounds; round++) {

@@ -7,6 +7,7 @@ import { createOrm } from '../fixtures/orm.ts';
 import { startPostgres } from '../fixtures/postgres.ts';
 import { table } from './measure.ts';
 import { benchReferences, fill, type ReferenceRaces } from './references.ts';
+import { benchValues } from './values.ts';
 
 const SIZES = [
   { size: 1, rounds: 50, oneByOne: false },
@@ -23,6 +24,7 @@ const { orm, close } = await createOrm(server.url, `byref_bench_${randomBytes(4)
 try {
   await fill(orm.em.fork());
   const serializer = new EntitySerializer(orm);
+  const { codec: values, signing } = await benchValues(serializer, orm.em, 200);
   const sizes: ReferenceRaces[] = [];
   for (const { size, ...options } of SIZES) sizes.push(await benchReferences(serializer, orm.em, size, options));
 
@@ -60,7 +62,15 @@ try {
     ])}`,
   );
 
-  const bars = sizes
+  console.log(
+    `\n${table([
+      ['100 entities, 100 dates, Map, Set, bigint', 'plain JSON', 'here', 'ratio'],
+      ['serialize', ms(values.ms('stringify')), ms(values.ms('encode')), ratio(values.ratio('encode', 'stringify'))],
+      ['parse', ms(values.ms('parse')), ms(values.ms('decode')), ratio(values.ratio('decode', 'parse'))],
+    ])}`,
+  );
+
+  const references = sizes
     .filter(({ size }) => size >= 1_000)
     .flatMap(({ size, codec, database, oneByOne }) => [
       atMost(`revive ${size} / finds by hand`, database.ratio('revive', 'by hand'), 1.1),
@@ -70,8 +80,15 @@ try {
         ? [atLeast(`one find per reference, ${size} / revive`, oneByOne.ratio('one by one', 'revive'), 10)]
         : []),
     ]);
+  const bars = [
+    ...references,
+    atMost('values, serialize / JSON.stringify', values.ratio('encode', 'stringify'), 1.5),
+    atMost('values, parse and decode / JSON.parse', values.ratio('decode', 'parse'), 2.5),
+    atMost('sign a token, us', signing.ms('sign') * 1_000, 10, us),
+    atMost('verify a token, us', signing.ms('verify') * 1_000, 10, us),
+  ];
   console.log(
-    `\n${table([['bar', 'measured', 'limit', ''], ...bars.map((bar) => [bar.name, ratio(bar.value), bar.limit, bar.holds ? 'holds' : 'MISSED'])])}`,
+    `\n${table([['bar', 'measured', 'limit', ''], ...bars.map((bar) => [bar.name, bar.measured, bar.limit, bar.holds ? 'holds' : 'MISSED'])])}`,
   );
   isMissed = bars.some((bar) => !bar.holds);
 } finally {
@@ -83,21 +100,25 @@ process.exit(isMissed ? 1 : 0);
 
 interface Bar {
   readonly name: string;
-  readonly value: number;
+  readonly measured: string;
   readonly limit: string;
   readonly holds: boolean;
 }
 
-function atMost(name: string, value: number, limit: number): Bar {
-  return { name, value, limit: `<= ${ratio(limit)}`, holds: value <= limit };
+function atMost(name: string, value: number, limit: number, unit = ratio): Bar {
+  return { name, measured: unit(value), limit: `<= ${unit(limit)}`, holds: value <= limit };
 }
 
 function atLeast(name: string, value: number, limit: number): Bar {
-  return { name, value, limit: `>= ${ratio(limit)}`, holds: value >= limit };
+  return { name, measured: ratio(value), limit: `>= ${ratio(limit)}`, holds: value >= limit };
 }
 
 function ms(value: number): string {
   return `${value.toFixed(value < 1 ? 4 : 1)} ms`;
+}
+
+function us(value: number): string {
+  return `${value.toFixed(1)} us`;
 }
 
 function ratio(value: number): string {

@@ -3,16 +3,19 @@ import { isPlainObject, jsonPath, type JsonObject, type JsonValue, type PathSegm
 import { type Limits, resolveLimits } from './options.ts';
 import type { ReferenceProperty } from './reference-property.ts';
 import { EntityToken, readTokenBody, type TokenParts } from './token.ts';
-import { DECODERS } from './values/index.ts';
+import { TAGGED_VALUES } from './values/index.ts';
 import { type DecodeWalk, OMITTED } from './values/value-type.ts';
+
+/** Where a slot is before it is placed; one array for all, as there may be many slots. */
+const NOWHERE: readonly never[] = [];
 
 /** A place in a decoded value whose content is still to come. */
 class Slot {
   /** What goes there; OMITTED takes the place away. */
   value: unknown = undefined;
-  #holder: object = [];
+  #holder: object = NOWHERE;
   #key: PathSegment = 0;
-  #at: readonly PathSegment[] = [];
+  #at: readonly PathSegment[] = NOWHERE;
   #segment: PathSegment | undefined = undefined;
 
   /** Says where the value goes, and at which path of the payload that is: the holder's, and the step from there. */
@@ -71,11 +74,12 @@ export interface Decoded {
 }
 
 /**
- * Reads JSON of wire format 1 without touching a database. Input is copied, never changed.
+ * Reads JSON of wire format 1 without touching a database. Input is copied, never changed, unless the caller gives it
+ * away: arrays and objects of JSON that nobody else holds are taken over, which is faster.
  * Total on arbitrary JSON: throws E_MALFORMED or E_LIMIT with the JSON path, what the hooks throw, and nothing else.
  */
-export function decode(json: unknown, hooks: DecodeHooks, limits: Limits = {}): Decoded {
-  return new Decoder(resolveLimits(limits), hooks).decode(json as JsonValue);
+export function decode(json: unknown, hooks: DecodeHooks, limits: Limits = {}, takesOver = false): Decoded {
+  return new Decoder(resolveLimits(limits), { hooks, takesOver }).decode(json as JsonValue);
 }
 
 /**
@@ -83,28 +87,41 @@ export function decode(json: unknown, hooks: DecodeHooks, limits: Limits = {}): 
  * Throws E_MALFORMED, E_LIMIT.
  */
 export function decodePlain(json: unknown, isReference: (body: JsonValue) => boolean, limits: Limits = {}): Decoded {
-  return new Decoder(resolveLimits(limits), undefined, isReference).decode(json as JsonValue);
+  return new Decoder(resolveLimits(limits), { isReference }).decode(json as JsonValue);
 }
+
+/** In front of a key once: a tag. Twice: the data's own key, which had one. */
+const DOLLAR = 0x24;
 
 /** The tags that name something of the application's: the walker's own business. */
 const NAMING_TAGS = ['$entity', '$token', '$value', '$snapshot'];
+
+interface DecoderOptions {
+  /** Unset for plain JSON, which has no such tags. */
+  readonly hooks?: DecodeHooks;
+  /** Set for plain JSON, where no other tag means anything. */
+  readonly isReference?: (body: JsonValue) => boolean;
+  readonly takesOver?: boolean;
+}
 
 class Decoder implements DecodeWalk {
   readonly #at: PathSegment[] = [];
   readonly #slots: EntitySlot[] = [];
   readonly #fills: (() => void)[] = [];
+  /** Of the object that holds the tag at hand. */
+  readonly #holderPath = (): string => jsonPath(this.#at.slice(0, -1));
   readonly #limits: Required<Limits>;
-  /** Unset for plain JSON, which has no such tags. */
   readonly #hooks: DecodeHooks | undefined;
-  /** Set for plain JSON, where no other tag means anything. */
   readonly #isReference: ((body: JsonValue) => boolean) | undefined;
+  #takesOver: boolean;
   #nodes = 0;
   #depth = 0;
 
-  constructor(limits: Required<Limits>, hooks?: DecodeHooks, isReference?: (body: JsonValue) => boolean) {
+  constructor(limits: Required<Limits>, { hooks, isReference, takesOver = false }: DecoderOptions) {
     this.#limits = limits;
     this.#hooks = hooks;
     this.#isReference = isReference;
+    this.#takesOver = takesOver;
   }
 
   decode(json: JsonValue): Decoded {
@@ -143,6 +160,8 @@ class Decoder implements DecodeWalk {
       return holderAt;
     }
     const at = holderAt ?? this.#at.slice();
+    // Set now, so that an entity that arrives later does not move its key to the end.
+    (holder as Record<PathSegment, unknown>)[key] = undefined;
     value.place(holder, key, at, segment);
     return at;
   }
@@ -166,34 +185,48 @@ class Decoder implements DecodeWalk {
     return value;
   }
 
+  /** True for what stands for itself; counted here, so that most values need no walk. */
+  #isSettled(json: JsonValue): boolean {
+    if ((typeof json === 'object' && json !== null) || this.#nodes >= this.#limits.nodes) return false;
+    if (typeof json === 'number' ? !Number.isFinite(json) : typeof json !== 'string' && !isConstant(json)) return false;
+    this.#nodes++;
+    return true;
+  }
+
   #walkArray(json: readonly JsonValue[]): unknown[] {
-    const items: unknown[] = [];
+    const items: unknown[] = this.#takesOver ? (json as unknown[]) : [];
     const slotsBefore = this.#slots.length;
     let at: readonly PathSegment[] | undefined;
-    for (let index = 0; index < json.length; index++) at = this.#memberInto(items, index, json[index]!, index, at);
+    for (let index = 0; index < json.length; index++) {
+      const item = json[index]!;
+      if (!this.#isSettled(item)) at = this.#memberInto(items, index, item, index, at);
+      else if (items !== json) items[index] = item;
+    }
     if (this.#slots.length > slotsBefore) this.whenFilled(() => compact(items));
     return items;
   }
 
   #walkObject(json: JsonObject): unknown {
-    if (!isPlainObject(json)) return this.malformed('JSON');
+    // What is taken over has come out of JSON.parse.
+    if (!this.#takesOver && !isPlainObject(json)) return this.malformed('JSON');
     const keys = Object.keys(json);
     if (this.#isReference !== undefined) return this.#walkPlain(json, keys, this.#isReference);
-    const tag = keys.find((key) => key.startsWith('$') && !key.startsWith('$$'));
-    if (tag !== undefined) {
-      if (keys.length > 1)
-        return this.malformed(`${tag} alone; a key of the data's own that starts with $ has one more`);
-      return this.#walkTag(tag, json[tag]!);
+    let isEscaped = false;
+    for (const key of keys) {
+      if (key.charCodeAt(0) !== DOLLAR) continue;
+      if (key.charCodeAt(1) === DOLLAR) isEscaped = true;
+      else if (keys.length === 1) return this.#walkTag(key, json[key]!);
+      else return this.malformed(`${key} alone; a key of the data's own that starts with $ has one more`);
     }
-    const object: Record<string, unknown> = {};
+    const object = (this.#takesOver && !isEscaped ? json : {}) as Record<string, unknown>;
     let at: readonly PathSegment[] | undefined;
     for (const key of keys) {
       // Assigning it would swap the prototype; the encoder writes such objects as $object.
       if (key === '__proto__') return this.malformed('no key "__proto__"');
-      const own = key.startsWith('$') ? key.slice(1) : key;
-      // Set now, so that an entity that arrives later does not move its key to the end.
-      object[own] = undefined;
-      at = this.#memberInto(object, own, json[key]!, key, at);
+      const own = isEscaped && key.charCodeAt(0) === DOLLAR ? key.slice(1) : key;
+      const value = json[key]!;
+      if (!this.#isSettled(value)) at = this.#memberInto(object, own, value, key, at);
+      else if (object !== json) object[own] = value;
     }
     return object;
   }
@@ -221,16 +254,16 @@ class Decoder implements DecodeWalk {
   #readTag(tag: string, body: JsonValue): unknown {
     if (tag === '$entity') {
       if (this.#slots.length >= this.#limits.tokens) throw this.#limit('references', 'tokens');
-      const slot = new EntitySlot(readTokenBody(body, () => jsonPath(this.#at.slice(0, -1))));
+      const slot = new EntitySlot(readTokenBody(body, this.#holderPath));
       this.#slots.push(slot);
       return slot;
     }
     if (tag === '$value' || tag === '$snapshot') return this.#readObject(tag, body);
     if (tag === '$token') return EntityToken.fromBody(body, () => jsonPath(this.#at));
-    const read = DECODERS.get(tag);
-    if (read === undefined)
-      return this.malformed(`a known tag, one of ${[...NAMING_TAGS, ...DECODERS.keys()].join(', ')}`);
-    return read(body, this);
+    const type = TAGGED_VALUES.get(tag);
+    if (type === undefined)
+      return this.malformed(`a known tag, one of ${[...NAMING_TAGS, ...TAGGED_VALUES.keys()].join(', ')}`);
+    return type.decode(body, this);
   }
 
   /** An object of a class of the application's: its name is checked now, and it is made once its data is complete. */
@@ -244,7 +277,11 @@ class Decoder implements DecodeWalk {
     const maker = tag === '$value' ? hooks.value(body[0], path) : hooks.snapshot(body[0], path);
     const slot = new Slot();
     const data: unknown[] = [];
+    // What is looked at as JSON must still be JSON then.
+    const takesOver = this.#takesOver;
+    this.#takesOver = takesOver && maker.check === undefined;
     this.childInto(data, 0, body[1], 1);
+    this.#takesOver = takesOver;
     maker.check?.(body[1], [...this.#at, 1]);
     this.whenFilled(() => {
       slot.value = maker.make(data[0] === OMITTED ? undefined : data[0]);
@@ -257,6 +294,8 @@ class Decoder implements DecodeWalk {
     return ByReferenceError.limit(what, this.#limits[option], option, jsonPath(this.#at));
   }
 }
+
+const isConstant = (json: unknown): boolean => json === null || json === true || json === false;
 
 /** Takes omitted entries out of an array in place: others may hold it already. */
 function compact(items: unknown[]): void {

@@ -7,7 +7,7 @@ import { copiedEntity, isDetached } from './snapshot.ts';
 import { EntityToken } from './token.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from './values/index.ts';
 import { isJsonNumber } from './values/number.ts';
-import type { ValueType } from './values/value-type.ts';
+import type { EncodeChild, ValueType } from './values/value-type.ts';
 
 /** What the walker leaves to its caller. */
 export interface EncodeHooks {
@@ -47,6 +47,13 @@ class Encoder {
   readonly #hooks: EncodeHooks;
   readonly #limits: Required<Limits>;
   readonly #path = (): string => jsonPath(this.#at);
+
+  readonly #encodeChild: EncodeChild = (child, ...at) => {
+    this.#at.push(...at);
+    const json = this.encode(child);
+    this.#at.length -= at.length;
+    return json;
+  };
 
   constructor(hooks: EncodeHooks, limits: Required<Limits>) {
     this.#hooks = hooks;
@@ -118,7 +125,7 @@ class Encoder {
   #encodePlain(value: Record<string, unknown>): JsonValue {
     const keys = Object.keys(value);
     this.#refuseHidden(value, keys);
-    if (!keys.every(isPlainKey)) return this.#tagged(object.tag, object.encode, value);
+    if (!keys.every(isPlainKey)) return this.#tagged(object, value);
     const json: Record<string, JsonValue> = {};
     const last = this.#at.push('') - 1;
     for (const key of keys) {
@@ -143,6 +150,8 @@ class Encoder {
   }
 
   #encodeInstance(value: object): JsonValue {
+    // Built-in types first: they are most of the instances in a payload.
+    for (const type of OBJECT_VALUES) if (type.matches(value)) return this.#tagged(type, value);
     const replaced = this.#hooks.instance?.(value);
     if (replaced !== undefined) return replaced;
     const registered = this.#hooks.value(value, this.#path);
@@ -150,8 +159,6 @@ class Encoder {
     if (EntityToken.isToken(value)) return { ...value.toJSON() };
     const copied = copiedEntity(value);
     if (copied !== undefined) return this.#named('$snapshot', this.#hooks.snapshot(copied, this.#path));
-    const type = OBJECT_VALUES.find((candidate) => candidate.matches(value)) as ValueType | undefined;
-    if (type !== undefined) return this.#tagged(type.tag, type.encode, value);
     const wrapper = wrapperOf(value);
     if (wrapper === undefined) throw this.#foreign(value);
     if (wrapper.kind === 'reference') return this.#encodeReference(wrapper.entity);
@@ -163,16 +170,14 @@ class Encoder {
     return this.encode(wrapper.unwrap());
   }
 
-  #tagged<T>(tag: string, encodeBody: ValueType<T>['encode'], value: T): JsonValue {
-    this.#at.push(tag);
-    const body = encodeBody(value, (child, ...at) => {
-      this.#at.push(...at);
-      const json = this.encode(child);
-      this.#at.length -= at.length;
-      return json;
-    });
+  #tagged<T>(type: Pick<ValueType<T>, 'tag' | 'encode'>, value: T): JsonValue {
+    this.#at.push(type.tag);
+    const body = type.encode(value, this.#encodeChild);
     this.#at.pop();
-    return { [tag]: body };
+    // Not a literal with a computed key: that takes longer than all the rest.
+    const json: Record<string, JsonValue> = {};
+    json[type.tag] = body;
+    return json;
   }
 
   #named(tag: '$value' | '$snapshot', { name, data }: Named): JsonValue {

@@ -117,7 +117,7 @@ export class EntitySerializer {
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     checkDeserializeOptions(options);
-    return this.#decode(this.#parse(payload, options), options);
+    return this.#decode(this.#parse(payload, options), options, options.as === undefined);
   }
 
   /** The same as `deserialize`, from a JSON value. */
@@ -232,12 +232,12 @@ export class EntitySerializer {
   }
 
   /** The signature comes before everything that the payload says, and all of that before the database. */
-  async #decode(payload: unknown, options: DeserializeOptions): Promise<unknown> {
+  async #decode(payload: unknown, options: DeserializeOptions, takesOver = false): Promise<unknown> {
     const limits = this.#limits(options);
     const { data } = this.#verified(readEnvelope(payload), options, limits);
     const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
     const declared: DeclaredReferences = new Map();
-    const decoded = decode(data, this.#making(admitted, declared), limits);
+    const decoded = decode(data, this.#making(admitted, declared), limits, takesOver);
     const { as } = options;
     if (as === undefined) {
       applyDeclared(decoded.slots, declared, this.registry, false);
@@ -284,8 +284,9 @@ export class EntitySerializer {
       },
       value: (name, path) => {
         const value = this.values.findOrFail(name, path());
+        const { check } = value.codec;
         return {
-          check: (data, at) => value.codec.check?.(data, at, declared),
+          ...(check && { check: (data, at) => check(data, at, declared) }),
           make: (data) => decodeValue(value, data, path),
         };
       },

@@ -131,7 +131,8 @@ export function readTokenBody(body: unknown, path: () => string): TokenParts {
   if (!isArray(body) || body.length < 2 || body.length > 3) {
     throw ByReferenceError.malformed('a token is [model, key] or [model, key, details]', { path: path() });
   }
-  const [model, key, details] = body as [unknown, unknown, unknown];
+  const model: unknown = body[0];
+  const key: unknown = body[1];
   if (typeof model !== 'string' || model === '' || !isStorableString(model)) {
     throw ByReferenceError.malformed("a token's model is a name", { path: path() });
   }
@@ -146,7 +147,7 @@ export function readTokenBody(body: unknown, path: () => string): TokenParts {
     );
   }
   const parts = { model, key: key as JsonValue };
-  return body.length === 2 ? parts : { ...parts, ...readDetails(details, path, model) };
+  return body.length === 2 ? parts : { ...parts, ...readDetails(body[2], path, model) };
 }
 
 function readDetails(details: unknown, path: () => string, model: string): Pick<TokenParts, 'schema' | 'version'> {

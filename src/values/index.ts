@@ -8,17 +8,14 @@ import { set } from './set.ts';
 import { string } from './string.ts';
 import { undefinedValue } from './undefined.ts';
 import { url } from './url.ts';
-import type { JsonValue } from '../json.ts';
-import type { DecodeWalk, ValueType } from './value-type.ts';
+import type { ValueType } from './value-type.ts';
 
 /** The built-in classes that travel, tried in this order. */
 export const OBJECT_VALUES: readonly ValueType[] = [date, map, set, bytes, url];
 
-/** How the body of each tag is read; entities and tokens are the walkers' own business. */
-export const DECODERS: ReadonlyMap<string, (body: JsonValue, walk: DecodeWalk) => unknown> = new Map(
-  [...OBJECT_VALUES, bigint, undefinedValue, number, string, object].map(
-    (type) => [type.tag, (body: JsonValue, walk: DecodeWalk): unknown => type.decode(body, walk)] as const,
-  ),
+/** The types by tag; entities, tokens and what is named by the application are the walkers' own business. */
+export const TAGGED_VALUES: ReadonlyMap<string, Pick<ValueType, 'decode'>> = new Map(
+  [...OBJECT_VALUES, bigint, undefinedValue, number, string, object].map((type) => [type.tag, type] as const),
 );
 
 export { bigint, number, object, string, undefinedValue };
