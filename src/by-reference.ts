@@ -1,7 +1,8 @@
 import { type AnyEntity, BaseEntity, type EntityManager, type FilterOptions } from '@mikro-orm/core';
+import { checkClassOptions } from './check-options.ts';
 import { referenceBody } from './entity-reference.ts';
 import { ByReferenceError } from './errors.ts';
-import { checkClassOptions, type EntityClass, type MissingPolicy } from './options.ts';
+import type { EntityClass, MissingPolicy } from './options.ts';
 import { byValueJson, classOf, getExtension, configOf, metadataOf, ownSchema, type SchemaLike } from './orm.ts';
 import { PrimaryKey } from './primary-key.ts';
 import { decorateProperty, type Models, type ReferencePropertyOptions } from './reference-property.ts';

@@ -1,4 +1,4 @@
-import type { EntitySlot } from './decode.ts';
+import type { EntitySlot } from './slot.ts';
 import { ByReferenceError } from './errors.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
 import type { ReferenceProperty } from './reference-property.ts';

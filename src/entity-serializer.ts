@@ -1,21 +1,22 @@
 import type { MikroORM } from '@mikro-orm/core';
 import { listenToCommits } from './after-commit.ts';
 import type { ClassReviver } from './by-reference.ts';
-import { applyDeclared, type DeclaredReferences } from './declared-references.ts';
-import { decode, type Decoded, type DecodeHooks, decodePlain, EntitySlot } from './decode.ts';
-import { encode, type EncodeHooks } from './encode.ts';
-import { referenceBody } from './entity-reference.ts';
-import { type Envelope, isEnvelope, readEnvelope, wrap } from './envelope.ts';
-import { ByReferenceError } from './errors.ts';
-import { inspect, type PayloadReport } from './inspect.ts';
-import { canonicalJson, type JsonValue } from './json.ts';
-import { type Model, ModelRegistry } from './model-registry.ts';
 import {
   checkDeserializeOptions,
   checkReviveOptions,
   checkSerializeOptions,
   checkSerializerOptions,
   checkTokenOptions,
+} from './check-options.ts';
+import { applyDeclared, type DeclaredReferences } from './declared-references.ts';
+import { decode, type Decoded, decodePlain } from './decode.ts';
+import { encode, type EncodeHooks } from './encode.ts';
+import { type Envelope, isEnvelope, readEnvelope, wrap } from './envelope.ts';
+import { ByReferenceError } from './errors.ts';
+import { inspect, type PayloadReport } from './inspect.ts';
+import { canonicalJson, type JsonValue } from './json.ts';
+import { ModelRegistry } from './model-registry.ts';
+import {
   type DeserializeOptions,
   type EntityClass,
   type EntitySerializerOptions,
@@ -25,13 +26,14 @@ import {
   type TokenOptions,
   type VerifyOptions,
 } from './options.ts';
-import { hasPendingChanges, isEntity, registerExtension, wrapperOf } from './orm.ts';
+import { isEntity, registerExtension, wrapperOf } from './orm.ts';
 import { revive } from './reviver.ts';
 import { Signer, type SignOptions } from './signing.ts';
-import { copiedEntity, detachedEntity, snapshotData } from './snapshot.ts';
-import { EntityToken, readTokenBody, writeTokenBody } from './token.ts';
+import { EntitySlot } from './slot.ts';
+import { EntityToken, readTokenBody } from './token.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
-import { decodeValue, encodeValue, ValueRegistry } from './value-registry.ts';
+import { ValueRegistry } from './value-registry.ts';
+import { WalkerHooks } from './walker-hooks.ts';
 
 /** `missing: 'null'` and the classes it applies to, as types. */
 type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
@@ -53,20 +55,9 @@ export class EntitySerializer {
   /** The value objects that travel: `serializer.values.register('Money', Money, { encode, decode })`. */
   readonly values: ValueRegistry;
   readonly #orm: MikroORM;
+  readonly #hooks: WalkerHooks;
   readonly #signer: Signer;
   readonly #options: EntitySerializerOptions;
-
-  /** What every encoding knows of value objects and copies. */
-  readonly #naming: Pick<EncodeHooks, 'snapshot' | 'value'> = {
-    snapshot: (entity, path) => {
-      const { name } = this.registry.modelOfOrFail(entity, path);
-      return { name, data: snapshotData(entity, path) };
-    },
-    value: (object, path) => {
-      const value = this.values.of(object);
-      return value && { name: value.name, data: encodeValue(value, object, path) };
-    },
-  };
 
   constructor(orm: MikroORM, options: EntitySerializerOptions = {}) {
     checkSerializerOptions(options);
@@ -75,6 +66,7 @@ export class EntitySerializer {
     this.registry = new ModelRegistry(orm, options);
     this.registry.refuseUnknownNames(options);
     this.values = new ValueRegistry(options.values, { unknownIsRetryable: options.unknownModel === 'retryable' });
+    this.#hooks = new WalkerHooks(this.registry, this.values);
     this.#signer = new Signer(options.signingKeys, options.clock);
     listenToCommits(orm);
     const classReviver: ClassReviver = { reviveAs: (token, cls, em) => this.#reviveToken(token, { em, only: [cls] }) };
@@ -106,8 +98,8 @@ export class EntitySerializer {
    * model. `T` comes with the payload, or the receiver names it.
    *
    * Throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE, E_EXPIRED, E_UNKNOWN_MODEL, E_UNKNOWN_VALUE,
-   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED, E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A
-   * failure of the database passes through as it is.
+   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED,
+   * E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A failure of the database passes through as it is.
    */
   deserialize<T, const Only extends readonly EntityClass[]>(
     payload: Serialized<T>,
@@ -200,27 +192,15 @@ export class EntitySerializer {
    * a token is its row. Throws as `serialize`.
    */
   dedupeKey(value: unknown): string {
-    const hooks: EncodeHooks = {
-      ...this.#naming,
-      entity: (entity, path) => {
-        const { name, primaryKey, schema } = this.registry.modelOfOrFail(entity, path);
-        const root = { name: this.#rootName(name), primaryKey, schema };
-        return { $entity: referenceBody(entity, root, undefined, path) };
-      },
-      instance: (instance) => (EntityToken.isToken(instance) ? this.#rowOf(instance) : undefined),
-    };
-    return canonicalJson(encode(value, hooks, this.#limits()));
+    return canonicalJson(encode(value, this.#hooks.identifying(), this.#limits()));
   }
 
   /** A deep copy in which entities, references and collections stay the same objects. Throws E_UNSERIALIZABLE, E_LIMIT. */
   clone<T>(value: T): T {
     const kept: object[] = [];
-    const keep = (object: object): JsonValue => ({ $entity: ['kept', kept.push(object)] });
-    const instance = (object: object): JsonValue | undefined =>
-      wrapperOf(object) === undefined && copiedEntity(object) === undefined ? undefined : keep(object);
-    const json = encode(value, { ...this.#naming, entity: keep, instance }, this.#limits());
+    const json = encode(value, this.#hooks.keeping(kept), this.#limits());
     const unlimited = { ...this.#limits(), depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
-    const decoded = decode(json, this.#making(), unlimited);
+    const decoded = decode(json, this.#hooks.making(), unlimited);
     for (const slot of decoded.slots) slot.value = kept[Number(slot.parts.key) - 1];
     return decoded.fill() as T;
   }
@@ -237,7 +217,7 @@ export class EntitySerializer {
     const { data } = this.#verified(readEnvelope(payload), options, limits);
     const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
     const declared: DeclaredReferences = new Map();
-    const decoded = decode(data, this.#making(admitted, declared), limits, takesOver);
+    const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
     const { as } = options;
     if (as === undefined) {
       applyDeclared(decoded.slots, declared, this.registry, false);
@@ -261,46 +241,7 @@ export class EntitySerializer {
   }
 
   #referring(options: TokenOptions): EncodeHooks {
-    const versions = options.versions ?? this.#options.versions ?? false;
-    const refusesUnflushed = options.unflushed === 'throw';
-    return {
-      ...this.#naming,
-      entity: (entity, path) => {
-        const model = this.registry.modelOfOrFail(entity, path);
-        const body = referenceBody(entity, model, versions ? model.version?.read(entity) : undefined, path);
-        if (refusesUnflushed && hasPendingChanges(entity)) {
-          throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path());
-        }
-        return { $entity: body };
-      },
-    };
-  }
-
-  #making(admitted?: ReadonlySet<Model>, declared: DeclaredReferences = new Map()): DecodeHooks {
-    return {
-      snapshot: (name, path) => {
-        const { metadata } = this.registry.findAdmitted(name, admitted, path());
-        return { make: (data) => detachedEntity(metadata, data, path) };
-      },
-      value: (name, path) => {
-        const value = this.values.findOrFail(name, path());
-        const { check } = value.codec;
-        return {
-          ...(check && { check: (data, at) => check(data, at, declared) }),
-          make: (data) => decodeValue(value, data, path),
-        };
-      },
-    };
-  }
-
-  #rootName(name: string): string {
-    const model = this.registry.find(name);
-    const root = model && this.registry.modelOf(model.metadata.root.class);
-    return root?.name ?? model?.name ?? name;
-  }
-
-  #rowOf(token: EntityToken): JsonValue {
-    return { $entity: writeTokenBody(this.#rootName(token.model), token.toBody()[1]!, token.schema, undefined) };
+    return this.#hooks.referring({ ...options, versions: options.versions ?? this.#options.versions ?? false });
   }
 
   #parse(payload: string, options: DeserializeOptions): unknown {

@@ -1,6 +1,7 @@
 import type { FilterOptions } from '@mikro-orm/core';
+import { checkReferencePropertyOptions } from './check-options.ts';
 import { ByReferenceError } from './errors.ts';
-import { checkReferencePropertyOptions, type EntityClass, type MissingPolicy, type PerModel } from './options.ts';
+import type { EntityClass, MissingPolicy, PerModel } from './options.ts';
 
 /** What one property of a DTO says about the entity in it; goes before the call's options. */
 export interface ReferencePropertyOptions {

@@ -1,5 +1,5 @@
 import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
-import type { EntitySlot } from './decode.ts';
+import type { EntitySlot } from './slot.ts';
 import { ByReferenceError } from './errors.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
 import type { DeserializeOptions, MissingPolicy } from './options.ts';

@@ -1,6 +1,6 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
-import type { EntitySlot } from './decode.ts';
+import type { EntitySlot } from './slot.ts';
 import { ByReferenceError } from './errors.ts';
 import { loadRows } from './load-rows.ts';
 import type { ModelRegistry } from './model-registry.ts';
