@@ -267,6 +267,7 @@ async function dtos(): Promise<typeof import('./class-transformer/dto.ts')> {
   try {
     return await import('./class-transformer/dto.ts');
   } catch (cause) {
-    throw ByReferenceError.invalidOption('option as', 'the packages class-transformer and reflect-metadata', cause);
+    if ((cause as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw ByReferenceError.invalidOption('option as', 'the package class-transformer to be installed', undefined);
   }
 }
