@@ -32,14 +32,15 @@ describe('names are told apart at start', () => {
     expect(error.message.match(/\(table "table_\d+"\)/g)).toHaveLength(2);
   });
 
+  /** An embeddable, and an entity that holds one: without a holder MikroORM does not discover it. */
+  function addressBook(Address: new () => object): [EntitySchema, EntitySchema] {
+    const properties = { street: { type: 'string' } };
+    const embeddable = new EntitySchema({ class: Address, embeddable: true, properties } as never);
+    return [embeddable, model('Holder', undefined, { address: { kind: 'embedded', entity: () => Address } })];
+  }
+
   test('an embeddable of a declared name', async () => {
-    class Address {}
-    const embeddable = new EntitySchema({
-      class: Address,
-      embeddable: true,
-      properties: { street: { type: 'string' } },
-    } as never);
-    const holder = model('Holder', undefined, { address: { kind: 'embedded', entity: () => Address } });
+    const [embeddable, holder] = addressBook(class Address {});
     const error = await conflict(model('A', { aliases: ['Address'] }), embeddable, holder);
     expect([error.code, error.message]).toEqual(['E_DUPLICATE_MODEL', expect.stringContaining('Address (embeddable)')]);
     expect(serializerOf(model('B'), embeddable, holder).registry.names).toEqual(['B', 'Holder']);
@@ -48,13 +49,7 @@ describe('names are told apart at start', () => {
   test('an embeddable that is marked', async () => {
     class Address {}
     ByReference()(Address);
-    const embeddable = new EntitySchema({
-      class: Address,
-      embeddable: true,
-      properties: { street: { type: 'string' } },
-    } as never);
-    const holder = model('Holder', undefined, { address: { kind: 'embedded', entity: () => Address } });
-    expect((await conflict(embeddable, holder)).code).toBe('E_INVALID_OPTION');
+    expect((await conflict(...addressBook(Address))).code).toBe('E_INVALID_OPTION');
   });
 
   test('a pivot table is no model, and no name that a model may take unnoticed', async () => {
