@@ -98,6 +98,7 @@ const TOKEN_CHECKS: Record<keyof TokenOptions, Check> = {
 
 const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
   ...TOKEN_CHECKS,
+  metadata: anObject,
   sign: ['{ purpose, expiresInMs } or { purpose, expiresAt }', isObject],
 };
 

@@ -27,7 +27,7 @@ import {
   type VerifyOptions,
 } from './options.ts';
 import { isEntity, registerExtension, wrapperOf } from './orm.ts';
-import { revive } from './reviver.ts';
+import { revive, reviveEach } from './reviver.ts';
 import { Signer, type SignOptions } from './signing.ts';
 import { EntitySlot } from './slot.ts';
 import { EntityToken, readTokenBody } from './token.ts';
@@ -43,6 +43,13 @@ type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
 
 /** A class that the payload is checked against, and that the value is an instance of. */
 type AsDto<Dto extends object> = DeserializeOptions & { readonly as: new () => Dto };
+
+/** A payload whose entities are still to come. */
+interface ReadPayload {
+  readonly decoded: Decoded;
+  /** The value, once each slot has its entity. Call it once. */
+  finish(): unknown;
+}
 
 /**
  * Values with entities in them → text or JSON with tokens in it, and back to the rows of now.
@@ -89,7 +96,7 @@ export class EntitySerializer {
   /** The same as `serialize`, as a JSON value for engines that write the text themselves. */
   encode<T>(value: T, options: SerializeOptions = {}): Encoded<T> {
     checkSerializeOptions(options);
-    const envelope = wrap(encode(value, this.#referring(options), this.#limits()));
+    const envelope = wrap(encode(value, this.#referring(options), this.#limits()), options.metadata);
     return (options.sign === undefined ? envelope : this.#signer.signEnvelope(envelope, options.sign)) as Encoded<T>;
   }
 
@@ -125,6 +132,29 @@ export class EntitySerializer {
   }
 
   /**
+   * Several payloads at once, as a batch of jobs brings them: one query per model for all of them, and an outcome for
+   * each, so that one that can't be read does not spoil the others. Throws E_INVALID_OPTION, and a failure of the
+   * database as it is.
+   */
+  async decodeAll<T = unknown>(
+    payloads: readonly (Encoded<T> | JsonValue)[],
+    options: DeserializeOptions = {},
+  ): Promise<PromiseSettledResult<Revived<T>>[]> {
+    checkDeserializeOptions(options);
+    const read = await Promise.allSettled(payloads.map((payload) => this.#read(payload, options, false)));
+    const readable = read.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+    const slots = readable.map(({ decoded }) => decoded.slots);
+    const failures = (await reviveEach(slots, this.registry, this.#orm.em, options, this.#options)).values();
+    const finished = read.map(async (result) => {
+      if (result.status === 'rejected') throw result.reason;
+      const failure = failures.next().value;
+      if (failure !== undefined) throw failure;
+      return result.value.finish() as Revived<T>;
+    });
+    return Promise.allSettled(finished);
+  }
+
+  /**
    * JSON that plain `JSON.stringify` made of values with entities: tokens of the classes in `only` become entities,
    * all else stays as it is. It believes every `{"$entity":…}` it meets, so it is for JSON that no stranger wrote.
    *
@@ -144,7 +174,9 @@ export class EntitySerializer {
       const model = Array.isArray(body) && typeof body[0] === 'string' ? this.registry.find(body[0]) : undefined;
       return model !== undefined && admitted.has(model);
     };
-    return (await this.#fill(decodePlain(json, isReference, this.#limits(options)), options)) as T;
+    const decoded = decodePlain(json, isReference, this.#limits(options));
+    await this.#revive(decoded, options);
+    return decoded.fill() as T;
   }
 
   /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNKNOWN_MODEL. */
@@ -207,12 +239,18 @@ export class EntitySerializer {
 
   async #reviveToken(token: EntityToken, options: DeserializeOptions): Promise<object> {
     const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
-    const decoded = { slots: [slot], fill: () => slot.value };
-    return this.#fill(decoded, { ...options, missing: 'throw' }) as Promise<object>;
+    await this.#revive({ slots: [slot], fill: () => slot.value }, { ...options, missing: 'throw' });
+    return slot.value as object;
+  }
+
+  async #decode(payload: unknown, options: DeserializeOptions, takesOver = false): Promise<unknown> {
+    const { decoded, finish } = await this.#read(payload, options, takesOver);
+    await this.#revive(decoded, options);
+    return finish();
   }
 
   /** The signature comes before everything that the payload says, and all of that before the database. */
-  async #decode(payload: unknown, options: DeserializeOptions, takesOver = false): Promise<unknown> {
+  async #read(payload: unknown, options: DeserializeOptions, takesOver: boolean): Promise<ReadPayload> {
     const limits = this.#limits(options);
     const { data } = this.#verified(readEnvelope(payload), options, limits);
     const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
@@ -221,12 +259,12 @@ export class EntitySerializer {
     const { as } = options;
     if (as === undefined) {
       applyDeclared(decoded.slots, declared, this.registry, false);
-      return this.#fill(decoded, options);
+      return { decoded, finish: decoded.fill };
     }
     const { checkDto, makeDto } = await dtos();
     checkDto(as, data, declared);
     applyDeclared(decoded.slots, declared, this.registry, true);
-    return makeDto(as, await this.#fill(decoded, options));
+    return { decoded, finish: () => makeDto(as, decoded.fill()) };
   }
 
   #verified(envelope: Envelope, options: DeserializeOptions, limits: Required<Limits>): Envelope {
@@ -235,9 +273,8 @@ export class EntitySerializer {
     return envelope;
   }
 
-  async #fill(decoded: Decoded, options: DeserializeOptions): Promise<unknown> {
-    await revive(decoded.slots, this.registry, this.#orm.em, options, this.#options);
-    return decoded.fill();
+  #revive(decoded: Decoded, options: DeserializeOptions): Promise<void> {
+    return revive(decoded.slots, this.registry, this.#orm.em, options, this.#options);
   }
 
   #referring(options: TokenOptions): EncodeHooks {

@@ -4,8 +4,21 @@ import { isJsonObject, type JsonObject, type JsonValue } from './json.ts';
 /** The wire format this release writes and the newest it reads. The format is frozen per version: jobs outlive deploys. */
 const FORMAT_VERSION = 1;
 
-/** Wraps encoded data: `{"$byref":1,"data":…}`. Always an object, because some engines give arrays a meaning. */
-export const wrap = (data: JsonValue): JsonObject => ({ $byref: FORMAT_VERSION, data });
+/** The members that have a meaning of their own. */
+const RESERVED = ['$byref', 'data', 'purpose', 'expiresAt', 'signature'];
+
+/**
+ * Wraps encoded data: `{"$byref":1,"data":…}`, with a transport's own members beside it. Always an object, because some
+ * engines give arrays a meaning. Throws E_INVALID_OPTION for a member that has a meaning already.
+ */
+export function wrap(data: JsonValue, metadata: JsonObject = {}): JsonObject {
+  for (const name of RESERVED) {
+    if (Object.hasOwn(metadata, name)) {
+      throw ByReferenceError.invalidOption('option metadata', `other members than ${RESERVED.join(', ')}`, name);
+    }
+  }
+  return { $byref: FORMAT_VERSION, data, ...metadata };
+}
 
 /** An envelope of a version that this release reads. */
 export interface Envelope extends JsonObject {

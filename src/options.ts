@@ -1,4 +1,5 @@
 import type { AnyEntity, EntityManager, FilterOptions, LockMode } from '@mikro-orm/core';
+import type { JsonObject } from './json.ts';
 import type { SigningKey, SignOptions } from './signing.ts';
 import type { EntityToken } from './token.ts';
 import type { ValueClass } from './value-registry.ts';
@@ -128,6 +129,8 @@ export interface TokenOptions {
 export interface SerializeOptions extends TokenOptions {
   /** Signs the payload, for readers that demand it with `signed`. Default: no signature. */
   readonly sign?: SignOptions;
+  /** Plain JSON beside the data, for a transport's own use; a signature covers it. Default: none. */
+  readonly metadata?: JsonObject;
 }
 
 /** What `verify` takes: the purpose, and how the row is revived; one that is missing is always E_ENTITY_NOT_FOUND. */

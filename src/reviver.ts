@@ -24,30 +24,81 @@ export async function revive(
   const em = contextOf(options.em ?? globalEm);
   refuseImpossible(em, globalEm, settings);
   if (settings.freshness === 'lazy') refuseUnseen(slots);
-
-  const startedAt = performance.now();
   const references = new References(slots, registry, em, options, defaults);
+  await load(em, references, settings);
+  await settleSlots(references.all, settings);
+}
+
+/**
+ * The same for several payloads at once: one query per model for all of them. Each has an outcome of its own: undefined,
+ * or the ByReferenceError that keeps it from being read. A failure of the database is thrown, as it concerns them all.
+ */
+export async function reviveEach(
+  payloads: readonly (readonly EntitySlot[])[],
+  registry: ModelRegistry,
+  globalEm: EntityManager,
+  options: DeserializeOptions,
+  defaults: DeserializeOptions,
+): Promise<readonly (ByReferenceError | undefined)[]> {
+  if (payloads.every((slots) => slots.length === 0)) return payloads.map(() => undefined);
+  const settings = settle(options, defaults);
+  const em = contextOf(options.em ?? globalEm);
+  refuseImpossible(em, globalEm, settings);
+  const resolve = (slots: readonly EntitySlot[]): References => new References(slots, registry, em, options, defaults);
+  // Each by itself first: what one payload names wrongly must not reach the query of the others.
+  const outcomes = await Promise.all(payloads.map((slots) => refusal(() => resolve(slots))));
+  const sound = payloads.filter((_, index) => outcomes[index] === undefined);
+  const references = resolve(sound.flat());
+  const failure = references.all.length === 0 ? undefined : await refusal(() => load(em, references, settings));
+  if (failure !== undefined && sound.length > 1) {
+    // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
+    const alone = (slots: readonly EntitySlot[]) => revive(slots, registry, globalEm, options, defaults);
+    for (const [index, slots] of payloads.entries()) outcomes[index] ??= await refusal(() => alone(slots));
+    return outcomes;
+  }
+  let from = 0;
+  for (const [index, slots] of payloads.entries()) {
+    if (outcomes[index] !== undefined) continue;
+    const own = references.all.slice(from, (from += slots.length));
+    outcomes[index] = failure ?? (await refusal(() => settleSlots(own, settings)));
+  }
+  return outcomes;
+}
+
+/** What a step is refused with; any other error is thrown on. */
+async function refusal(run: () => unknown): Promise<ByReferenceError | undefined> {
+  try {
+    await run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ByReferenceError) return error;
+    throw error;
+  }
+}
+
+async function load(em: EntityManager, references: References, settings: Settings): Promise<void> {
+  const startedAt = performance.now();
   const queries = await loadRows(em, references.groups, settings);
   await refuseUnauthorized(references, settings.authorize);
-
-  const missing = references.all.filter((reference) => !isThere(reference));
-  const drifts = driftsOf(references.all);
   const rows = references.groups.flatMap((group) => [...group.rows.values()]);
   const report = {
-    tokens: slots.length,
+    tokens: references.all.length,
     rows: rows.length,
     queries,
     ms: performance.now() - startedAt,
-    missing: tokensOf(missing),
-    drifted: tokensOf(drifts.filter((drift) => drift.age > 0)),
+    missing: tokensOf(references.all.filter((reference) => !isThere(reference))),
+    drifted: tokensOf(driftsOf(references.all).filter((drift) => drift.age > 0)),
     unflushed: rows.filter((row) => row.unflushed && row.entity !== undefined).map((row) => row.token),
   };
   settings.onRevive?.(report);
   if (revivals.hasSubscribers) revivals.publish(report);
+}
 
-  refuseMissing(missing);
-  await judgeDrift(drifts, settings.drift);
-  for (const reference of references.all) reference.slot.value = outcome(reference);
+/** Gives each slot its value. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
+async function settleSlots(references: readonly Reference[], settings: Settings): Promise<void> {
+  refuseMissing(references.filter((reference) => !isThere(reference)));
+  await judgeDrift(driftsOf(references), settings.drift);
+  for (const reference of references) reference.slot.value = outcome(reference);
 }
 
 type Settings = ReturnType<typeof settle>;
