@@ -7,6 +7,8 @@ export default {
   moduleNameMapper: {
     '^mikro-orm-byref$': '<rootDir>/src/index.ts',
     '^mikro-orm-byref/class-transformer$': '<rootDir>/src/class-transformer/index.ts',
+    '^mikro-orm-byref/pg-boss$': '<rootDir>/src/pg-boss/index.ts',
+    '^mikro-orm-byref/tasks$': '<rootDir>/src/tasks/index.ts',
     '^mikro-orm-byref/testing$': '<rootDir>/src/testing/index.ts',
   },
   transform: {

@@ -1,7 +1,8 @@
-import type { EntityManager, EventSubscriber, MikroORM, TransactionEventArgs } from '@mikro-orm/core';
+import type { EntityManager, MikroORM, TransactionEventArgs } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
 import { ByReferenceError } from './errors.ts';
-import { contextOf, isSavepoint, runInContext, transactionOf } from './orm.ts';
+import { contextOf, runInContext, transactionOf } from './orm.ts';
+import { TransactionScopes } from './transaction-scopes.ts';
 
 /** What runs after a commit; it gets an EntityManager of its own, because the transaction's has ended. */
 export type CommitCallback = (em: EntityManager) => unknown;
@@ -48,46 +49,9 @@ export function listenToCommits(orm: MikroORM): void {
   manager.registerSubscriber(new CommitListener());
 }
 
-/** Keeps what waits for each open transaction and savepoint. A savepoint hands its callbacks up when it is released. */
-class CommitListener implements EventSubscriber {
-  readonly #waiting = new WeakMap<object, Pending[]>();
-  readonly #parents = new WeakMap<object, object>();
-  /** The transaction in which an EntityManager is about to open a savepoint. */
-  readonly #opening = new WeakMap<EntityManager, object>();
-
-  add(transaction: object, pending: Pending): void {
-    const waiting = this.#waiting.get(transaction);
-    if (waiting === undefined) this.#waiting.set(transaction, [pending]);
-    else waiting.push(pending);
-  }
-
-  async beforeTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
-    if (transaction === undefined) this.#opening.delete(em);
-    else this.#opening.set(em, transaction);
-  }
-
-  async afterTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
-    const parent = this.#opening.get(em);
-    if (isSavepoint(transaction) && parent !== undefined) this.#parents.set(transaction!, parent);
-  }
-
+class CommitListener extends TransactionScopes<Pending> {
   async afterTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
-    const waiting = this.#take(transaction!);
-    const parent = this.#parents.get(transaction!);
-    for (const pending of waiting) {
-      if (parent === undefined) run(pending);
-      else this.add(parent, pending);
-    }
-  }
-
-  async afterTransactionRollback({ transaction }: TransactionEventArgs): Promise<void> {
-    this.#take(transaction!);
-  }
-
-  #take(transaction: object): Pending[] {
-    const waiting = this.#waiting.get(transaction) ?? [];
-    this.#waiting.delete(transaction);
-    return waiting;
+    for (const pending of this.release(transaction!)) run(pending);
   }
 }
 

@@ -14,9 +14,9 @@ import type { SchemaLike } from './orm.ts';
 import type { ReferencePropertyOptions } from './reference-property.ts';
 import { isPurpose } from './signing.ts';
 
-type Check = readonly [expected: string, isValid: (value: unknown) => boolean];
+export type Check = readonly [expected: string, isValid: (value: unknown) => boolean];
 
-const oneOf = (...values: unknown[]): Check => [
+export const oneOf = (...values: unknown[]): Check => [
   values.map((value) => JSON.stringify(value)).join(' or '),
   (value) => values.includes(value),
 ];
@@ -82,7 +82,7 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   ],
 };
 
-const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
+export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
   ...DEFAULTS_CHECKS,
   em: ['an EntityManager', (value) => isObject(value) && isFunction((value as EntityManager).getContext)],
   only: classes,
@@ -99,6 +99,7 @@ const TOKEN_CHECKS: Record<keyof TokenOptions, Check> = {
 const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
   ...TOKEN_CHECKS,
   metadata: anObject,
+  onEntity: aFunction,
   sign: ['{ purpose, expiresInMs } or { purpose, expiresAt }', isObject],
 };
 
@@ -116,7 +117,7 @@ const SERIALIZER_CHECKS: Record<keyof EntitySerializerOptions, Check> = {
 const LIMIT_CHECKS: Record<keyof Limits, Check> = { depth: aCount, nodes: aCount, tokens: aCount, length: aCount };
 
 /** Refuses unknown names and bad values: a typo in an option must not switch a safeguard off. */
-function check(options: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
+export function check(options: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
   if (!isObject(options)) throw ByReferenceError.invalidOption('options', 'an object', options);
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(checks, name)) {

@@ -18,13 +18,23 @@ export interface Referable {
  */
 export function referenceBody(
   entity: AnyEntity,
-  { name, primaryKey, schema: ownSchema }: Referable,
+  referable: Referable,
   version?: number | Date | undefined,
   path?: () => string,
 ): TokenBody {
   const state = stateOf(entity);
-  if (state === 'new') throw ByReferenceError.unpersisted(name, path?.());
-  if (state === 'removed') throw ByReferenceError.removed(name, path?.());
+  if (state === 'new') throw ByReferenceError.unpersisted(referable.name, path?.());
+  if (state === 'removed') throw ByReferenceError.removed(referable.name, path?.());
+  return rowBody(entity, referable, version, path);
+}
+
+/** The same for an entity whatever its state: for one whose row is being written or deleted. */
+export function rowBody(
+  entity: AnyEntity,
+  { name, primaryKey, schema: ownSchema }: Referable,
+  version?: number | Date | undefined,
+  path?: () => string,
+): TokenBody {
   const key = primaryKey.write(entity);
   if (key === undefined) {
     throw ByReferenceError.unserializable(`The primary key of ${name}`, 'its columns could not hold it', path?.());

@@ -58,17 +58,17 @@ interface ReadPayload {
  * Throws E_DUPLICATE_MODEL, E_INVALID_OPTION.
  */
 export class EntitySerializer {
+  readonly orm: MikroORM;
   readonly registry: ModelRegistry;
   /** The value objects that travel: `serializer.values.register('Money', Money, { encode, decode })`. */
   readonly values: ValueRegistry;
-  readonly #orm: MikroORM;
   readonly #hooks: WalkerHooks;
   readonly #signer: Signer;
   readonly #options: EntitySerializerOptions;
 
   constructor(orm: MikroORM, options: EntitySerializerOptions = {}) {
     checkSerializerOptions(options);
-    this.#orm = orm;
+    this.orm = orm;
     this.#options = options;
     this.registry = new ModelRegistry(orm, options);
     this.registry.refuseUnknownNames(options);
@@ -144,7 +144,7 @@ export class EntitySerializer {
     const read = await Promise.allSettled(payloads.map((payload) => this.#read(payload, options, false)));
     const readable = read.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
     const slots = readable.map(({ decoded }) => decoded.slots);
-    const failures = (await reviveEach(slots, this.registry, this.#orm.em, options, this.#options)).values();
+    const failures = (await reviveEach(slots, this.registry, this.orm.em, options, this.#options)).values();
     const finished = read.map(async (result) => {
       if (result.status === 'rejected') throw result.reason;
       const failure = failures.next().value;
@@ -274,10 +274,10 @@ export class EntitySerializer {
   }
 
   #revive(decoded: Decoded, options: DeserializeOptions): Promise<void> {
-    return revive(decoded.slots, this.registry, this.#orm.em, options, this.#options);
+    return revive(decoded.slots, this.registry, this.orm.em, options, this.#options);
   }
 
-  #referring(options: TokenOptions): EncodeHooks {
+  #referring(options: TokenOptions & Pick<SerializeOptions, 'onEntity'>): EncodeHooks {
     return this.#hooks.referring({ ...options, versions: options.versions ?? this.#options.versions ?? false });
   }
 

@@ -20,6 +20,8 @@ export type ErrorCode =
   | 'E_LOCKED'
   | 'E_DRIFT'
   | 'E_UNFLUSHED'
+  | 'E_TRANSACTION_MISMATCH'
+  | 'E_UNSUPPORTED'
   | 'E_INVALID_OPTION';
 
 /** The facts an error carries beside its message; which ones are set depends on the code. */
@@ -200,6 +202,17 @@ export class ByReferenceError extends Error {
       `${listed(tokens)}${at(path)}: the entity has changes that are not flushed; flush them first.`,
       { tokens, path, model: tokens[0]?.model },
     );
+  }
+
+  static transactionMismatch(): ByReferenceError {
+    return new ByReferenceError(
+      'E_TRANSACTION_MISMATCH',
+      'The job belongs to two transactions at once, that of its EntityManager and that of an entity in its arguments, or of two entities; pass entities of one transaction, and its EntityManager as { em }.',
+    );
+  }
+
+  static unsupported(what: string, advice: string): ByReferenceError {
+    return new ByReferenceError('E_UNSUPPORTED', `${what} is not supported here; ${advice}.`);
   }
 
   static invalidOption(option: string, expected: string, got: unknown): ByReferenceError {

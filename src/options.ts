@@ -131,6 +131,8 @@ export interface SerializeOptions extends TokenOptions {
   readonly sign?: SignOptions;
   /** Plain JSON beside the data, for a transport's own use; a signature covers it. Default: none. */
   readonly metadata?: JsonObject;
+  /** @internal Told of each entity on the way. */
+  readonly onEntity?: (entity: AnyEntity) => void;
 }
 
 /** What `verify` takes: the purpose, and how the row is revived; one that is missing is always E_ENTITY_NOT_FOUND. */

@@ -15,6 +15,7 @@ import {
   type MikroORM,
   type Platform,
   Reference,
+  RequestContext,
   ScalarReference,
   TransactionContext,
   Utils,
@@ -292,6 +293,19 @@ export const getExtension = (em: EntityManager): object | undefined =>
 
 /** The open transaction or savepoint of an EntityManager, as an identity. */
 export const transactionOf = (em: EntityManager): object | undefined => em.getTransactionContext<object>();
+
+/** The EntityManager that manages an entity. */
+export const entityManagerOf = (entity: AnyEntity): EntityManager | undefined => helper(entity).__em;
+
+/** The EntityManager of the transaction or request that runs around the call, where that is in a transaction. */
+export function ambientTransaction(em: EntityManager): EntityManager | undefined {
+  const context = em.getContext(false);
+  return context.isInTransaction() ? context : undefined;
+}
+
+/** Gives `fn` an EntityManager of its own, to which the global one resolves meanwhile: for a job, what a request has. */
+export const runInRequest = <T>(globalEm: EntityManager, fn: (em: EntityManager) => Promise<T>): Promise<T> =>
+  RequestContext.create(globalEm, () => fn(globalEm.getContext()));
 
 /** MikroORM 7 tells of savepoints as of transactions; MikroORM 6 tells of neither their release nor their rollback. */
 export const isSavepoint = (transaction: object | undefined): boolean =>

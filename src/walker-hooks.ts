@@ -5,7 +5,7 @@ import { referenceBody } from './entity-reference.ts';
 import { ByReferenceError } from './errors.ts';
 import type { JsonValue } from './json.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
-import type { TokenOptions } from './options.ts';
+import type { SerializeOptions, TokenOptions } from './options.ts';
 import { hasPendingChanges, wrapperOf } from './orm.ts';
 import { copiedEntity, detachedEntity, snapshotData } from './snapshot.ts';
 import { EntityToken, writeTokenBody } from './token.ts';
@@ -34,10 +34,15 @@ export class WalkerHooks {
   }
 
   /** For payloads: each entity is its token. */
-  referring({ versions = false, unflushed = 'allow' }: TokenOptions): EncodeHooks {
+  referring({
+    versions = false,
+    unflushed = 'allow',
+    onEntity,
+  }: TokenOptions & Pick<SerializeOptions, 'onEntity'>): EncodeHooks {
     return {
       ...this.#naming,
       entity: (entity, path) => {
+        onEntity?.(entity);
         const model = this.#registry.modelOfOrFail(entity, path);
         const body = referenceBody(entity, model, versions ? model.version?.read(entity) : undefined, path);
         if (unflushed === 'throw' && hasPendingChanges(entity)) {

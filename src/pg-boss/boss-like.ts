@@ -1,0 +1,70 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { transactionOf } from '../orm.ts';
+
+/** What pg-boss runs its statements on. */
+export interface BossDatabase {
+  executeSql(text: string, values?: unknown[]): Promise<{ rows: object[] }>;
+}
+
+/** A job as a worker of pg-boss receives it. */
+export interface BossJob {
+  readonly id: string;
+  readonly data: unknown;
+  readonly retryCount: number;
+  readonly signal: AbortSignal;
+  readonly createdOn?: Date;
+}
+
+/** A job as pg-boss finds it. */
+export interface FoundBossJob extends BossJob {
+  readonly state: string;
+  readonly output: unknown;
+  readonly createdOn: Date;
+}
+
+export interface BossResult {
+  readonly id: string;
+  readonly status: 'completed' | 'failed' | 'deadletter';
+  readonly output?: object;
+}
+
+/** The part of pg-boss 12 that the engine uses; a type test proves that the real one fits. */
+export interface PgBossLike {
+  createQueue(name: string, options?: { policy?: string }): Promise<void>;
+  getQueue(name: string): Promise<{ policy?: string } | null>;
+  insert(name: string, jobs: object[], options?: { db?: BossDatabase; returnId?: boolean }): Promise<string[] | null>;
+  findJobs(
+    name: string,
+    options?: { id?: string; key?: string; queued?: boolean; db?: BossDatabase },
+  ): Promise<FoundBossJob[]>;
+  complete(
+    name: string,
+    job: { id: string; retryCount: number },
+    output: object | null,
+    options: { db?: BossDatabase },
+  ): Promise<{ affected: number }>;
+  schedule(name: string, cron: string, data: object | null, options: object): Promise<void>;
+  work(
+    name: string,
+    options: { includeMetadata: true; perJobResults: true; batchSize: number },
+    handler: (jobs: BossJob[]) => Promise<BossResult[]>,
+  ): Promise<string>;
+  offWork(name: string, options?: object): Promise<void>;
+  notifyWorker(workerId: string): void;
+}
+
+/** Kysely's transaction, which is what MikroORM 7 has for one. */
+interface KyselyTransaction {
+  executeQuery(query: object): Promise<{ readonly rows: readonly object[] }>;
+}
+
+/** Runs pg-boss's statements in the transaction of an EntityManager. */
+export function databaseOf(em: EntityManager): BossDatabase {
+  const transaction = transactionOf(em) as KyselyTransaction;
+  return {
+    async executeSql(sql, parameters = []) {
+      const query = { sql, parameters, query: { kind: 'RawNode' }, queryId: { queryId: 'pg-boss' } };
+      return { rows: [...(await transaction.executeQuery(query)).rows] };
+    },
+  };
+}

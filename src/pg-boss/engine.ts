@@ -1,0 +1,194 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
+import type { JsonObject, JsonValue } from '../json.ts';
+import { transactionOf } from '../orm.ts';
+import type {
+  Engine,
+  JobSnapshot,
+  JobState,
+  NewJob,
+  Outcome,
+  QueueSettings,
+  ReceivedJob,
+  RunJobs,
+} from '../tasks/engine.ts';
+import { type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
+
+export interface PgBossEngineOptions {
+  /** Seconds between looks at an idle queue, as pg-boss counts them; at least 0.5. Default: pg-boss's own, 2. */
+  readonly pollingIntervalSeconds?: number;
+  /** Seconds after which a job whose worker is gone is run again. Default: pg-boss's own, 900. */
+  readonly expireInSeconds?: number;
+}
+
+/**
+ * Jobs in PostgreSQL by pg-boss 12: part of the transaction that enqueues them, and of the one that their handler
+ * writes in (`transactional: true`). The instance is the application's own, to configure, start and stop; its queues
+ * are made here, under the names of the tasks' queues.
+ *
+ * A discarded job is `failed` and in the queue's dead letter queue, where there is one, without having been retried.
+ */
+export function pgBossEngine(boss: PgBossLike, options: PgBossEngineOptions = {}): Engine {
+  return new PgBossEngine(boss, options);
+}
+
+/** While a job of a key is in it and waits, another one of that key is refused. */
+const POLICY = 'short';
+
+const STATES: Readonly<Record<string, JobState>> = {
+  created: 'waiting',
+  retry: 'waiting',
+  active: 'active',
+  completed: 'completed',
+  cancelled: 'failed',
+  failed: 'failed',
+};
+
+class PgBossEngine implements Engine {
+  readonly isTransactional = true;
+  readonly #boss: PgBossLike;
+  readonly #options: PgBossEngineOptions;
+  readonly #prepared = new Map<string, Promise<void>>();
+  readonly #worked = new Set<string>();
+
+  constructor(boss: PgBossLike, options: PgBossEngineOptions) {
+    this.#boss = boss;
+    this.#options = options;
+  }
+
+  async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    const ids: string[] = [];
+    for (const [queue, own] of Map.groupBy(jobs, (job) => job.queue)) {
+      await this.#prepare(queue);
+      ids.push(...(await this.#insert(queue, own, em)));
+    }
+    return ids;
+  }
+
+  async schedule(queue: QueueSettings, cron: string, data: JsonObject, timeZone: string): Promise<void> {
+    await this.#prepare(queue);
+    await this.#boss.schedule(queue.name, cron, data, { tz: timeZone, ...this.#settings(queue) });
+  }
+
+  async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
+    await this.#prepare(queue);
+    const [job] = await this.#boss.findJobs(queue.name, { id });
+    if (job === undefined) return undefined;
+    const isStarted = job.state !== 'created';
+    return {
+      state: STATES[job.state] ?? 'failed',
+      attempt: isStarted ? job.retryCount + (job.state === 'retry' ? 0 : 1) : 0,
+      output: (job.output ?? undefined) as JsonValue | undefined,
+    };
+  }
+
+  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+    await this.#prepare(queue);
+    this.#worked.add(queue.name);
+    const { pollingIntervalSeconds } = this.#options;
+    const options = {
+      includeMetadata: true,
+      perJobResults: true,
+      batchSize: queue.batch,
+      ...(pollingIntervalSeconds !== undefined && { pollingIntervalSeconds }),
+    } as const;
+    // One worker each, and not `localConcurrency`: only so does each have an id to be woken by.
+    for (let worker = 0; worker < queue.concurrency; worker++) {
+      const id: string = await this.#boss.work(queue.name, options, async (jobs) => {
+        // Where there was a job there may be more: the next fetch does not wait for the polling interval.
+        this.#boss.notifyWorker(id);
+        const received = jobs.map((job) => this.#received(queue.name, job));
+        const outcomes = await run(received);
+        return jobs.map((job, index) => resultOf(job, outcomes[index]!));
+      });
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(Array.from(this.#worked, (queue) => this.#boss.offWork(queue, { wait: true })));
+    this.#worked.clear();
+  }
+
+  /** Inserts what is new, and finds the waiting job for what is not. */
+  async #insert(queue: QueueSettings, jobs: readonly NewJob[], em: EntityManager | undefined): Promise<string[]> {
+    const inTransaction = em !== undefined && transactionOf(em) !== undefined;
+    const db = inTransaction ? { db: databaseOf(em) } : {};
+    const rows = jobs.map((job) => ({
+      id: job.id,
+      data: job.data,
+      priority: job.priority,
+      startAfter: job.delayMs / 1_000,
+      // Jobs without a key of their own never meet.
+      singletonKey: job.dedupeKey ?? job.id,
+      ...this.#settings(queue),
+    }));
+    const inserted = new Set(await this.#boss.insert(queue.name, rows, { ...db, returnId: true }));
+    const ids: string[] = [];
+    for (const job of jobs) ids.push(inserted.has(job.id) ? job.id : await this.#waiting(queue, job, em));
+    return ids;
+  }
+
+  async #waiting(queue: QueueSettings, job: NewJob, em: EntityManager | undefined): Promise<string> {
+    const db = em !== undefined && transactionOf(em) !== undefined ? { db: databaseOf(em) } : {};
+    const found = await this.#boss.findJobs(queue.name, { key: job.dedupeKey!, queued: true, ...db });
+    const first = found.find(({ state }) => state === 'created');
+    // It has started in the meantime: then this one is the next.
+    return first?.id ?? (await this.#insert(queue, [job], em))[0]!;
+  }
+
+  /** Makes the queue, and has pg-boss know it before a transaction is open: it would ask on another connection. */
+  #prepare(queue: QueueSettings): Promise<void> {
+    let prepared = this.#prepared.get(queue.name);
+    if (prepared === undefined) {
+      prepared = this.#makeQueue(queue.name);
+      this.#prepared.set(queue.name, prepared);
+      // A failure of the database is not for good.
+      prepared.catch(() => this.#prepared.delete(queue.name));
+    }
+    return prepared;
+  }
+
+  async #makeQueue(name: string): Promise<void> {
+    if ((await this.#boss.getQueue(name)) === null) await this.#boss.createQueue(name, { policy: POLICY });
+    const policy = (await this.#boss.getQueue(name))?.policy;
+    if (policy === POLICY) return;
+    throw ByReferenceError.invalidOption(
+      `queue "${name}"`,
+      `one of policy "${POLICY}", as dedupe needs it; take another name with the option queue`,
+      policy,
+    );
+  }
+
+  /** pg-boss counts whole seconds. */
+  #settings({ retries }: QueueSettings): object {
+    const { expireInSeconds } = this.#options;
+    return {
+      retryLimit: retries.limit,
+      retryDelay: Math.ceil(retries.delayMs / 1_000),
+      retryBackoff: retries.backoff,
+      ...(expireInSeconds !== undefined && { expireInSeconds }),
+    };
+  }
+
+  #received(queue: string, job: BossJob): ReceivedJob {
+    const { id, data, retryCount, signal } = job;
+    return {
+      id,
+      data,
+      attempt: retryCount + 1,
+      enqueuedAt: job.createdOn ?? new Date(),
+      signal,
+      complete: async (em, output) => {
+        const { affected } = await this.#boss.complete(queue, { id, retryCount }, output, { db: databaseOf(em) });
+        // The job has expired and is another worker's: this transaction must not commit.
+        if (affected !== 1) throw new Error(`Job ${id} is no longer this worker's.`);
+      },
+    };
+  }
+}
+
+/** pg-boss keeps failed jobs for a retry, and dead-lettered ones not. */
+function resultOf(job: BossJob, outcome: Outcome): BossResult {
+  if (outcome.status === 'completed') return { id: job.id, status: 'completed', output: outcome.output };
+  return { id: job.id, status: outcome.status === 'retry' ? 'failed' : 'deadletter', output: outcome.error };
+}

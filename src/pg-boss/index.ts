@@ -1,0 +1,4 @@
+export { pgBossEngine } from './engine.ts';
+
+export type { BossDatabase, BossJob, BossResult, FoundBossJob, PgBossLike } from './boss-like.ts';
+export type { PgBossEngineOptions } from './engine.ts';

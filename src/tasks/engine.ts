@@ -1,0 +1,89 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type { JsonObject, JsonValue } from '../json.ts';
+
+/** How a queue's jobs are retried and worked. */
+export interface QueueSettings {
+  readonly name: string;
+  readonly retries: Retries;
+  /** Jobs at once in this process. */
+  readonly concurrency: number;
+  /** Jobs that one call receives at most. */
+  readonly batch: number;
+}
+
+export interface Retries {
+  /** Retries after the first attempt. */
+  readonly limit: number;
+  /** Milliseconds before the first retry; engines that count seconds round up. */
+  readonly delayMs: number;
+  /** Whether the delay doubles with each retry. */
+  readonly backoff: boolean;
+}
+
+export interface NewJob {
+  /** A UUID. */
+  readonly id: string;
+  readonly queue: QueueSettings;
+  readonly data: JsonObject;
+  readonly delayMs: number;
+  /** Larger goes first. */
+  readonly priority: number;
+  /** While a job of the same key waits, this one is dropped. */
+  readonly dedupeKey: string | undefined;
+}
+
+export interface ReceivedJob {
+  readonly id: string;
+  readonly data: unknown;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  readonly enqueuedAt: Date;
+  /** Aborted when the job is no longer this worker's. */
+  readonly signal: AbortSignal;
+  /**
+   * Completes the job in the transaction of `em`; throws where another worker has the job by now. Engines without jobs
+   * in the application's database have none.
+   */
+  complete?(em: EntityManager, output: JsonObject): Promise<void>;
+}
+
+/** What became of a received job: done, to be tried again, or given up for good in the engine's own way. */
+export type Outcome =
+  | { readonly status: 'completed'; readonly output: JsonObject }
+  | { readonly status: 'retry' | 'discard'; readonly error: JobFailure };
+
+/** An error as it is kept with a job: tokens of rows, never their data. */
+export interface JobFailure extends JsonObject {
+  readonly name: string;
+  readonly message: string;
+}
+
+/** Runs received jobs; one outcome for each, in their order. Never rejects. */
+export type RunJobs = (jobs: readonly ReceivedJob[]) => Promise<readonly Outcome[]>;
+
+export type JobState = 'waiting' | 'active' | 'completed' | 'failed';
+
+export interface JobSnapshot {
+  readonly state: JobState;
+  readonly attempt: number;
+  /** What the job left: its result, or a JobFailure. */
+  readonly output: JsonValue | undefined;
+}
+
+/** What Tasks asks of a job engine. Each engine of this library passes `engineContract` of `mikro-orm-byref/testing`. */
+export interface Engine {
+  /** Whether `enqueue` can put jobs into the transaction of an EntityManager. */
+  readonly isTransactional: boolean;
+  /**
+   * Stores jobs, in the transaction of `em` where there is one. Resolves with an id for each: its own, or that of the
+   * waiting job with the same dedupe key.
+   */
+  enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]>;
+  /** Enqueues `data` whenever the cron expression says so, until another one replaces it. */
+  schedule(queue: QueueSettings, cron: string, data: JsonObject, timeZone: string): Promise<void>;
+  find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined>;
+  /** Starts to work a queue. */
+  work(queue: QueueSettings, run: RunJobs): Promise<void>;
+  /** Takes no further jobs and waits for those under way. */
+  stop(): Promise<void>;
+}

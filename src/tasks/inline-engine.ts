@@ -1,0 +1,130 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
+import type { JsonObject, JsonValue } from '../json.ts';
+import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, Retries, RunJobs } from './engine.ts';
+
+interface InlineJob {
+  readonly id: string;
+  /** As an engine stores it: what the handler does to its arguments can't reach a retry. */
+  readonly text: string;
+  readonly enqueuedAt: Date;
+  readonly retries: Retries;
+  readonly priority: number;
+  readonly dedupeKey: string | undefined;
+  state: JobState;
+  attempt: number;
+  output: JsonValue | undefined;
+}
+
+/**
+ * Runs jobs in this process, for development and tests: through the same encoding, JSON text and decoding as a real
+ * engine. A job runs before `delay()` resolves, or after the commit it waits for; before `work()` it waits. `delayMs` is
+ * not waited for, the delays of retries are, and nothing survives the process.
+ */
+export function inlineEngine(): Engine {
+  return new InlineEngine();
+}
+
+class InlineEngine implements Engine {
+  readonly isTransactional = false;
+  readonly #jobs = new Map<string, InlineJob[]>();
+  readonly #workers = new Map<string, { readonly batch: number; readonly run: RunJobs }>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+
+  async enqueue(jobs: readonly NewJob[], _em: EntityManager | undefined): Promise<readonly string[]> {
+    const queues = new Set<string>();
+    const ids = jobs.map((job) => {
+      queues.add(job.queue.name);
+      return this.#add(job);
+    });
+    for (const queue of queues) await this.#drain(queue);
+    return ids;
+  }
+
+  async schedule(_queue: QueueSettings, cron: string): Promise<void> {
+    throw ByReferenceError.unsupported(`The schedule "${cron}"`, 'the inline engine has no clock; take a real engine');
+  }
+
+  async find({ name }: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
+    return this.#jobs.get(name)?.find((job) => job.id === id);
+  }
+
+  async work({ name, batch }: QueueSettings, run: RunJobs): Promise<void> {
+    this.#workers.set(name, { batch, run });
+    await this.#drain(name);
+  }
+
+  async stop(): Promise<void> {
+    this.#workers.clear();
+    for (const timer of this.#timers) clearTimeout(timer);
+    await Promise.all(this.#running);
+  }
+
+  #add({ id, queue, data, priority, dedupeKey }: NewJob): string {
+    const jobs = this.#jobs.get(queue.name) ?? [];
+    this.#jobs.set(queue.name, jobs);
+    const waiting = jobs.find((job) => job.state === 'waiting' && job.dedupeKey === dedupeKey);
+    if (dedupeKey !== undefined && waiting !== undefined) return waiting.id;
+    const text = JSON.stringify(data);
+    const { retries } = queue;
+    jobs.push({
+      id,
+      text,
+      retries,
+      priority,
+      dedupeKey,
+      enqueuedAt: new Date(),
+      state: 'waiting',
+      attempt: 0,
+      output: undefined,
+    });
+    return id;
+  }
+
+  async #drain(queue: string): Promise<void> {
+    for (;;) {
+      const worker = this.#workers.get(queue);
+      const waiting = this.#jobs.get(queue)?.filter(({ state }) => state === 'waiting') ?? [];
+      if (worker === undefined || waiting.length === 0) return;
+      const jobs = waiting.toSorted((a, b) => b.priority - a.priority);
+      const run = this.#run(queue, jobs.slice(0, worker.batch), worker.run);
+      this.#running.add(run);
+      await run;
+      this.#running.delete(run);
+    }
+  }
+
+  async #run(queue: string, jobs: readonly InlineJob[], run: RunJobs): Promise<void> {
+    for (const job of jobs) Object.assign(job, { state: 'active', attempt: job.attempt + 1 });
+    const outcomes = await run(
+      jobs.map(({ id, text, attempt, enqueuedAt }) => ({
+        id,
+        data: JSON.parse(text) as JsonObject,
+        attempt,
+        enqueuedAt,
+        signal: new AbortController().signal,
+      })),
+    );
+    for (const [index, job] of jobs.entries()) {
+      const outcome = outcomes[index]!;
+      if (outcome.status === 'completed') Object.assign(job, { state: 'completed', output: outcome.output });
+      else if (outcome.status === 'retry' && job.attempt <= job.retries.limit) this.#retry(queue, job);
+      else Object.assign(job, { state: 'failed', output: outcome.error });
+    }
+  }
+
+  /** Active until its delay is over, so that nothing else takes it up. */
+  #retry(queue: string, job: InlineJob): void {
+    const { delayMs, backoff } = job.retries;
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        job.state = 'waiting';
+        void this.#drain(queue);
+      },
+      delayMs * (backoff ? 2 ** (job.attempt - 1) : 1),
+    );
+    this.#timers.add(timer);
+  }
+}

@@ -1,0 +1,65 @@
+import type { EntitySerializer } from '../entity-serializer.ts';
+import { isEnvelope } from '../envelope.ts';
+import type { JsonValue } from '../json.ts';
+import type { DeserializeOptions } from '../options.ts';
+import type { Engine, JobFailure, JobSnapshot, JobState, QueueSettings } from './engine.ts';
+
+/** A job that failed for good; `failure` is what it left. */
+export class JobFailedError extends Error {
+  override readonly name = 'JobFailedError';
+  readonly failure: JobFailure;
+
+  constructor(id: string, failure: JobFailure) {
+    super(`Job ${id} failed: ${failure.message}`);
+    this.failure = failure;
+  }
+}
+
+/** A job, to ask after: what a web page needs to show progress. `Result` is what the handler returned, revived. */
+export class JobHandle<Result> {
+  /** With `dedupe` that of the job that was there first, once `enqueued` has settled. */
+  id: string;
+  /** Settles when the engine has the job: at once, or after the commit. Rejects where the engine refuses it then. */
+  enqueued: Promise<void> = Promise.resolve();
+  readonly #engine: Engine;
+  readonly #queue: QueueSettings;
+  readonly #serializer: EntitySerializer;
+
+  /** @internal */
+  constructor(id: string, engine: Engine, queue: QueueSettings, serializer: EntitySerializer) {
+    this.id = id;
+    this.#engine = engine;
+    this.#queue = queue;
+    this.#serializer = serializer;
+  }
+
+  /** Undefined for a job that the engine does not know: rolled back, not committed yet, or long gone. */
+  async state(): Promise<JobState | undefined> {
+    return (await this.#find())?.state;
+  }
+
+  /** The attempt under way or the last one; 0 before the first. */
+  async attempt(): Promise<number> {
+    return (await this.#find())?.attempt ?? 0;
+  }
+
+  /**
+   * What the handler returned, its entities as the rows of now; undefined while there is nothing yet. Throws
+   * JobFailedError for a job that failed for good, and as `decode`.
+   */
+  async result(options: DeserializeOptions = {}): Promise<Result | undefined> {
+    const job = await this.#find();
+    if (job?.state === 'failed') throw new JobFailedError(this.id, failureOf(job.output));
+    if (job?.state !== 'completed' || !isEnvelope(job.output)) return undefined;
+    return (await this.#serializer.decode(job.output, options)) as Result;
+  }
+
+  #find(): Promise<JobSnapshot | undefined> {
+    return this.#engine.find(this.#queue, this.id);
+  }
+}
+
+function failureOf(output: JsonValue | undefined): JobFailure {
+  const isFailure = typeof output === 'object' && output !== null && 'message' in output;
+  return isFailure ? (output as JobFailure) : { name: 'Error', message: 'it left no reason' };
+}

@@ -1,0 +1,48 @@
+import type { DeserializeOptions } from '../options.ts';
+import type { QueueSettings, Retries } from './engine.ts';
+import type { BatchOptions, JobContext, TaskOptions } from './task.ts';
+
+/** A task with its options settled. */
+export interface TaskDefinition {
+  readonly name: string;
+  readonly queue: QueueSettings;
+  readonly isBatch: boolean;
+  readonly transactional: boolean;
+  readonly retryMissingForMs: number;
+  readonly revive: DeserializeOptions;
+  /** Calls the handler for the jobs of one call; results in their order. */
+  handle(args: unknown[], jobs: readonly JobContext[]): Promise<readonly unknown[]>;
+}
+
+const RETRIES: Retries = { limit: 5, delayMs: 1_000, backoff: true };
+const BATCH = 100;
+
+type AnyHandler = (args: never, job: never) => unknown;
+
+export function defineTask(
+  name: string,
+  handler: AnyHandler,
+  options: TaskOptions & Partial<BatchOptions>,
+): TaskDefinition {
+  const { retryMissingForMs = 10_000, retries, concurrency = 1, transactional = false, queue = name } = options;
+  const { batch, as, only, missing, populate, filters, lockMode, drift } = options;
+  const isBatch = batch !== undefined;
+  const revive = { as, only, missing, populate, filters, lockMode, drift };
+  return {
+    name,
+    queue: {
+      name: queue,
+      retries: { ...RETRIES, ...retries },
+      concurrency,
+      batch: batch === true ? BATCH : (batch ?? 1),
+    },
+    isBatch,
+    transactional,
+    retryMissingForMs,
+    revive: Object.fromEntries(Object.entries(revive).filter(([, value]) => value !== undefined)),
+    async handle(args, jobs) {
+      if (!isBatch) return [await handler(args[0] as never, jobs[0] as never)];
+      return ((await handler(args as never, jobs as never)) as readonly unknown[] | undefined) ?? [];
+    },
+  };
+}

@@ -1,0 +1,93 @@
+import type { AnyEntity, EntityManager } from '@mikro-orm/core';
+import type { DeserializeOptions } from '../options.ts';
+import type { EntityToken } from '../token.ts';
+import type { Revived } from '../types.ts';
+import type { Retries } from './engine.ts';
+import type { JobHandle } from './job-handle.ts';
+
+/** What a handler learns of its job. */
+export interface JobContext {
+  readonly id: string;
+  /** The task's name. */
+  readonly name: string;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  readonly enqueuedAt: Date;
+  /** The job's own EntityManager, which the request context holds too. */
+  readonly em: EntityManager;
+  /** Aborted when the job is no longer this worker's. */
+  readonly signal: AbortSignal;
+}
+
+export interface TaskOptions extends Pick<
+  DeserializeOptions,
+  'as' | 'only' | 'missing' | 'populate' | 'filters' | 'lockMode' | 'drift'
+> {
+  /** How long after enqueueing a missing row may still appear: until then the job is retried, later discarded. Default: 10,000. */
+  readonly retryMissingForMs?: number;
+  /** Default: 5 retries, the first after 1,000 ms, then twice as long each time. */
+  readonly retries?: Partial<Retries>;
+  /** Jobs of this task at once in one process. Default: 1. */
+  readonly concurrency?: number;
+  /**
+   * The handler's writes commit together with the job's completion, so that they happen exactly once. Keep such
+   * handlers short: the transaction is open while they run. Needs an engine in the application's database. Default: false.
+   */
+  readonly transactional?: boolean;
+  /** The engine's queue. Tasks may share one. Default: the task's name. */
+  readonly queue?: string;
+}
+
+export interface BatchOptions extends TaskOptions {
+  /** The handler receives up to so many jobs at once (true: 100), revived together: one query per model for all. */
+  readonly batch: true | number;
+}
+
+export interface DelayOptions {
+  /** Whose transaction the job is part of. Default: that of the entities in the arguments, else the ambient one. */
+  readonly em?: EntityManager;
+  /** Milliseconds until the job may start. Default: 0. */
+  readonly delayMs?: number;
+  /**
+   * While a job of this task with an equal value waits, this one is dropped, and its handle is the first one's. Rows are
+   * equal by their token: `{ dedupe: user }`.
+   */
+  readonly dedupe?: unknown;
+  /** Larger goes first. Default: 0. */
+  readonly priority?: number;
+}
+
+export type Handler<Args, Result> = (args: Revived<Args>, job: JobContext) => Result | Promise<Result>;
+
+/** Results in the order of the jobs; nothing where none are needed. */
+export type BatchHandler<Args, Result> = (
+  args: Revived<Args>[],
+  jobs: readonly JobContext[],
+) => readonly Result[] | undefined | void | Promise<readonly Result[] | undefined | void>;
+
+/** A function that can also run later, in a worker. */
+export interface Task<Args, Result> {
+  /** Runs here and now, without the engine. */
+  (args: Args): Promise<Awaited<Result>>;
+  readonly taskName: string;
+  /**
+   * Runs in a worker, with the rows of then. On an engine in the application's database the job is part of the
+   * transaction: rolled back with it, and delivered once it has committed; on others it is enqueued after the commit.
+   * Throws as `serialize`, and E_TRANSACTION_MISMATCH.
+   */
+  delay(args: Args, options?: DelayOptions): Promise<JobHandle<Revived<Awaited<Result>>>>;
+  /** The same for many, in one statement where the engine can. */
+  bulk(list: readonly Args[], options?: Omit<DelayOptions, 'dedupe'>): Promise<JobHandle<Revived<Awaited<Result>>>[]>;
+  /** Runs whenever the cron expression says so; once more replaces the schedule. */
+  schedule(cron: string, args: Args, options?: { readonly timeZone?: string }): Promise<void>;
+  /** The handle of a job whose id was kept. */
+  handle(id: string): JobHandle<Revived<Awaited<Result>>>;
+}
+
+/** What `onFlush` tells a task. */
+export interface Change<Entity extends object = AnyEntity> {
+  readonly change: 'create' | 'update' | 'delete';
+  readonly token: EntityToken;
+  /** The row of now; null where it is deleted, or gone by the time the job runs. */
+  readonly entity: Entity | null;
+}

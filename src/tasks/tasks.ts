@@ -1,0 +1,250 @@
+import type { AnyEntity, EntityManager } from '@mikro-orm/core';
+import { createHash, randomUUID } from 'node:crypto';
+import { afterCommit } from '../after-commit.ts';
+import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
+import type { JsonValue } from '../json.ts';
+import type { EntityClass } from '../options.ts';
+import { contextOf } from '../orm.ts';
+import { checkDelayOptions, checkTaskOptions, checkTasksOptions } from './check-options.ts';
+import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
+import { watchChanges } from './flush-listener.ts';
+import { JobHandle } from './job-handle.ts';
+import { type JobMetadata, JobRunner, metadataOf, retry } from './job-runner.ts';
+import { defineTask, type TaskDefinition } from './task-definition.ts';
+import type { BatchHandler, BatchOptions, Change, DelayOptions, Handler, Task, TaskOptions } from './task.ts';
+import { transactionFor } from './transaction.ts';
+
+/** What travels with a job beside its arguments: tenant, locale, parameters of filters. */
+export interface TaskContext {
+  /** Called where a job is enqueued; what it returns goes with the job. */
+  capture(): JsonValue;
+  /** Called around the handler, with what was captured; undefined for jobs of other producers. */
+  run(context: JsonValue | undefined, em: EntityManager, next: () => Promise<void>): Promise<void>;
+}
+
+export interface TasksOptions {
+  /** What happens to a job without an envelope: its data reaches the handler unchanged (`pass`, default), or it is discarded (`refuse`). */
+  readonly plain?: 'pass' | 'refuse';
+  /** Signs jobs for a purpose, and takes none without that signature. Default: false. */
+  readonly signed?: false | { readonly purpose: string };
+  readonly context?: TaskContext;
+}
+
+/**
+ * Functions that also run later, in a worker: `tasks.define(name, handler)` gives a function with `.delay(args)`.
+ * Entities in the arguments travel as tokens and come back as the rows of then.
+ *
+ * Define the same tasks in every process; call `work()` in those that are workers.
+ */
+export class Tasks {
+  readonly #serializer: EntitySerializer;
+  readonly #engine: Engine;
+  readonly #options: TasksOptions;
+  readonly #runner: JobRunner;
+  readonly #definitions = new Map<string, TaskDefinition>();
+  /** By the function that `define` returned. */
+  readonly #byTask = new WeakMap<object, TaskDefinition>();
+
+  /** Throws E_INVALID_OPTION. */
+  constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
+    checkTasksOptions(options);
+    this.#serializer = serializer;
+    this.#engine = engine;
+    this.#options = options;
+    this.#runner = new JobRunner(serializer.orm, serializer, {
+      plain: options.plain ?? 'pass',
+      signed: options.signed ?? false,
+      run: options.context?.run.bind(options.context) ?? ((_context, _em, next) => next()),
+    });
+  }
+
+  /**
+   * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
+   * Throws E_INVALID_OPTION for a name that is taken, and E_UNSUPPORTED for what the engine can't do.
+   */
+  define<Args, Result>(name: string, handler: BatchHandler<Args, Result>, options: BatchOptions): Task<Args, Result>;
+  define<Args, Result>(name: string, handler: Handler<Args, Result>, options?: TaskOptions): Task<Args, Result>;
+  define(
+    name: string,
+    handler: (args: never, job: never) => unknown,
+    options: TaskOptions & Partial<BatchOptions> = {},
+  ): Task<unknown, unknown> {
+    checkTaskOptions(name, handler, options);
+    const definition = defineTask(name, handler, options);
+    this.#refuseConflicts(definition);
+    this.#definitions.set(name, definition);
+    const task = Object.assign((args: unknown) => this.#call(definition, args), {
+      taskName: name,
+      delay: async (args: unknown, delayOptions: DelayOptions = {}) =>
+        (await this.#enqueue(definition, [args], delayOptions))[0]!,
+      bulk: (list: readonly unknown[], delayOptions: DelayOptions = {}) =>
+        this.#enqueue(definition, list, delayOptions),
+      schedule: (cron: string, args: unknown, { timeZone = 'UTC' } = {}) =>
+        this.#engine.schedule(definition.queue, cron, this.#encode(definition, args), timeZone),
+      handle: (id: string) => this.#handle(definition, id),
+    }) as Task<unknown, unknown>;
+    this.#byTask.set(task, definition);
+    return task;
+  }
+
+  /**
+   * Calls a task after each committed change of a row of these classes, once per row and transaction:
+   * `tasks.onFlush([Question, Answer], index)`. On an engine in the application's database the job is part of the
+   * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen.
+   * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
+   */
+  onFlush<Entity extends object>(models: readonly EntityClass<Entity>[], task: Task<Change<Entity>, unknown>): void {
+    const definition = this.#byTask.get(task);
+    if (definition === undefined)
+      throw ByReferenceError.invalidOption('task of onFlush', 'one that define() made', task);
+    if (definition.revive.missing !== 'null') {
+      throw ByReferenceError.invalidOption(
+        `option missing of the task "${definition.name}" for onFlush`,
+        "'null'",
+        definition.revive.missing,
+      );
+    }
+    watchChanges(this.#serializer, models, async (changes, em) => {
+      await this.#enqueue(definition, changes, { em });
+    });
+  }
+
+  /** Starts the workers of all tasks defined so far. */
+  async work(): Promise<void> {
+    for (const queue of new Set(Array.from(this.#definitions.values(), (definition) => definition.queue.name))) {
+      const settings = [...this.#definitions.values()].filter((definition) => definition.queue.name === queue);
+      const concurrency = Math.max(...settings.map((definition) => definition.queue.concurrency));
+      await this.#engine.work({ ...settings[0]!.queue, concurrency }, (jobs) => this.#run(queue, jobs));
+    }
+  }
+
+  /** Takes no further jobs and waits for those under way. */
+  stop(): Promise<void> {
+    return this.#engine.stop();
+  }
+
+  async #call(definition: TaskDefinition, args: unknown): Promise<unknown> {
+    const { orm } = this.#serializer;
+    const job = {
+      id: randomUUID(),
+      name: definition.name,
+      attempt: 1,
+      enqueuedAt: new Date(),
+      signal: new AbortController().signal,
+      get em(): EntityManager {
+        return contextOf(orm.em);
+      },
+    };
+    return (await definition.handle([args], [job]))[0];
+  }
+
+  async #enqueue(
+    definition: TaskDefinition,
+    list: readonly unknown[],
+    options: DelayOptions,
+  ): Promise<JobHandle<unknown>[]> {
+    checkDelayOptions(options);
+    const entities = new Set<AnyEntity>();
+    const jobs = list.map((args) => this.#newJob(definition, args, options, entities));
+    const handles = jobs.map(({ id }) => this.#handle(definition, id));
+    const em = transactionFor(this.#serializer.orm.em, options.em, entities);
+    const enqueue = async (): Promise<void> => {
+      const ids = await this.#engine.enqueue(jobs, em);
+      for (const [index, id] of ids.entries()) handles[index]!.id = id;
+    };
+    if (em === undefined || this.#engine.isTransactional) await enqueue();
+    else this.#enqueueAfterCommit(em, enqueue, handles);
+    return handles;
+  }
+
+  /** Nothing waits for the commit here: whoever awaited it inside the transaction would wait for good. */
+  #enqueueAfterCommit(em: EntityManager, enqueue: () => Promise<void>, handles: readonly JobHandle<unknown>[]): void {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    // Whoever wants to know asks `enqueued`; the failure is told by afterCommit in any case.
+    promise.catch(() => undefined);
+    for (const handle of handles) handle.enqueued = promise;
+    afterCommit(em, async () => {
+      await enqueue().then(resolve, (error: unknown) => {
+        reject(error);
+        throw error;
+      });
+    });
+  }
+
+  #newJob(definition: TaskDefinition, args: unknown, options: DelayOptions, entities: Set<AnyEntity>): NewJob {
+    const { dedupe, delayMs = 0, priority = 0 } = options;
+    const key = dedupe === undefined ? undefined : this.#serializer.dedupeKey([definition.name, dedupe]);
+    return {
+      id: randomUUID(),
+      queue: definition.queue,
+      data: this.#encode(definition, args, entities),
+      delayMs,
+      priority,
+      dedupeKey: key && createHash('sha256').update(key).digest('base64url'),
+    };
+  }
+
+  #encode(definition: TaskDefinition, args: unknown, entities?: Set<AnyEntity>) {
+    const { context, signed } = this.#options;
+    const task: JobMetadata = {
+      name: definition.name,
+      enqueuedAt: new Date().toISOString(),
+      ...(context && { context: context.capture() }),
+    };
+    return this.#serializer.encode(args, {
+      metadata: { task },
+      ...(entities && { onEntity: (entity: AnyEntity) => entities.add(entity) }),
+      ...(signed && { sign: { purpose: signed.purpose, expiresAt: null } }),
+    });
+  }
+
+  #handle(definition: TaskDefinition, id: string): JobHandle<unknown> {
+    return new JobHandle(id, this.#engine, definition.queue, this.#serializer);
+  }
+
+  /** A queue may serve several tasks; the job says which, and a job of other producers is the task of the queue's name. */
+  async #run(queue: string, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
+    const own = [...this.#definitions.values()].filter((definition) => definition.queue.name === queue);
+    const taskOf = (job: ReceivedJob): TaskDefinition | undefined => {
+      const name = metadataOf(job.data)?.name;
+      return (
+        own.find((definition) => definition.name === name) ??
+        (name === undefined && own.length === 1 ? own[0] : undefined)
+      );
+    };
+    if (own[0]!.isBatch) return this.#runner.run(own[0]!, jobs);
+    const outcomes: Outcome[] = [];
+    for (const job of jobs) {
+      const task = taskOf(job);
+      outcomes.push(
+        task === undefined ? unknownTask(queue, metadataOf(job.data)?.name) : (await this.#runner.run(task, [job]))[0]!,
+      );
+    }
+    return outcomes;
+  }
+
+  #refuseConflicts(definition: TaskDefinition): void {
+    const { name, queue, isBatch, transactional } = definition;
+    if (this.#definitions.has(name))
+      throw ByReferenceError.invalidOption('name of a task', 'one that is not taken', name);
+    const sharing = [...this.#definitions.values()].filter((other) => other.queue.name === queue.name);
+    if (sharing.some((other) => isBatch || other.isBatch)) {
+      throw ByReferenceError.invalidOption(
+        `option queue of the task "${name}"`,
+        'a queue of its own for a batch',
+        queue.name,
+      );
+    }
+    if (transactional && !this.#engine.isTransactional) {
+      throw ByReferenceError.unsupported(
+        `The option transactional of the task "${name}"`,
+        'take an engine whose jobs are in the application’s database',
+      );
+    }
+  }
+}
+
+/** During a rolling deploy another process may know it. */
+const unknownTask = (queue: string, name: string | undefined): Outcome =>
+  retry(new Error(`The queue "${queue}" has no task ${JSON.stringify(name ?? null)} in this process.`));

@@ -1,0 +1,474 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type EntityManager, EntitySchema, type MikroORM, RequestContext } from '@mikro-orm/core';
+import { ByReference } from '../by-reference.ts';
+import { EntitySerializer } from '../entity-serializer.ts';
+import type { EntitySerializerOptions, ReviveReport } from '../options.ts';
+import type { Engine, QueueSettings } from '../tasks/engine.ts';
+import type { JobHandle } from '../tasks/job-handle.ts';
+import { Tasks } from '../tasks/tasks.ts';
+
+/** What a suite of cases runs on. */
+export interface EngineSetup {
+  /** An ORM with `contractEntities` and their tables. */
+  readonly orm: MikroORM;
+  /** A new engine over the same jobs, as another process would have. */
+  engine(): Engine | Promise<Engine>;
+  /** The longest that a job may wait before it is picked up or retried, in milliseconds. Default: 15,000. */
+  readonly timeoutMs?: number;
+}
+
+/** One case of a contract, for any test runner: `for (const { name, run } of cases) test(name, run)`. */
+export interface ContractCase {
+  readonly name: string;
+  run(): Promise<void>;
+}
+
+export class Account {
+  declare id: number;
+  declare email: string;
+}
+ByReference({ name: 'contract.Account', aliases: ['contract.User'] })(Account);
+
+/** What a handler has done, to be counted. */
+export class Effect {
+  declare id: number;
+  declare note: string;
+}
+
+/** The entities that the cases use. */
+export const contractEntities = [
+  new EntitySchema<Account>({
+    class: Account,
+    tableName: 'byref_contract_account',
+    properties: { id: { type: 'number', primary: true, autoincrement: false }, email: { type: 'string' } },
+  }),
+  new EntitySchema<Effect>({
+    class: Effect,
+    tableName: 'byref_contract_effect',
+    properties: { id: { type: 'number', primary: true }, note: { type: 'string' } },
+  }),
+];
+
+/** What every engine must do, as cases for its tests. */
+export function engineContract(setup: () => EngineSetup): readonly ContractCase[] {
+  return Object.entries(CASES).map(([name, run]) => ({ name, run: () => inContext(setup(), run) }));
+}
+
+class Context {
+  readonly orm: MikroORM;
+  readonly engine: Engine;
+  readonly timeoutMs: number;
+  readonly #setup: EngineSetup;
+  readonly #started: Tasks[] = [];
+  #accounts = Math.floor(Math.random() * 1_000_000_000);
+
+  constructor(setup: EngineSetup, engine: Engine) {
+    this.#setup = setup;
+    this.orm = setup.orm;
+    this.engine = engine;
+    this.timeoutMs = setup.timeoutMs ?? 15_000;
+  }
+
+  tasks(options: EntitySerializerOptions = {}, engine = this.engine): Tasks {
+    const tasks = new Tasks(new EntitySerializer(this.orm, options), engine);
+    this.#started.push(tasks);
+    return tasks;
+  }
+
+  otherEngine(): Engine | Promise<Engine> {
+    return this.#setup.engine();
+  }
+
+  async account(email = 'old@example.org', em: EntityManager = this.orm.em.fork()): Promise<Account> {
+    const account = em.create(Account, { id: this.#accounts++, email });
+    await em.flush();
+    return account;
+  }
+
+  /** Waits until a job is over, and says how it ended. */
+  async end(handle: JobHandle<unknown>): Promise<{ state: string | undefined; attempt: number }> {
+    await handle.enqueued;
+    await this.until(async () => ['completed', 'failed'].includes((await handle.state()) ?? ''));
+    return { state: await handle.state(), attempt: await handle.attempt() };
+  }
+
+  async until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + this.timeoutMs;
+    while (!(await isSo())) {
+      assert.ok(Date.now() < deadline, 'it took too long');
+      await sleep(50);
+    }
+  }
+
+  async effects(note: string): Promise<number> {
+    return this.orm.em.fork().count(Effect, { note });
+  }
+
+  async stop(): Promise<void> {
+    for (const tasks of this.#started) await tasks.stop();
+  }
+}
+
+const name = (): string => `contract-${randomUUID()}`;
+const fast = { limit: 4, delayMs: 100, backoff: false } as const;
+const queueOf = (queue: string): QueueSettings => ({ name: queue, retries: fast, concurrency: 1, batch: 1 });
+
+/** Enqueues data that no task has encoded, as an older release or another producer would have. */
+async function enqueueRaw(engine: Engine, queue: string, data: object): Promise<string> {
+  const job = { id: randomUUID(), queue: queueOf(queue), data: data as never };
+  const [id] = await engine.enqueue([{ ...job, delayMs: 0, priority: 0, dedupeKey: undefined }], undefined);
+  return id!;
+}
+
+async function inContext(setup: EngineSetup, run: (context: Context) => Promise<void>): Promise<void> {
+  const context = new Context(setup, await setup.engine());
+  try {
+    await run(context);
+  } finally {
+    await context.stop();
+  }
+}
+
+const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
+  async 'a job receives the row of now, and its result comes back fresh'(context) {
+    const tasks = context.tasks();
+    const mail = tasks.define(name(), async ({ account }: { account: Account }) => ({
+      account,
+      sentTo: account.email,
+    }));
+    const em = context.orm.em.fork();
+    const account = await context.account('old@example.org', em);
+    const handle = await mail.delay({ account });
+    account.email = 'new@example.org';
+    await em.flush();
+    await tasks.work();
+    assert.deepEqual(await context.end(handle), { state: 'completed', attempt: 1 });
+    account.email = 'newest@example.org';
+    await em.flush();
+    const result = await mail.handle(handle.id).result({ em: context.orm.em.fork() });
+    assert.deepEqual([result!.sentTo, result!.account.email], ['new@example.org', 'newest@example.org']);
+  },
+
+  async 'each job has an EntityManager and a request context of its own, cleared after it'(context) {
+    const tasks = context.tasks();
+    const seen: EntityManager[] = [];
+    const task = tasks.define(
+      name(),
+      async ({ account, fails }: { account: Account; fails: boolean }, job) => {
+        seen.push(job.em);
+        assert.ok(RequestContext.getEntityManager() === job.em, 'the request context is not the job’s');
+        assert.equal(await job.em.findOne(Account, account.id), account);
+        if (fails && job.attempt === 1) throw new Error('failed on purpose');
+      },
+      { retries: fast },
+    );
+    const account = await context.account();
+    const handles = await task.bulk([
+      { account, fails: false },
+      { account, fails: true },
+    ]);
+    await tasks.work();
+    for (const handle of handles) assert.equal((await context.end(handle)).state, 'completed');
+    assert.equal(new Set(seen).size, 3);
+    for (const em of seen) assert.deepEqual([...em.getUnitOfWork().getIdentityMap()], []);
+  },
+
+  async 'a missing row: the job is discarded without a retry, and says so'(context) {
+    const tasks = context.tasks();
+    let runs = 0;
+    const task = tasks.define(name(), async (_args: { account: Account }) => void runs++, {
+      retryMissingForMs: 0,
+      retries: fast,
+    });
+    const em = context.orm.em.fork();
+    const account = await context.account('x', em);
+    const handle = await task.delay({ account });
+    await context.orm.em.fork().nativeDelete(Account, account.id);
+    await tasks.work();
+    assert.deepEqual(await context.end(handle), { state: 'failed', attempt: 1 });
+    assert.equal(runs, 0);
+    await assert.rejects(handle.result(), /E_ENTITY_NOT_FOUND|no such row/);
+  },
+
+  async 'a missing row with missing: null runs'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async ({ account }: { account: Account | null }) => account === null, {
+      missing: 'null',
+    });
+    const account = await context.account();
+    const handle = await task.delay({ account });
+    await context.orm.em.fork().nativeDelete(Account, account.id);
+    await tasks.work();
+    await context.end(handle);
+    assert.equal(await handle.result(), true);
+  },
+
+  async 'a row that is not there yet: the job is retried until it is'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email, {
+      retryMissingForMs: 60_000,
+      retries: { ...fast, limit: 50 },
+    });
+    const id = (await context.account()).id;
+    const account = context.orm.em.fork().getReference(Account, id);
+    await context.orm.em.fork().nativeDelete(Account, id);
+    await tasks.work();
+    const handle = await task.delay({ account });
+    await context.until(async () => (await handle.attempt()) >= 1);
+    await context.orm.em.fork().insert(Account, { id, email: 'late@example.org' });
+    assert.equal((await context.end(handle)).state, 'completed');
+    assert.ok((await handle.attempt()) > 1);
+    assert.equal(await handle.result(), 'late@example.org');
+  },
+
+  async 'a failed job is retried with its original data, although the handler changed its arguments'(context) {
+    const tasks = context.tasks();
+    const seen: unknown[] = [];
+    const task = tasks.define(
+      name(),
+      async (args: { list: number[]; account: Account }, job) => {
+        seen.push({ list: [...args.list], email: args.account.email });
+        args.list.push(99);
+        args.account.email = 'changed in memory';
+        if (job.attempt < 3) throw new Error('failed on purpose');
+        return job.attempt;
+      },
+      { retries: fast },
+    );
+    const handle = await task.delay({ list: [1], account: await context.account('kept') });
+    await tasks.work();
+    assert.deepEqual(await context.end(handle), { state: 'completed', attempt: 3 });
+    const original = { list: [1], email: 'kept' };
+    assert.deepEqual(seen, [original, original, original]);
+    assert.equal(await handle.result(), 3);
+  },
+
+  async 'a job that always fails ends failed after its retries'(context) {
+    const tasks = context.tasks();
+    let runs = 0;
+    const task = tasks.define(
+      name(),
+      async () => {
+        runs++;
+        throw new Error('failed on purpose');
+      },
+      { retries: { ...fast, limit: 2 } },
+    );
+    const handle = await task.delay({});
+    await tasks.work();
+    assert.deepEqual(await context.end(handle), { state: 'failed', attempt: 3 });
+    assert.equal(runs, 3);
+    await assert.rejects(handle.result(), /failed on purpose/);
+  },
+
+  async 'a database that refuses while a job is revived: the job is retried, and no row counts as missing'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email, {
+      retryMissingForMs: 0,
+      retries: { ...fast, limit: 50 },
+    });
+    const handle = await task.delay({ account: await context.account('back@example.org') });
+    const run = (sql: string): Promise<unknown> => context.orm.em.fork().getConnection().execute(sql);
+    await run('alter table byref_contract_account rename to byref_contract_gone');
+    try {
+      await tasks.work();
+      await context.until(async () => (await handle.attempt()) >= 1);
+      assert.notEqual(await handle.state(), 'failed');
+    } finally {
+      await run('alter table byref_contract_gone rename to byref_contract_account');
+    }
+    assert.equal((await context.end(handle)).state, 'completed');
+    assert.equal(await handle.result(), 'back@example.org');
+  },
+
+  async 'a class that was renamed is found by its alias'(context) {
+    const tasks = context.tasks();
+    const queue = name();
+    const task = tasks.define(queue, async ({ account }: { account: Account }) => account.email);
+    const { id } = await context.account('alias@example.org');
+    const handle = task.handle(
+      await enqueueRaw(context.engine, queue, { $byref: 1, data: { account: { $entity: ['contract.User', id] } } }),
+    );
+    await tasks.work();
+    await context.end(handle);
+    assert.equal(await handle.result(), 'alias@example.org');
+  },
+
+  async 'an unknown model is discarded, or retried where the serializer says so'(context) {
+    for (const [unknownModel, attempt] of [
+      ['permanent', 1],
+      ['retryable', 2],
+    ] as const) {
+      const tasks = context.tasks({ unknownModel });
+      const queue = name();
+      const task = tasks.define(queue, async () => 'ran', { retries: { ...fast, limit: 1 } });
+      const job = { id: randomUUID(), queue: { ...queueOf(queue), retries: { ...fast, limit: 1 } } };
+      const data = { $byref: 1, data: { $entity: ['contract.Nobody', 1] } };
+      await context.engine.enqueue([{ ...job, data, delayMs: 0, priority: 0, dedupeKey: undefined }], undefined);
+      await tasks.work();
+      assert.deepEqual(await context.end(task.handle(job.id)), { state: 'failed', attempt });
+    }
+  },
+
+  async 'a job without an envelope reaches the handler unchanged'(context) {
+    const tasks = context.tasks();
+    const queue = name();
+    const task = tasks.define(queue, async (args: unknown) => args);
+    const data = { userId: 7, $entity: ['not', 'a token'], nested: { a: [null] } };
+    const handle = task.handle(await enqueueRaw(context.engine, queue, data));
+    await tasks.work();
+    await context.end(handle);
+    assert.deepEqual(await handle.result(), data);
+  },
+
+  async 'a batch is revived with one query per model, and one bad job does not spoil it'(context) {
+    const tasks = context.tasks();
+    const sizes: number[] = [];
+    const task = tasks.define(
+      name(),
+      async (list: { account: Account }[], jobs) => {
+        sizes.push(list.length);
+        assert.equal(new Set(jobs.map((job) => job.em)).size, 1);
+        return list.map(({ account }) => account.email);
+      },
+      { batch: 50, retryMissingForMs: 0, retries: fast },
+    );
+    const accounts = await Promise.all(Array.from({ length: 20 }, (_, index) => context.account(`${index}`)));
+    const handles = await task.bulk(accounts.map((account) => ({ account })));
+    await context.orm.em.fork().nativeDelete(Account, accounts[7]!.id);
+    const queries: number[] = [];
+    const listen = (report: unknown): void => void queries.push((report as ReviveReport).queries);
+    subscribe('mikro-orm-byref:revive', listen);
+    try {
+      await tasks.work();
+      for (const [index, handle] of handles.entries()) {
+        const { state } = await context.end(handle);
+        assert.equal(state, index === 7 ? 'failed' : 'completed');
+        if (index !== 7) assert.equal(await handle.result(), `${index}`);
+      }
+    } finally {
+      unsubscribe('mikro-orm-byref:revive', listen);
+    }
+    assert.deepEqual([sizes, queries], [[19], [1]]);
+  },
+
+  async 'dedupe: while an equal job waits, the second is dropped and its handle is the first one’s'(context) {
+    const tasks = context.tasks();
+    let runs = 0;
+    const task = tasks.define(name(), async (_args: { account: Account; n: number }) => ++runs);
+    const account = await context.account();
+    const [first, second, other] = [
+      await task.delay({ account, n: 1 }, { dedupe: account }),
+      await task.delay({ account, n: 2 }, { dedupe: context.orm.em.fork().getReference(Account, account.id) }),
+      await task.delay({ account, n: 3 }, { dedupe: [account, 'other'] }),
+    ];
+    assert.equal(second.id, first.id);
+    assert.notEqual(other.id, first.id);
+    await tasks.work();
+    await context.end(first);
+    await context.end(other);
+    assert.equal(runs, 2);
+    const again = await task.delay({ account, n: 4 }, { dedupe: account });
+    assert.notEqual(again.id, first.id);
+    await context.end(again);
+    assert.equal(runs, 3);
+  },
+
+  async 'a transaction that commits delivers its jobs, one that rolls back does not'(context) {
+    const tasks = context.tasks();
+    const emails: string[] = [];
+    const task = tasks.define(name(), async ({ account }: { account: Account }) => void emails.push(account.email));
+    await tasks.work();
+    const enqueue = async (email: string, ends: boolean): Promise<JobHandle<void>> => {
+      let handle: JobHandle<void> | undefined;
+      const transaction = context.orm.em.fork().transactional(async (em) => {
+        handle = await task.delay({ account: await context.account(email, em) });
+        await sleep(300);
+        assert.ok(!emails.includes(email));
+        if (!ends) throw new Error('rolled back on purpose');
+      });
+      if (ends) await transaction;
+      else await assert.rejects(transaction, /on purpose/);
+      return handle!;
+    };
+    const lost = await enqueue('rolled back', false);
+    const kept = await enqueue('committed', true);
+    await context.end(kept);
+    assert.deepEqual(emails, ['committed']);
+    assert.equal(await lost.state(), undefined);
+  },
+
+  async 'the transaction is that of the EntityManager, or of the entities; two are refused'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async (_args: { accounts: Account[] }) => undefined);
+    const outside = await context.account();
+    await context.orm.em.fork().transactional(async (one) => {
+      const first = await context.account('1', one);
+      await context.orm.em.fork().transactional(async (two) => {
+        const second = await context.account('2', two);
+        const mismatch = { code: 'E_TRANSACTION_MISMATCH', retryable: false };
+        await assert.rejects(task.delay({ accounts: [first, second] }), mismatch);
+        await assert.rejects(task.delay({ accounts: [second] }, { em: one }), mismatch);
+        await task.delay({ accounts: [outside] }, { em: one });
+        await task.delay({ accounts: [outside, first] });
+      });
+    });
+  },
+
+  async 'a delayed job waits; a larger priority goes first'(context) {
+    const tasks = context.tasks();
+    const order: string[] = [];
+    const task = tasks.define(name(), async ({ is }: { is: string }) => void order.push(is));
+    const handles = [
+      await task.delay({ is: 'low' }),
+      await task.delay({ is: 'high' }, { priority: 5 }),
+      await task.delay({ is: 'late' }, { delayMs: 1_500 }),
+    ];
+    await tasks.work();
+    for (const handle of handles) await context.end(handle);
+    assert.deepEqual(order, ['high', 'low', 'late']);
+  },
+
+  async 'stop waits for the job under way and takes no other'(context) {
+    const tasks = context.tasks();
+    const events: string[] = [];
+    const task = tasks.define(name(), async ({ n }: { n: number }) => {
+      events.push(`start ${n}`);
+      await sleep(400);
+      events.push(`end ${n}`);
+    });
+    await tasks.work();
+    void task.delay({ n: 1 });
+    await context.until(() => events.length > 0);
+    await tasks.stop();
+    assert.deepEqual(events, ['start 1', 'end 1']);
+    const second = await task.delay({ n: 2 });
+    await sleep(300);
+    assert.equal(await second.state(), 'waiting');
+    assert.equal(events.length, 2);
+  },
+
+  async 'a transactional task: its writes and its completion commit together'(context) {
+    const tasks = context.tasks();
+    const note = name();
+    const handler = async (_args: unknown, job: { em: EntityManager; attempt: number }): Promise<string> => {
+      job.em.create(Effect, { id: Math.floor(Math.random() * 2 ** 31), note });
+      await job.em.flush();
+      if (job.attempt === 1) throw new Error('failed on purpose after the write');
+      return note;
+    };
+    if (!context.engine.isTransactional) {
+      assert.throws(() => tasks.define(note, handler, { transactional: true }), { code: 'E_UNSUPPORTED' });
+      return;
+    }
+    const task = tasks.define(note, handler, { transactional: true, retries: fast });
+    const handle = await task.delay({});
+    await tasks.work();
+    assert.deepEqual(await context.end(handle), { state: 'completed', attempt: 2 });
+    assert.equal(await context.effects(note), 1);
+    assert.equal(await handle.result(), note);
+  },
+};

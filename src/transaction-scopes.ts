@@ -1,0 +1,43 @@
+import type { EntityManager, EventSubscriber, TransactionEventArgs } from '@mikro-orm/core';
+import { isSavepoint } from './orm.ts';
+
+/**
+ * Keeps items for each open transaction and savepoint: a savepoint that is released hands its items up, one that is
+ * rolled back drops them. `em.transactional` copies the list of listeners, so it must be on the ORM before.
+ */
+export abstract class TransactionScopes<Item> implements EventSubscriber {
+  readonly #items = new WeakMap<object, Item[]>();
+  readonly #parents = new WeakMap<object, object>();
+  /** The transaction in which an EntityManager is about to open a savepoint. */
+  readonly #opening = new WeakMap<EntityManager, object>();
+
+  add(transaction: object, item: Item): void {
+    const items = this.#items.get(transaction);
+    if (items === undefined) this.#items.set(transaction, [item]);
+    else items.push(item);
+  }
+
+  async beforeTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
+    if (transaction === undefined) this.#opening.delete(em);
+    else this.#opening.set(em, transaction);
+  }
+
+  async afterTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
+    const parent = this.#opening.get(em);
+    if (isSavepoint(transaction) && parent !== undefined) this.#parents.set(transaction!, parent);
+  }
+
+  async afterTransactionRollback({ transaction }: TransactionEventArgs): Promise<void> {
+    this.#items.delete(transaction!);
+  }
+
+  /** The items of an outermost transaction that commits; those of a savepoint go up, and none are returned. */
+  protected release(transaction: object): readonly Item[] {
+    const items = this.#items.get(transaction) ?? [];
+    this.#items.delete(transaction);
+    const parent = this.#parents.get(transaction);
+    if (parent === undefined) return items;
+    for (const item of items) this.add(parent, item);
+    return [];
+  }
+}
