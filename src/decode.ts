@@ -134,7 +134,8 @@ class Decoder implements DecodeWalk {
   #walk(json: JsonValue): unknown {
     if (++this.#nodes > this.#limits.nodes) throw this.#limit('values', 'nodes');
     if (typeof json === 'string' || typeof json === 'boolean' || json === null) return json;
-    if (typeof json === 'number') return Number.isFinite(json) ? json : this.malformed('a finite number');
+    // -0 is written as $number: in JSON it reads as 0, so that a signature, which can't tell them apart, covers it.
+    if (typeof json === 'number') return Number.isFinite(json) ? json + 0 : this.malformed('a finite number');
     if (typeof json !== 'object') return this.malformed('JSON');
     if (++this.#depth > this.#limits.depth) throw this.#limit('levels', 'depth');
     const value = Array.isArray(json) ? this.#walkArray(json) : this.#walkObject(json as JsonObject);
@@ -145,7 +146,12 @@ class Decoder implements DecodeWalk {
   /** True for what stands for itself; counted here, so that most values need no walk. */
   #isSettled(json: JsonValue): boolean {
     if ((typeof json === 'object' && json !== null) || this.#nodes >= this.#limits.nodes) return false;
-    if (typeof json === 'number' ? !Number.isFinite(json) : typeof json !== 'string' && !isConstant(json)) return false;
+    if (
+      typeof json === 'number'
+        ? !Number.isFinite(json) || Object.is(json, -0)
+        : typeof json !== 'string' && !isConstant(json)
+    )
+      return false;
     this.#nodes++;
     return true;
   }

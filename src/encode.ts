@@ -65,15 +65,15 @@ class Encoder {
       throw ByReferenceError.limit('values', this.#limits.nodes, 'nodes', this.#path());
     switch (typeof value) {
       case 'string':
-        return isStorableString(value) ? value : { [string.tag]: string.encode(value) };
+        return isStorableString(value) ? value : this.#scalar(string, value);
       case 'number':
-        return isJsonNumber(value) ? value : { [number.tag]: number.encode(value) };
+        return isJsonNumber(value) ? value : this.#scalar(number, value);
       case 'boolean':
         return value;
       case 'undefined':
-        return { [undefinedValue.tag]: undefinedValue.encode() };
+        return this.#scalar(undefinedValue, value);
       case 'bigint':
-        return { [bigint.tag]: bigint.encode(value) };
+        return this.#scalar(bigint, value);
       case 'object':
         return value === null ? null : this.#encodeObject(value);
       default:
@@ -83,9 +83,7 @@ class Encoder {
 
   #encodeObject(value: object): JsonValue {
     if (isEntity(value) && !isDetached(value)) return this.#encodeReference(value);
-    if (this.#ancestors.length >= this.#limits.depth) {
-      throw ByReferenceError.limit('levels', this.#limits.depth, 'depth', this.#path());
-    }
+    this.#requireDepth();
     if (this.#ancestors.includes(value)) {
       throw ByReferenceError.unserializable('A value that contains itself', 'break the cycle', this.#path());
     }
@@ -99,7 +97,19 @@ class Encoder {
     return json;
   }
 
+  /** A tag is a level: what is written must be readable under the same limits. */
+  #requireDepth(): void {
+    if (this.#ancestors.length < this.#limits.depth) return;
+    throw ByReferenceError.limit('levels', this.#limits.depth, 'depth', this.#path());
+  }
+
+  #scalar<T>(type: { readonly tag: string; encode(value: T): JsonValue }, value: T): JsonValue {
+    this.#requireDepth();
+    return { [type.tag]: type.encode(value) };
+  }
+
   #encodeReference(entity: AnyEntity): JsonValue {
+    this.#requireDepth();
     if (++this.#tokens > this.#limits.tokens) {
       throw ByReferenceError.limit('references', this.#limits.tokens, 'tokens', this.#path());
     }

@@ -108,11 +108,11 @@ export class EntitySerializer {
    * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED,
    * E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A failure of the database passes through as it is.
    */
+  deserialize<Dto extends object>(payload: string, options: AsDto<Dto>): Promise<Dto>;
   deserialize<T, const Only extends readonly EntityClass[]>(
     payload: Serialized<T>,
     options: NullFor<Only>,
   ): Promise<Revived<T, InstanceType<Only[number]>>>;
-  deserialize<Dto extends object>(payload: string, options: AsDto<Dto>): Promise<Dto>;
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     checkDeserializeOptions(options);
@@ -120,11 +120,11 @@ export class EntitySerializer {
   }
 
   /** The same as `deserialize`, from a JSON value. */
+  decode<Dto extends object>(payload: JsonValue, options: AsDto<Dto>): Promise<Dto>;
   decode<T, const Only extends readonly EntityClass[]>(
     payload: Encoded<T>,
     options: NullFor<Only>,
   ): Promise<Revived<T, InstanceType<Only[number]>>>;
-  decode<Dto extends object>(payload: JsonValue, options: AsDto<Dto>): Promise<Dto>;
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
     checkDeserializeOptions(options);
@@ -208,7 +208,7 @@ export class EntitySerializer {
   ): Promise<InstanceType<Only[number]>>;
   verify<T extends object = object>(text: string, options: VerifyOptions): Promise<T>;
   async verify(text: string, options: VerifyOptions): Promise<object> {
-    const { purpose, ...others } = options;
+    const { purpose, ...others } = options ?? {};
     checkDeserializeOptions(others);
     return this.#reviveToken(this.#signer.verifyToken(text, purpose), others);
   }
@@ -269,7 +269,9 @@ export class EntitySerializer {
 
   #verified(envelope: Envelope, options: DeserializeOptions, limits: Required<Limits>): Envelope {
     const signed = options.signed ?? this.#options.signed ?? false;
-    this.#signer.verifyEnvelope(envelope, signed === false ? undefined : signed.purpose, limits.depth + 1);
+    // A level of the value is up to three of JSON, as in {"$map":[[k,v]]}; here it is only the stack that is spared.
+    const maxDepth = Math.min(limits.depth * 4 + 8, 4_000);
+    this.#signer.verifyEnvelope(envelope, signed === false ? undefined : signed.purpose, maxDepth);
     return envelope;
   }
 

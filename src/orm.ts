@@ -60,10 +60,20 @@ export function wrapperOf(value: object): Wrapper | undefined {
   return undefined;
 }
 
-/** A collection with the given items, or one that is not loaded; nothing of it reaches the items' own side. */
-export function collectionOf(owner: object, items: readonly AnyEntity[] | undefined): Collection<AnyEntity> {
+/**
+ * A read-only collection with the given items, or one that is not loaded. Nothing of it reaches the items' own side:
+ * adding would enter the owner there, and removing would schedule items for removal where orphans are removed.
+ */
+export function collectionOf(
+  owner: object,
+  property: EntityProperty,
+  items: readonly AnyEntity[] | undefined,
+): Collection<AnyEntity> {
   const collection = new Collection<AnyEntity>(owner, undefined, items !== undefined);
-  for (const item of items ?? []) collection.addWithoutPropagation(item);
+  collection.property = property;
+  if (items === undefined) return collection;
+  collection.hydrate([], false, false, true);
+  for (const item of items) collection.addWithoutPropagation(item);
   return collection;
 }
 
@@ -73,12 +83,13 @@ export function referenceIn(property: EntityProperty, value: unknown): unknown {
   return property.targetMeta === undefined ? new ScalarReference(value) : Reference.create(value as AnyEntity);
 }
 
-/** The class of an embedded object, by its discriminator where there are several. */
-export function embeddableOf(property: EntityProperty, data: unknown): EntityMetadata {
+/** The class of an embedded object; undefined where its discriminator names none of several. */
+export function embeddableOf(property: EntityProperty, data: unknown): EntityMetadata | undefined {
   const base = property.targetMeta!;
+  if (base.polymorphs === undefined) return base;
   const column = base.discriminatorColumn;
   const value = column === undefined ? undefined : (data as Dictionary | null)?.[column];
-  return base.polymorphs?.find((candidate) => candidate.discriminatorValue === value) ?? base;
+  return base.polymorphs.find((candidate) => candidate.discriminatorValue === value);
 }
 
 /**

@@ -30,7 +30,10 @@ export interface ReferenceProperty extends ReferencePropertyOptions {
 
 /** A property of a DTO that holds anything but a declared reference. */
 export interface FieldProperty {
+  /** The key may be absent. Default: true for a property with an initial value, else false. */
   readonly optional?: boolean;
+  /** For a property with a `@Type` class: the value may be null. Default: false. */
+  readonly nullable?: boolean;
 }
 
 export type DtoProperty = ReferenceProperty | FieldProperty;

@@ -150,11 +150,15 @@ function refuseUnseen(slots: readonly EntitySlot[]): void {
 
 async function refuseUnauthorized(references: References, authorize: DeserializeOptions['authorize']): Promise<void> {
   if (authorize === undefined) return;
-  for (const group of references.groups) {
-    for (const row of group.rows.values()) {
-      // From here on a refused row is a missing one: same error, same report.
-      if (row.entity !== undefined && !(await authorize(row.entity, row.token))) row.entity = row.read = undefined;
-    }
+  // Two groups read one row where they want other relations of it.
+  const verdicts = new Map<AnyEntity, boolean>();
+  for (const row of references.groups.flatMap((group) => [...group.rows.values()])) {
+    const { entity } = row;
+    if (entity === undefined) continue;
+    const verdict = verdicts.get(entity) ?? (await authorize(entity, row.token));
+    verdicts.set(entity, verdict);
+    // From here on a refused row is a missing one: same error, same report.
+    if (!verdict) row.entity = row.read = undefined;
   }
 }
 

@@ -24,6 +24,7 @@ export type SigningKey = string | Uint8Array;
 type Kind = 'token' | 'payload';
 
 const VERSION = 'v1';
+const SIGN_OPTIONS = ['purpose', 'expiresInMs', 'expiresAt'];
 const SIGNED_TOKEN = /^v1\.([0-9a-z]*)\.([\w-]+)\.([\w-]{43})$/;
 const SHORTEST_SECRET = 32;
 /** UTF-16 code units; HKDF takes 1,024 bytes of context. */
@@ -132,6 +133,10 @@ export class Signer {
   #expiry(options: SignOptions): Date | null {
     this.#requirePurpose(options?.purpose);
     const { expiresInMs, expiresAt } = options;
+    const unknown = Object.keys(options).find((name) => !SIGN_OPTIONS.includes(name));
+    if (unknown !== undefined) {
+      throw ByReferenceError.invalidOption(`option sign.${unknown}`, `one of ${SIGN_OPTIONS.join(', ')}`, undefined);
+    }
     if (expiresInMs === undefined && expiresAt === null) return null;
     const at = expiresInMs === undefined ? expiresAt : new Date(this.#clock() + expiresInMs);
     const isOne = (expiresInMs === undefined) !== (expiresAt === undefined);
@@ -145,7 +150,8 @@ export class Signer {
   }
 
   #refuseExpired(expiresAt: Date): void {
-    if (this.#clock() >= expiresAt.getTime()) throw ByReferenceError.expired(expiresAt);
+    // A clock that says nothing must not make a signature last.
+    if (!(this.#clock() < expiresAt.getTime())) throw ByReferenceError.expired(expiresAt);
   }
 
   #requirePurpose(purpose: unknown): void {

@@ -23,8 +23,9 @@ export class Snapshot<T extends object> {
 /**
  * Sends a copy on purpose: `{ shipTo: byValue(order.address) }` is the address at the time of the order, on the wire
  * `{"$snapshot":["Address",{…}]}`. The copy is what memory holds when it is serialized, unflushed changes included and
- * `hidden` properties left out; relations are tokens and come back fresh. It comes back as a detached instance that no
- * flush writes. Throws E_UNSERIALIZABLE for what is no entity.
+ * `hidden` properties left out; relations are tokens and come back fresh. It comes back as a detached instance, its
+ * collections read-only: no flush writes it, unless it is handed to `persist`, `remove` or a relation of another entity.
+ * Throws E_UNSERIALIZABLE for what is no entity.
  */
 export function byValue<T extends object>(entity: T): Snapshot<T> {
   if (unwrapped(entity) === undefined) {
@@ -81,7 +82,8 @@ function copyOf(value: unknown, property: EntityProperty): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (property.kind === 'embedded') {
     if (Array.isArray(value)) return value.map((item: unknown) => copyOf(item, property));
-    return visible(value, metadataOf(value as AnyEntity));
+    // A plain object where an instance is to be: MikroORM makes one of it when it is flushed.
+    return visible(value, isPlainObject(value) ? embeddableOf(property, value)! : metadataOf(value as AnyEntity));
   }
   const wrapper = wrapperOf(value);
   if (wrapper === undefined || wrapper.kind === 'reference') return value;
@@ -98,7 +100,7 @@ export function detachedEntity(metadata: EntityMetadata, data: unknown, path: ()
   Object.defineProperty(entity, DETACHED, { value: true });
   for (const property of metadata.relations) {
     const isUnset = isToMany(property) && !Object.hasOwn(entity, property.name);
-    if (isUnset) define(entity, property.name, collectionOf(entity, undefined));
+    if (isUnset) define(entity, property.name, collectionOf(entity, property, undefined));
   }
   return entity;
 }
@@ -128,14 +130,20 @@ type Refuse = (expected: string) => never;
 function revived(value: unknown, property: EntityProperty, owner: object, refuse: Refuse, path: () => string): unknown {
   if (isToMany(property)) {
     if (!Array.isArray(value)) return refuse('a list of entities');
+    // A row that is gone leaves null, with missing: 'null'; in a collection that is no item.
+    const items = value.filter((item) => item !== null);
     return collectionOf(
       owner,
-      value.map((item) => related(item, property, refuse)),
+      property,
+      items.map((item) => related(item, property, refuse)),
     );
   }
   if (value === null || value === undefined) return value;
   if (property.kind === 'embedded') {
-    const embedded = (item: unknown): object => instance(embeddableOf(property, item), item, path);
+    const embedded = (item: unknown): object => {
+      const cls = embeddableOf(property, item);
+      return cls === undefined ? refuse('one of its embeddables') : instance(cls, item, path);
+    };
     if (property.array !== true) return embedded(value);
     return Array.isArray(value) ? value.map(embedded) : refuse('an array');
   }

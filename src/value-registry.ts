@@ -43,6 +43,9 @@ export function markValue(cls: ValueClass, name: string, codec: MarkedCodec): vo
 /** True for a class that travels under a name of its own. */
 export const isMarkedValue = (cls: object): boolean => Object.hasOwn(cls, VALUE);
 
+/** The name of a marked class. */
+export const nameOfMarked = (cls: object): string | undefined => (cls as { [VALUE]?: MarkedValue })[VALUE]?.name;
+
 /**
  * Stable name ↔ class of value object. Names resolve through it only, never through globals; instances match by exact
  * class, because a subclass has behaviour that its base's codec would lose.

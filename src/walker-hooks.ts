@@ -3,7 +3,7 @@ import type { DecodeHooks } from './decode.ts';
 import type { EncodeHooks } from './encode.ts';
 import { referenceBody } from './entity-reference.ts';
 import { ByReferenceError } from './errors.ts';
-import type { JsonValue } from './json.ts';
+import { isJsonObject, type JsonValue } from './json.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
 import type { SerializeOptions, TokenOptions } from './options.ts';
 import { hasPendingChanges, wrapperOf } from './orm.ts';
@@ -82,7 +82,10 @@ export class WalkerHooks {
     return {
       snapshot: (name, path) => {
         const { metadata } = this.#registry.findAdmitted(name, admitted, path());
-        return { make: (data) => detachedEntity(metadata, data, path) };
+        return {
+          check: (data) => requireObject(data, name, path),
+          make: (data) => detachedEntity(metadata, data, path),
+        };
       },
       value: (name, path) => {
         const value = this.#values.findOrFail(name, path());
@@ -104,4 +107,10 @@ export class WalkerHooks {
   #rowOf(token: EntityToken): JsonValue {
     return { $entity: writeTokenBody(this.#rootName(token.model), token.toBody()[1]!, token.schema, undefined) };
   }
+}
+
+/** A copy's data is a plain object; what a tag stands for is none. */
+function requireObject(data: JsonValue, name: string, path: () => string): void {
+  const isPlain = isJsonObject(data) && !Object.keys(data).some((key) => key.startsWith('$') && !key.startsWith('$$'));
+  if (!isPlain) throw ByReferenceError.malformed(`expected an object as a copy of ${name}`, { path: path() });
 }

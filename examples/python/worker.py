@@ -124,7 +124,7 @@ def read(text):
 
 
 def canonical(value):
-    """RFC 8785, but for floats beyond 1e21 or below 1e-6, which Python writes in another way."""
+    """RFC 8785, but for floats outside 1e-4 … 1e16, which Python writes in another way."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
         return "{" + ",".join(f"{canonical(key)}:{canonical(value[key])}" for key in keys) + "}"

@@ -17,7 +17,7 @@ export function ByValue(name: string): (cls: ValueClass, context?: unknown) => v
     if (typeof cls !== 'function') throw ByReferenceError.invalidOption('target of @ByValue', 'a class', cls);
     markValue(cls, name, {
       encode: toPlain,
-      decode: (data) => fromPlain(cls as PlainClass, data as Record<string, unknown>),
+      decode: (data) => fromPlain(cls as PlainClass, data),
       check: (json, at, places) => checkReferences(cls as PlainClass, json, at, places),
     });
   };

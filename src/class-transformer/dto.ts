@@ -1,6 +1,6 @@
 import type { DeclaredReferences } from '../declared-references.ts';
 import { ByReferenceError } from '../errors.ts';
-import { isJsonObject, isPlainObject, jsonPath, type JsonObject, type JsonValue, type PathSegment } from '../json.ts';
+import { isJsonObject, jsonPath, type JsonObject, type JsonValue, type PathSegment } from '../json.ts';
 import type { EntityClass } from '../options.ts';
 import {
   type DtoProperty,
@@ -11,15 +11,16 @@ import {
   referenceProperty,
   type ReferencePropertyOptions,
 } from '../reference-property.ts';
-import { fromPlain } from './plain.ts';
+import { isMarkedValue, nameOfMarked } from '../value-registry.ts';
+import { fromPlain, nestedClass } from './plain.ts';
 import {
   discriminatorOf,
+  forgetShapes,
   isShaped,
-  nestedClass,
   type PlainClass,
-  type Shape,
   shapeOf,
   type ShapeProperty,
+  typeOf,
 } from './shape.ts';
 
 /**
@@ -33,6 +34,7 @@ export function defineDto<T extends object>(
   for (const [name, property] of Object.entries(properties)) {
     if (property !== undefined) describeProperty(cls as EntityClass, name, property as DtoProperty);
   }
+  forgetShapes();
 }
 
 /** A property that holds an entity of the given class or classes; the same as `@ByReference(models, options)`. */
@@ -70,7 +72,7 @@ export function checkReferences(
 /** The instance of a checked DTO. Throws E_MALFORMED where its setters or transforms fail. */
 export function makeDto<T extends object>(cls: PlainClass<T>, data: unknown): T {
   try {
-    return fromPlain(cls, data as Record<string, unknown>);
+    return fromPlain(cls, data);
   } catch (cause) {
     const reason = cause instanceof Error ? `: ${cause.message}` : '';
     throw ByReferenceError.malformed(`${cls.name} does not take the data${reason}`, { path: '$', cause });
@@ -81,6 +83,7 @@ type At = readonly PathSegment[];
 
 class Checker {
   readonly #declared: DeclaredReferences;
+  /** Off for value objects: only their references are noted, the rest is their own business. */
   readonly #isStrict: boolean;
 
   constructor(declared: DeclaredReferences, isStrict: boolean) {
@@ -91,59 +94,140 @@ class Checker {
   object(cls: PlainClass, data: JsonValue, at: At, discriminator?: string): void {
     if (!isUntagged(data)) return refuse(`an object as ${cls.name}`, at);
     const shape = shapeOf(cls);
-    const keys = new Map(Object.keys(data).map((key) => [key.startsWith('$') ? key.slice(1) : key, key]));
-    if (this.#isStrict) refuseKeys(shape, keys, at, discriminator);
-    for (const property of shape.properties.values()) {
-      const key = keys.get(property.key);
-      if (key !== undefined) this.#property(property, data[key]!, [...at, key]);
+    const properties = new Map<string, ShapeProperty>();
+    for (const property of shape.properties) {
+      if (property.goes.toClass && !(this.#isStrict && property.isConditional)) properties.set(property.key, property);
+    }
+    const initial = this.#isStrict ? initialOf(cls) : {};
+    if (this.#isStrict) refuseKeys(cls, properties, initial, data, at, discriminator);
+    for (const property of properties.values()) {
+      const value = member(data, property.key);
+      if (value !== undefined) this.#property(property, value, [...at, escaped(property.key)], data, initial);
     }
   }
 
-  #property(property: ShapeProperty, data: JsonValue, at: At): void {
-    if (isUndefined(data) && property.optional) return;
+  #property(property: ShapeProperty, data: JsonValue, at: At, holder: JsonObject, initial: Initial): void {
+    if (isUndefined(data)) return;
     if (property.reference !== undefined) this.#reference(property.reference, data, at);
-    else if (property.type !== undefined && !property.transforms.toClass) this.#nested(property, data, at);
+    else if (property.type !== undefined && property.transforms.toClass.length === 0) {
+      this.#nested(property, data, at, holder, initial);
+    }
   }
 
   #reference(property: ReferenceProperty, data: JsonValue, at: At): void {
     if (data === null && property.nullable === true) return;
-    const isList = property.each === true;
-    const items = isList ? itemsOf(data, at) : [[data, at] as const];
-    if (items === undefined) refuse('an array, a Set or a Map of references', at);
-    for (const [item, itemAt] of items!) {
+    const items = property.each === true ? itemsOf(data, at) : [[data, at] as const];
+    if (items === undefined) return refuse('an array, a Set or a Map of references', at);
+    for (const [item, itemAt] of items) {
       if (!isTagged(item, '$entity')) refuse(item === null ? 'a reference, and not null' : 'a reference', itemAt);
       this.#declared.set(jsonPath(itemAt), property);
     }
   }
 
-  /** The objects under a `@Type` class are DTOs themselves. */
-  #nested(property: ShapeProperty, data: JsonValue, at: At): void {
-    const discriminator = discriminatorOf(property.type!);
-    for (const [item, itemAt] of itemsOf(data, at) ?? [[data, at]]) {
-      if (item === null || isUndefined(item) || isTagged(item, '$value') || isTagged(item, '$snapshot')) continue;
-      const cls = nestedClass(property, isUntagged(item) ? item : {});
-      if (cls !== undefined) this.object(cls, item, itemAt, discriminator?.property);
-      else if (discriminator !== undefined) {
-        const names = discriminator.subTypes.map(({ name }) => JSON.stringify(name)).join(' or ');
-        refuse(`${names} as ${discriminator.property}`, itemAt);
-      }
+  /** The objects under a `@Type` class are DTOs themselves, or value objects of that name. */
+  #nested(property: ShapeProperty, data: JsonValue, at: At, holder: JsonObject, initial: Initial): void {
+    if (data === null && property.nullable) return;
+    const items = itemsOf(data, at);
+    if (this.#isStrict) refuseArity(property, items !== undefined, initial, at);
+    for (const [item, itemAt] of items ?? [[data, at] as const]) this.#item(property, item, itemAt, holder);
+  }
+
+  #item(property: ShapeProperty, item: JsonValue, at: At, holder: JsonObject): void {
+    const discriminator = discriminatorOf(property);
+    const data = isUntagged(item) ? unescaped(item) : {};
+    const cls = explained(() => nestedClass(property, data, unescaped(holder)), at);
+    if (cls !== undefined) {
+      if (this.#isStrict || isUntagged(item)) this.object(cls, item, at, discriminator?.property);
+      return;
     }
+    if (discriminator !== undefined && isUntagged(item)) {
+      const names = discriminator.subTypes.map(({ name }) => JSON.stringify(name)).join(' or ');
+      return refuse(`${names} as ${discriminator.property}`, at);
+    }
+    if (!this.#isStrict) return;
+    const type = explained(() => typeOf(property, unescaped(holder)), at);
+    if (typeof type === 'function') refuseForeign(type, item, at);
   }
 }
 
-function refuseKeys(shape: Shape, keys: ReadonlyMap<string, string>, at: At, discriminator: string | undefined): void {
-  for (const [key, wire] of keys) {
-    if (!shape.properties.has(key) && key !== discriminator) {
-      refuse(`one of the keys that ${shape.class.name} declares: ${[...shape.properties.keys()].join(', ')}`, [
-        ...at,
-        wire,
-      ]);
-    }
+/** What the constructor gives the properties. */
+type Initial = Readonly<Record<string, unknown>>;
+
+function initialOf(cls: PlainClass): Initial {
+  try {
+    return new cls() as Initial;
+  } catch (cause) {
+    const reason = cause instanceof Error ? ` (${cause.message})` : '';
+    const expected = `a class whose constructor takes no arguments${reason}`;
+    throw ByReferenceError.invalidOption('option as', expected, cls);
   }
-  const initial = new shape.class() as Record<string, unknown>;
-  for (const { key, name, optional } of shape.properties.values()) {
-    const isRequired = !optional && initial[name] === undefined;
-    if (isRequired && !keys.has(key)) refuse(`${shape.class.name} to have the key ${JSON.stringify(key)}`, at);
+}
+
+function refuseKeys(
+  cls: PlainClass,
+  properties: ReadonlyMap<string, ShapeProperty>,
+  initial: Initial,
+  data: JsonObject,
+  at: At,
+  discriminator: string | undefined,
+): void {
+  for (const key of Object.keys(data)) {
+    const own = key.startsWith('$') ? key.slice(1) : key;
+    if (properties.has(own) || own === discriminator) continue;
+    refuse(`one of the keys that ${cls.name} declares: ${[...properties.keys()].join(', ')}`, [...at, key]);
+  }
+  for (const { key, name, optional } of properties.values()) {
+    if (optional || initial[name] !== undefined) continue;
+    const value = member(data, key);
+    if (value === undefined) refuse(`${cls.name} to have the key ${JSON.stringify(key)}`, at);
+    else if (isUndefined(value)) refuse('a value, and not undefined', [...at, escaped(key)]);
+  }
+}
+
+/** One or several, where the compiler's metadata or the initial value tells. */
+function refuseArity({ name, type }: ShapeProperty, isList: boolean, initial: Initial, at: At): void {
+  const reflected: unknown = type?.reflectedType;
+  const lists: unknown[] = [Array, Set, Map];
+  const isListed = lists.includes(reflected) || lists.some((cls) => initial[name] instanceof (cls as typeof Array));
+  const isSingle = typeof reflected === 'function' && reflected !== Object && !isListed;
+  if (isListed && !isList) refuse('a list', at);
+  if (isSingle && isList) refuse('one object, and no list', at);
+}
+
+const BUILT_IN: ReadonlySet<unknown> = new Set<unknown>([
+  String,
+  Number,
+  Boolean,
+  BigInt,
+  Date,
+  Object,
+  Array,
+  Map,
+  Set,
+  URL,
+  Uint8Array,
+  Buffer,
+]);
+
+/** Under a class that is neither a DTO nor built in there is a value object of its name, and nothing else. */
+function refuseForeign(type: object, item: JsonValue, at: At): void {
+  if (BUILT_IN.has(type)) return;
+  const { name } = type as { readonly name: string };
+  if (!isMarkedValue(type)) {
+    const expected = `a class that declares properties as @Type of a DTO, or one with @ByValue()`;
+    throw ByReferenceError.invalidOption(`class ${name} at ${jsonPath(at)}`, expected, type);
+  }
+  const body = isTagged(item, '$value') ? item['$value'] : undefined;
+  const isIt = Array.isArray(body) && body[0] === nameOfMarked(type);
+  if (!isIt) refuse(`a value object ${nameOfMarked(type)}`, at);
+}
+
+/** A type function is the application's; what it stumbles over is the payload. */
+function explained<T>(run: () => T, at: At): T {
+  try {
+    return run();
+  } catch (cause) {
+    throw ByReferenceError.malformed('the function of @Type failed on it', { path: jsonPath(at), cause });
   }
 }
 
@@ -161,9 +245,15 @@ const isUndefined = (data: JsonValue): boolean => isTagged(data, '$undefined');
 
 /** True for an object that is data and no tag; a tag stands alone. */
 const isUntagged = (data: JsonValue): data is JsonObject =>
-  isJsonObject(data) &&
-  isPlainObject(data) &&
-  !Object.keys(data).some((key) => key.startsWith('$') && !key.startsWith('$$'));
+  isJsonObject(data) && !Object.keys(data).some((key) => key.startsWith('$') && !key.startsWith('$$'));
+
+const escaped = (key: string): string => (key.startsWith('$') ? `$${key}` : key);
+const unescaped = (data: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(data).map(([key, value]) => [key.startsWith('$') ? key.slice(1) : key, value]));
+
+function member(data: JsonObject, key: string): JsonValue | undefined {
+  return Object.hasOwn(data, escaped(key)) ? data[escaped(key)] : undefined;
+}
 
 function refuse(expected: string, at: At): never {
   throw ByReferenceError.malformed(`expected ${expected}`, { path: jsonPath(at) });

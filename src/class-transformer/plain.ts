@@ -1,137 +1,145 @@
-import { instanceToPlain, plainToInstance } from 'class-transformer';
-import { isPlainObject } from '../json.ts';
+import { isPlainObject, setOwn } from '../json.ts';
 import { isEntity, wrapperOf } from '../orm.ts';
+import type { ReferenceProperty } from '../reference-property.ts';
 import { isMarkedValue } from '../value-registry.ts';
-import {
-  discriminatorOf,
-  isShaped,
-  nestedClass,
-  type PlainClass,
-  type Shape,
-  shapeOf,
-  type ShapeProperty,
-} from './shape.ts';
+import { discriminatorOf, isShaped, type PlainClass, shapeOf, type ShapeProperty, transform, typeOf } from './shape.ts';
 
 /*
- * class-transformer maps one object at a time here, and only what is scalar in it. On its own it walks into entities
- * until the stack is full, and makes `{}` of a Map. So everything else goes past it: instances of `@Type` classes are
- * mapped by themselves, and entities, other value objects, dates, Maps and Sets are this library's to encode.
+ * class-transformer's decorators are read here, and its transformer is not used: that walks into entities until the
+ * stack is full, makes `{}` of a Map, puts initial values in the place of undefined, and drops what it does not know.
+ * What a property holds (entities, dates, Maps, other value objects) is for this library's own walkers.
  */
 
 /** The data of an instance, by its decorators. Throws TypeError for a property that would not come back. */
 export function toPlain(instance: object): Record<string, unknown> {
   const shape = shapeOf(instance.constructor as PlainClass);
-  const concealed = new Map<string, unknown>();
-  const plain = instanceToPlain(conceal(instance, shape, concealed), { exposeDefaultValues: true });
-  for (const [name, value] of concealed) {
-    const property = propertyNamed(shape, name);
-    const key = property?.key ?? name;
-    // Not there when `@Exclude` has kept it out.
-    if (Object.hasOwn(plain, key)) plain[key] = property === undefined ? value : nestedToPlain(property, value);
+  const names = new Set(shape.properties.map(({ name }) => name));
+  for (const name of Object.keys(instance)) {
+    if (names.has(name) || shape.isExcluded(name)) continue;
+    throw new TypeError(`mark its property "${name}" with @Expose() to keep it, or with @Exclude()`);
   }
-  for (const key of Object.keys(plain)) {
-    if (!shape.properties.has(key) && !shape.plainOnly.has(key)) {
-      throw new TypeError(`mark its property "${key}" with @Expose() to keep it, or with @Exclude()`);
-    }
+  const plain: Record<string, unknown> = {};
+  for (const property of shape.properties) {
+    if (!property.goes.toPlain) continue;
+    const held = (instance as Record<string, unknown>)[property.name];
+    const value: unknown = typeof held === 'function' ? held.call(instance) : held;
+    if (property.reference !== undefined) refuseUnfit(property, property.reference, value);
+    const transformed = transform(property, 'toPlain', value, instance);
+    setOwn(plain, property.key, nestedToPlain(property, transformed, instance));
   }
   return plain;
 }
 
 /** The instance that `toPlain` made the data of. Keys that the class does not declare are left out. */
-export function fromPlain<T extends object>(cls: PlainClass<T>, data: Readonly<Record<string, unknown>>): T {
-  const shape = shapeOf(cls);
-  const plain: Record<string, unknown> = {};
-  const others: [property: ShapeProperty, value: unknown][] = [];
-  for (const [key, given] of Object.entries(data)) {
-    const property = shape.properties.get(key);
-    if (property === undefined) continue;
-    const value = property.transforms.toClass ? given : nestedFromPlain(property, given);
-    const passes = property.reference === undefined && isMappable(value, property.transforms.toClass);
-    if (passes) plain[key] = value;
-    else others.push([property, value]);
-  }
-  const instance = plainToInstance(cls, plain, { exposeDefaultValues: true });
-  for (const [{ name }, value] of others) {
-    if (!isReadOnly(cls.prototype as object, name)) (instance as Record<string, unknown>)[name] = value;
+export function fromPlain<T extends object>(cls: PlainClass<T>, data: unknown): T {
+  if (typeof data !== 'object' || data === null || !isPlainObject(data)) throw new TypeError('its data is no object');
+  const instance = new cls();
+  for (const property of shapeOf(cls).properties) {
+    if (!property.goes.toClass || !Object.hasOwn(data, property.key)) continue;
+    if (isReadOnly(instance, property.name)) continue;
+    const value = nestedFromPlain(property, (data as Record<string, unknown>)[property.key], data);
+    (instance as Record<string, unknown>)[property.name] = transform(property, 'toClass', value, data);
   }
   return instance;
 }
 
-/**
- * What class-transformer sees of an instance: null in place of what it must not touch, which lands in `concealed`. A
- * view and no copy, because getters may need the instance's private fields.
- */
-function conceal(instance: object, shape: Shape, concealed: Map<string, unknown>): object {
-  const show = (name: string | symbol, value: unknown): unknown => {
-    if (typeof name === 'symbol' || name === 'constructor') return value;
-    if (typeof value === 'function') return (): unknown => show(name, value.call(instance));
-    if (isMappable(value, propertyNamed(shape, name)?.transforms.toPlain ?? false)) return value;
-    concealed.set(name, value);
-    return null;
-  };
-  // The target is empty: a frozen instance as target would forbid showing null.
-  return new Proxy(Object.create(Object.getPrototypeOf(instance) as object) as object, {
-    get: (_target, name) => show(name, Reflect.get(instance, name, instance)),
-    ownKeys: () => Reflect.ownKeys(instance),
-    getOwnPropertyDescriptor(_target, name) {
-      const descriptor = Reflect.getOwnPropertyDescriptor(instance, name);
-      return descriptor && { ...descriptor, configurable: true };
-    },
-  });
-}
-
-/** True for what class-transformer may map: scalars and lists of them; with a `@Transform`, anything without entities. */
-function isMappable(value: unknown, transforms: boolean): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  if (transforms) return !holdsEntity(value);
-  return Array.isArray(value) && value.every((item) => typeof item !== 'object' || item === null);
-}
-
-function holdsEntity(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (isEntity(value) || wrapperOf(value) !== undefined) return true;
-  if (value instanceof Map) return [...value].some((entry) => entry.some(holdsEntity));
-  if (value instanceof Set || Array.isArray(value)) return [...value].some(holdsEntity);
-  return isPlainObject(value) && Object.values(value).some(holdsEntity);
-}
-
 /** Instances of the property's own `@Type` class become plain data; any other class must be a value object itself. */
-function nestedToPlain(property: ShapeProperty, value: unknown): unknown {
+function nestedToPlain(property: ShapeProperty, value: unknown, holder: object): unknown {
+  if (property.type === undefined || property.transforms.toPlain.length > 0) return value;
+  const discriminator = discriminatorOf(property);
   return mapItems(value, (item) => {
-    if (typeof item !== 'object' || item === null || property.type === undefined) return item;
+    if (typeof item !== 'object' || item === null || isEntity(item) || wrapperOf(item) !== undefined) return item;
     const cls = item.constructor;
+    if (isPlainObject(item) && nestedClass(property, item, holder) !== undefined) {
+      throw new TypeError(`its property "${property.name}" holds a plain object where a class is declared`);
+    }
     if (!isShaped(cls) || isMarkedValue(cls)) return item;
-    const discriminator = discriminatorOf(property.type);
-    if (discriminator === undefined) return nestedClass(property, {}) === cls ? toPlain(item) : item;
+    if (discriminator === undefined) return typeOf(property, holder) === cls ? toPlain(item) : item;
     const subType = discriminator.subTypes.find((candidate) => candidate.value === cls);
-    return subType === undefined ? item : { ...toPlain(item), [discriminator.property]: subType.name };
+    if (subType === undefined) return item;
+    const plain = toPlain(item);
+    const own = plain[discriminator.property];
+    if (own !== undefined && own !== subType.name) {
+      throw new TypeError(`its property "${property.name}" says ${String(own)} where ${subType.name} tells its class`);
+    }
+    return { ...plain, [discriminator.property]: subType.name };
   });
 }
 
-function nestedFromPlain(property: ShapeProperty, value: unknown): unknown {
+function nestedFromPlain(property: ShapeProperty, value: unknown, holder: object): unknown {
+  if (property.type === undefined || property.transforms.toClass.length > 0) return value;
+  const discriminator = discriminatorOf(property);
   return mapItems(value, (item) => {
-    if (typeof item !== 'object' || item === null || !isPlainObject(item)) return item;
-    const cls = nestedClass(property, item as Record<string, unknown>);
-    return cls === undefined ? item : fromPlain(cls, item as Record<string, unknown>);
+    if (typeof item !== 'object' || item === null) return converted(item, typeOf(property, holder));
+    if (!isPlainObject(item)) return item;
+    const cls = nestedClass(property, item, holder);
+    if (cls === undefined) return item;
+    const instance = fromPlain(cls, item);
+    if (discriminator !== undefined && property.type?.options?.keepDiscriminatorProperty === true) {
+      setOwn(instance, discriminator.property, (item as Record<string, unknown>)[discriminator.property]);
+    }
+    return instance;
   });
 }
 
-/** Maps the items of an array or a Set, the values of a Map, or the value itself. */
+/**
+ * The class that plain data under a property becomes: that of `@Type`, by the discriminator where there is one.
+ * Undefined where that declares nothing, where it is a value object with a name of its own, and for a discriminator
+ * that names no subclass.
+ */
+export function nestedClass(property: ShapeProperty, data: object, holder: object): PlainClass | undefined {
+  const discriminator = discriminatorOf(property);
+  const name = discriminator && (data as Record<string, unknown>)[discriminator.property];
+  const cls =
+    discriminator === undefined
+      ? typeOf(property, holder)
+      : discriminator.subTypes.find((subType) => subType.name === name)?.value;
+  return isShaped(cls) && !isMarkedValue(cls) ? cls : undefined;
+}
+
+/** A scalar as `@Type(() => Date)` and the like want it. */
+function converted(value: unknown, type: unknown): unknown {
+  if (value === null || value === undefined) return value;
+  if (type === String || type === Number || type === Boolean) return (type as (of: unknown) => unknown)(value);
+  return type === Date ? new Date(value as string | number) : value;
+}
+
+/** Maps the items of arrays and Sets and the values of Maps, however deep, or the value itself. */
 function mapItems(value: unknown, map: (item: unknown) => unknown): unknown {
-  if (Array.isArray(value)) return value.map(map);
-  if (value instanceof Set) return new Set([...value].map(map));
-  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, map(item)]));
+  const inner = (item: unknown): unknown => mapItems(item, map);
+  if (Array.isArray(value) && Object.getPrototypeOf(value) === Array.prototype) return Array.from(value, inner);
+  if (value instanceof Set && Object.getPrototypeOf(value) === Set.prototype) return new Set([...value].map(inner));
+  if (value instanceof Map && Object.getPrototypeOf(value) === Map.prototype) {
+    return new Map(Array.from(value, ([key, item]) => [key, inner(item)]));
+  }
   return map(value);
 }
 
-function propertyNamed(shape: Shape, name: string): ShapeProperty | undefined {
-  for (const property of shape.properties.values()) if (property.name === name) return property;
-  return undefined;
+/** What the check on the way back would refuse is refused here, where it can be mended. */
+function refuseUnfit({ name, optional }: ShapeProperty, reference: ReferenceProperty, value: unknown): void {
+  if (value === undefined && optional) return;
+  if (value === null && reference.nullable === true) return;
+  const models = [reference.models()].flat();
+  const fits = (item: unknown): boolean => {
+    if (typeof item !== 'object' || item === null) return false;
+    const wrapper = isEntity(item) ? undefined : wrapperOf(item);
+    const entity = wrapper?.kind === 'reference' ? wrapper.entity : item;
+    return isEntity(entity) && models.some((cls) => entity instanceof cls);
+  };
+  const isFit = reference.each === true ? itemsOf(value)?.every(fits) : fits(value);
+  if (isFit !== true) throw new TypeError(`its property "${name}" does not hold what @ByReference declares`);
+}
+
+function itemsOf(value: unknown): unknown[] | undefined {
+  if (Array.isArray(value) || value instanceof Set) return [...value];
+  if (value instanceof Map) return [...value.values()];
+  const wrapper = typeof value === 'object' && value !== null ? wrapperOf(value) : undefined;
+  return wrapper?.kind === 'collection' && wrapper.loaded ? (wrapper.unwrap() as unknown[]) : undefined;
 }
 
 /** A getter without a setter computes its value again. */
-function isReadOnly(prototype: object, name: string): boolean {
-  for (let at: object | null = prototype; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+function isReadOnly(instance: object, name: string): boolean {
+  for (let at: object | null = instance; at !== null; at = Object.getPrototypeOf(at) as object | null) {
     const descriptor = Object.getOwnPropertyDescriptor(at, name);
     if (descriptor !== undefined) return descriptor.get !== undefined && descriptor.set === undefined;
   }

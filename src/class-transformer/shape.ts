@@ -1,9 +1,14 @@
-import { TransformationType, type TypeMetadata } from 'class-transformer';
+import { TransformationType, type TransformFnParams, type TypeMetadata } from 'class-transformer';
 import { defaultMetadataStorage as storage } from 'class-transformer/cjs/storage.js';
 import { type DtoProperty, propertiesOf, type ReferenceProperty } from '../reference-property.ts';
 
-/** A class that class-transformer can make: its constructor is called without arguments. */
+/** A class that can be made of data: its constructor is called without arguments. */
 export type PlainClass<T extends object = object> = new () => T;
+
+/** Which way data goes: from an instance to plain data, or back. */
+export type Direction = 'toPlain' | 'toClass';
+
+type TransformFn = (params: TransformFnParams) => unknown;
 
 /** One declared property of a class. */
 export interface ShapeProperty {
@@ -13,39 +18,55 @@ export interface ShapeProperty {
   readonly reference: ReferenceProperty | undefined;
   readonly type: TypeMetadata | undefined;
   readonly optional: boolean;
-  /** Has a `@Transform` on the way to plain data, or back. */
-  readonly transforms: { readonly toPlain: boolean; readonly toClass: boolean };
+  readonly nullable: boolean;
+  /** `@Expose` with groups or versions: a DTO has neither, so it does not take such a key. */
+  readonly isConditional: boolean;
+  /** False for a direction that `toPlainOnly` or `toClassOnly` closes. */
+  readonly goes: Readonly<Record<Direction, boolean>>;
+  /** The functions of `@Transform`, in the order in which they are applied. */
+  readonly transforms: Readonly<Record<Direction, readonly TransformFn[]>>;
 }
 
 /** What a class declares with `@Expose`, `@Type`, `@ByReference` and `defineDto`. */
 export interface Shape {
   readonly class: PlainClass;
-  /** By key on the wire; what the way back reads. */
-  readonly properties: ReadonlyMap<string, ShapeProperty>;
-  /** Keys that plain data may hold and the way back ignores: `@Expose({ toPlainOnly: true })`. */
-  readonly plainOnly: ReadonlySet<string>;
+  readonly properties: readonly ShapeProperty[];
+  /** True for an own property that `@Exclude`, its own or the class's, keeps out on purpose. */
+  isExcluded(name: string): boolean;
 }
 
-const shapes = new WeakMap<PlainClass, Shape>();
+let shapes = new WeakMap<PlainClass, Shape>();
 
-/** The shape of a class; one that declares nothing has no properties. */
+/** The shape of a class; one that declares nothing has no properties. Throws TypeError for two properties of one key. */
 export function shapeOf(cls: PlainClass): Shape {
   let shape = shapes.get(cls);
   if (shape === undefined) shapes.set(cls, (shape = readShape(cls)));
   return shape;
 }
 
+/** For what describes a class later than its decorators; subclasses of it are affected too. */
+export function forgetShapes(): void {
+  shapes = new WeakMap();
+}
+
+const TYPES = { toPlain: TransformationType.CLASS_TO_PLAIN, toClass: TransformationType.PLAIN_TO_CLASS } as const;
+
 function readShape(cls: PlainClass): Shape {
   const described = propertiesOf(cls);
   const types = typesOf(cls);
-  const exposed = storage.getExposedProperties(cls, TransformationType.PLAIN_TO_CLASS);
+  const exposed = storage.getExposedMetadatas(cls).flatMap(({ propertyName }) => propertyName ?? []);
   const names = new Set([...exposed, ...types.keys(), ...described.keys()]);
   const properties = Array.from(names, (name) => readProperty(cls, name, described.get(name), types.get(name)));
-  const plain = storage.getExposedProperties(cls, TransformationType.CLASS_TO_PLAIN).map((name) => keyOf(cls, name));
+  for (const [index, { key, name }] of properties.entries()) {
+    const other = properties.find((candidate, at) => at < index && candidate.key === key);
+    if (other !== undefined)
+      throw new TypeError(`${cls.name}.${other.name} and ${cls.name}.${name} have one key: ${key}`);
+  }
+  const isExcludeAll = storage.getStrategy(cls) === 'excludeAll';
   return {
     class: cls,
-    properties: new Map(properties.map((property) => [property.key, property])),
-    plainOnly: new Set(plain.filter((key) => !properties.some((property) => property.key === key))),
+    properties: properties.filter(({ goes }) => goes.toPlain || goes.toClass),
+    isExcluded: (name) => isExcludeAll || names.has(name) || storage.findExcludeMetadata(cls, name) !== undefined,
   };
 }
 
@@ -55,26 +76,28 @@ function readProperty(
   described: DtoProperty | undefined,
   type: TypeMetadata | undefined,
 ): ShapeProperty {
-  const transforms = (direction: TransformationType): boolean =>
+  const expose = storage.findExposeMetadata(cls, name)?.options ?? {};
+  const exclude = storage.findExcludeMetadata(cls, name)?.options;
+  const isExcluded = storage.findExcludeMetadata(cls, name) !== undefined && storage.getStrategy(cls) !== 'excludeAll';
+  const isKept = (only: 'toPlainOnly' | 'toClassOnly', other: 'toPlainOnly' | 'toClassOnly'): boolean =>
+    expose[other] !== true && (!isExcluded || exclude?.[other] === true) && !(exclude?.[only] === true);
+  const transforms = (direction: Direction): TransformFn[] =>
     storage
-      .findTransformMetadatas(cls, name, direction)
-      .some(({ options }) =>
-        direction === TransformationType.CLASS_TO_PLAIN ? !options?.toClassOnly : !options?.toPlainOnly,
-      );
+      .findTransformMetadatas(cls, name, TYPES[direction])
+      .filter(({ options = {} }) => options[direction === 'toPlain' ? 'toClassOnly' : 'toPlainOnly'] !== true)
+      .map(({ transformFn }) => transformFn as TransformFn);
   return {
     name,
-    key: keyOf(cls, name),
+    key: expose.name ?? name,
     reference: described !== undefined && 'models' in described ? described : undefined,
     type,
     optional: described?.optional ?? false,
-    transforms: {
-      toPlain: transforms(TransformationType.CLASS_TO_PLAIN),
-      toClass: transforms(TransformationType.PLAIN_TO_CLASS),
-    },
+    nullable: described?.nullable ?? false,
+    isConditional: expose.groups !== undefined || expose.since !== undefined || expose.until !== undefined,
+    goes: { toPlain: isKept('toPlainOnly', 'toClassOnly'), toClass: isKept('toClassOnly', 'toPlainOnly') },
+    transforms: { toPlain: transforms('toPlain'), toClass: transforms('toClass') },
   };
 }
-
-const keyOf = (cls: PlainClass, name: string): string => storage.findExposeMetadata(cls, name)?.options?.name ?? name;
 
 /** The properties with `@Type`, those of base classes included; class-transformer finds them by name only. */
 function typesOf(cls: PlainClass): Map<string, TypeMetadata> {
@@ -86,29 +109,27 @@ function typesOf(cls: PlainClass): Map<string, TypeMetadata> {
   return types;
 }
 
+/** Applies the transforms of a property, as class-transformer does. */
+export function transform(property: ShapeProperty, direction: Direction, value: unknown, holder: object): unknown {
+  let result = value;
+  for (const fn of property.transforms[direction]) {
+    result = fn({ value: result, key: property.name, obj: holder, type: TYPES[direction], options: {} });
+  }
+  return result;
+}
+
 /** How `@Type` tells subclasses apart. */
 export interface Discriminator {
   readonly property: string;
   readonly subTypes: readonly { readonly name: string; readonly value: unknown }[];
 }
 
-export const discriminatorOf = (type: TypeMetadata): Discriminator | undefined => type.options?.discriminator;
+export const discriminatorOf = ({ type }: ShapeProperty): Discriminator | undefined => type?.options?.discriminator;
 
-/**
- * The class that plain data under a property becomes: that of `@Type`, by the discriminator where there is one.
- * Undefined where the type is a built-in or declares nothing, and for a discriminator that names no subclass.
- */
-export function nestedClass(property: ShapeProperty, data: Readonly<Record<string, unknown>>): PlainClass | undefined {
-  const { type } = property;
-  if (type === undefined) return undefined;
-  const discriminator = discriminatorOf(type);
-  const found =
-    discriminator === undefined
-      ? type.typeFunction({ newObject: {}, object: data, property: property.name })
-      : discriminator.subTypes.find(({ name }) => name === data[discriminator.property])?.value;
-  return isShaped(found) ? found : undefined;
-}
+/** The class of `@Type`; what its function is told of the holder is what class-transformer tells it. */
+export const typeOf = ({ type, name }: ShapeProperty, holder: object): unknown =>
+  type?.typeFunction({ newObject: {}, object: holder as Record<string, unknown>, property: name });
 
 /** True for a class that declares properties; String, Date and the like do not. */
 export const isShaped = (cls: unknown): cls is PlainClass =>
-  typeof cls === 'function' && shapeOf(cls as PlainClass).properties.size > 0;
+  typeof cls === 'function' && shapeOf(cls as PlainClass).properties.length > 0;

@@ -42,7 +42,7 @@ export interface PgBossLike {
     job: { id: string; retryCount: number },
     output: object | null,
     options: { db?: BossDatabase },
-  ): Promise<{ affected: number }>;
+  ): Promise<object>;
   schedule(name: string, cron: string, data: object | null, options: object): Promise<void>;
   work(
     name: string,

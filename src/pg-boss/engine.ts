@@ -179,9 +179,9 @@ class PgBossEngine implements Engine {
       enqueuedAt: job.createdOn ?? new Date(),
       signal,
       complete: async (em, output) => {
-        const { affected } = await this.#boss.complete(queue, { id, retryCount }, output, { db: databaseOf(em) });
+        const settled = await this.#boss.complete(queue, { id, retryCount }, output, { db: databaseOf(em) });
         // The job has expired and is another worker's: this transaction must not commit.
-        if (affected !== 1) throw new Error(`Job ${id} is no longer this worker's.`);
+        if ((settled as { affected?: number }).affected !== 1) throw new Error(`Job ${id} is no longer this worker's.`);
       },
     };
   }

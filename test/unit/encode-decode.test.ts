@@ -148,6 +148,13 @@ describe('serialize refuses what could not come back', () => {
     expect(error.message).toContain(path);
   });
 
+  test('what is written is readable under the same limits', () => {
+    for (const leaf of [1n, undefined, Number.NaN, 'a\0', new Date(0), new Map()]) {
+      expect(failure(() => encode([[leaf]], noEntities, { depth: 2 })).code).toBe('E_LIMIT');
+      expect(decode(encode([[leaf]], noEntities, { depth: 3 }), noClasses, { depth: 3 }).fill()).toEqual([[leaf]]);
+    }
+  });
+
   test('too many values', () => {
     expect(failure(() => encode([1, 2, 3], noEntities, { nodes: 3 })).code).toBe('E_LIMIT');
     expect(encode([1, 2], noEntities, { nodes: 3 })).toEqual([1, 2]);

@@ -44,6 +44,8 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   [ByReferenceError.locked([token], 'retry later'), 'E_LOCKED', true, /\["User",1\].*retry later/],
   [ByReferenceError.drift([token], '$'), 'E_DRIFT', false, /\["User",1\] at \$.*drift/],
   [ByReferenceError.unflushed([token], '$'), 'E_UNFLUSHED', false, /\["User",1\] at \$.*flush/],
+  [ByReferenceError.transactionMismatch(), 'E_TRANSACTION_MISMATCH', false, /two transactions.*\{ em \}/],
+  [ByReferenceError.unsupported('A schedule', 'take another'), 'E_UNSUPPORTED', false, /A schedule.*take another/],
   [
     ByReferenceError.invalidOption('option em', 'an EntityManager', {}),
     'E_INVALID_OPTION',

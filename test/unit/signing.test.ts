@@ -146,6 +146,7 @@ describe('options of sign', () => {
     ['endless time', { purpose: 'reset', expiresInMs: Number.MAX_SAFE_INTEGER }],
     ['an invalid date', { purpose: 'reset', expiresAt: new Date(Number.NaN) }],
     ['a number as date', { purpose: 'reset', expiresAt: 1 }],
+    ['a misspelt expiry', { purpose: 'reset', expiresAt: null, expiresInMS: 5 }],
     ['nothing', undefined],
   ])('%s is E_INVALID_OPTION', async (_name, options) => {
     expect(await codeOf(() => serializer.sign(user, options as never))).toBe('E_INVALID_OPTION');
@@ -247,6 +248,32 @@ describe('a signed payload', () => {
     const limits = { depth: 3 };
     expect(await serializer.decode(signed, { ...demanded, limits })).toEqual(data);
     expect(await codeOf(() => serializer.decode(signed, { ...demanded, limits: { depth: 2 } }))).toBe('E_LIMIT');
+  });
+
+  test('what is readable unsigned is readable signed', async () => {
+    let nested: unknown = 1;
+    for (let level = 0; level < 60; level++) nested = new Map([[level, new Set([nested])]]);
+    expect(await serializer.decode(serializer.encode(nested, { sign: link }), demanded)).toEqual(nested);
+  });
+
+  test('-0 in JSON is 0: the signature can’t tell them apart', async () => {
+    const text = serializer.serialize({ n: 0, list: [0] }, { sign: link });
+    const tampered = text.replace('"n":0', '"n":-0').replace('[0]', '[-0]');
+    const back = await serializer.deserialize<{ n: number; list: number[] }>(tampered, demanded);
+    expect([Object.is(back.n, 0), Object.is(back.list[0], 0)]).toEqual([true, true]);
+  });
+
+  test('what is no JSON is refused, not stumbled over', async () => {
+    for (const value of [1n, undefined, () => 1, Symbol('x')]) {
+      const payload = { ...signed, data: [value] } as never;
+      expect(await codeOf(() => serializer.decode(payload, demanded))).toBe('E_MALFORMED');
+    }
+  });
+
+  test('a clock that says nothing makes no signature last', async () => {
+    const broken = serializerWith({ signingKeys: [secret], clock: () => undefined as never });
+    expect(await codeOf(() => broken.decode(signed, demanded))).toBe('E_EXPIRED');
+    expect(await codeOf(() => broken.verify(serializer.sign(user, link), undefined as never))).toBe('E_INVALID_OPTION');
   });
 
   test('plain JSON can’t be asked for a signature', async () => {
