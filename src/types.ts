@@ -62,4 +62,10 @@ type OrNull<T, Nullable> = [Nullable] extends [never] ? T : T extends Nullable ?
 type IsEntity<T> = Extract<keyof T, typeof PrimaryKeyProp | typeof OptionalProps> extends never ? false : true;
 
 /** The entity behind `Loaded<E, …>`, and behind the `E & object` that a `Ref<E>` holds. */
-type Unloaded<T> = T extends object & (infer E) ? (unknown extends FromEntityType<E> ? E : FromEntityType<E>) : T;
+type Unloaded<T> = object extends T
+  ? T
+  : T extends object & (infer E)
+    ? unknown extends FromEntityType<E>
+      ? E
+      : FromEntityType<E>
+    : T;

@@ -188,7 +188,7 @@ class PgBossEngine implements Engine {
 }
 
 /** pg-boss keeps failed jobs for a retry, and dead-lettered ones not. */
-function resultOf(job: BossJob, outcome: Outcome): BossResult {
+export function resultOf(job: Pick<BossJob, 'id'>, outcome: Outcome): BossResult {
   if (outcome.status === 'completed') return { id: job.id, status: 'completed', output: outcome.output };
   return { id: job.id, status: outcome.status === 'retry' ? 'failed' : 'deadletter', output: outcome.error };
 }

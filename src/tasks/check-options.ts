@@ -26,6 +26,20 @@ const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   batch: ['true or a positive integer', (value) => value === true || isCount(value)],
 };
 
+/** What adapters to an engine's own API take. */
+export const ADAPTER_CHECKS: Record<
+  'plain' | 'signed' | 'only' | 'missing' | 'populate' | 'retryMissingForMs' | 'encode',
+  Check
+> = {
+  plain: oneOf('pass', 'refuse'),
+  signed: DESERIALIZE_CHECKS.signed,
+  only: DESERIALIZE_CHECKS.only,
+  missing: DESERIALIZE_CHECKS.missing,
+  populate: DESERIALIZE_CHECKS.populate,
+  retryMissingForMs: TASK_CHECKS.retryMissingForMs,
+  encode: oneOf(true, false),
+};
+
 const RETRIES_CHECKS: Record<keyof Retries, Check> = {
   limit: whole,
   delayMs: ['milliseconds', isWhole],

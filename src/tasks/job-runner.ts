@@ -87,7 +87,7 @@ class Call {
   /** A failure of the handler or the database: whatever has no outcome of its own, or was rolled back, is tried again. */
   fail(error: unknown): void {
     for (const [index, outcome] of this.#outcomes.entries()) {
-      if (outcome === undefined || outcome.status === 'completed') this.#outcomes[index] = this.#isLost(error);
+      if (outcome === undefined || outcome.status === 'completed') this.#outcomes[index] = failed(error);
     }
   }
 
@@ -115,31 +115,15 @@ class Call {
       if (isPlain[index]) return structuredClone(job.data);
       const result = results.next().value!;
       if (result.status === 'fulfilled') return result.value;
-      this.#outcomes[index] = this.#refused(job, result.reason);
+      this.#outcomes[index] = unreadable(job, result.reason, this.#task.retryMissingForMs);
       return undefined;
     });
-  }
-
-  /** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
-  #refused(job: ReceivedJob, error: unknown): Outcome {
-    if (!(error instanceof ByReferenceError)) return retry(error);
-    const mayAppear = error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE';
-    const enqueuedAt = metadataOf(job.data)?.enqueuedAt ?? job.enqueuedAt;
-    const ageMs = Date.now() - new Date(enqueuedAt).getTime();
-    const isRetried = mayAppear ? ageMs < this.#task.retryMissingForMs : error.retryable;
-    return isRetried ? retry(error) : discard(error);
   }
 
   async #complete(em: EntityManager, job: ReceivedJob, result: unknown): Promise<Outcome> {
     const output = this.#serializer.encode(result);
     if (this.#task.transactional) await job.complete!(em, output);
     return { status: 'completed', output };
-  }
-
-  /** A result that can't be kept would only repeat the work. */
-  #isLost(error: unknown): Outcome {
-    const isResult = error instanceof ByReferenceError && error.code === 'E_UNSERIALIZABLE';
-    return isResult ? discard(error) : retry(error);
   }
 }
 
@@ -153,6 +137,26 @@ export function metadataOf(data: unknown): JobMetadata | undefined {
   const task = isEnvelope(data) ? data['task'] : undefined;
   const isOurs = isJsonObject(task) && typeof task['name'] === 'string' && typeof task['enqueuedAt'] === 'string';
   return isOurs ? (task as JobMetadata) : undefined;
+}
+
+/** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
+export function unreadable(
+  job: Pick<ReceivedJob, 'data' | 'enqueuedAt'>,
+  error: unknown,
+  retryMissingForMs: number,
+): Outcome {
+  if (!(error instanceof ByReferenceError)) return retry(error);
+  const mayAppear = error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE';
+  const enqueuedAt = metadataOf(job.data)?.enqueuedAt ?? job.enqueuedAt;
+  const ageMs = Date.now() - new Date(enqueuedAt).getTime();
+  const isRetried = mayAppear ? ageMs < retryMissingForMs : error.retryable;
+  return isRetried ? retry(error) : discard(error);
+}
+
+/** What a failure of the handler means; a result that can't be kept would only repeat the work. */
+export function failed(error: unknown): Outcome {
+  const isResult = error instanceof ByReferenceError && error.code === 'E_UNSERIALIZABLE';
+  return isResult ? discard(error) : retry(error);
 }
 
 export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });

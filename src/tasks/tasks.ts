@@ -94,7 +94,10 @@ export class Tasks {
    * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen.
    * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
-  onFlush<Entity extends object>(models: readonly EntityClass<Entity>[], task: Task<Change<Entity>, unknown>): void {
+  onFlush<Entity extends object, Result>(
+    models: readonly EntityClass<Entity>[],
+    task: Task<Change<Entity>, Result>,
+  ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)
       throw ByReferenceError.invalidOption('task of onFlush', 'one that define() made', task);

@@ -1,0 +1,153 @@
+import { check } from '../check-options.ts';
+import type { EntitySerializer } from '../entity-serializer.ts';
+import { isEnvelope } from '../envelope.ts';
+import { ByReferenceError } from '../errors.ts';
+import { isJsonObject, type JsonValue } from '../json.ts';
+import { runInRequest } from '../orm.ts';
+import type { AdapterOptions } from '../tasks/adapter-options.ts';
+import { ADAPTER_CHECKS } from '../tasks/check-options.ts';
+import type { JobFailure, Outcome } from '../tasks/engine.ts';
+import { failed, unreadable } from '../tasks/job-runner.ts';
+import type { BossJob, BossResult } from './boss-like.ts';
+import { resultOf } from './engine.ts';
+
+type Handler = (jobs: BossJob[]) => Promise<unknown>;
+type Method = (...args: unknown[]) => unknown;
+
+/**
+ * pg-boss's own API, its data by reference: entities in what is sent travel as tokens, and a worker's jobs hold the
+ * rows of now, one query per model for a batch, in an EntityManager and request context of its own. Everything else is
+ * the given instance. A missing row dead-letters the job without a retry; data without an envelope is passed on as it
+ * is, so that queues migrate in place. Results are kept encoded, `fetch` returns data as it is stored.
+ */
+export function byReference<Boss extends object>(
+  boss: Boss,
+  serializer: EntitySerializer,
+  options: AdapterOptions = {},
+): Boss {
+  check(options, ADAPTER_CHECKS, 'option ');
+  const adapter = new Adapter(boss as never, serializer, options);
+  return new Proxy(boss, {
+    get(target, name) {
+      const method = (adapter.methods as Record<PropertyKey, Method>)[name];
+      if (method !== undefined) return method;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value as Method).bind(target) : value;
+    },
+  });
+}
+
+/** The data of what `send`, `update` and `upsert` take as one object, and of each item of a list. */
+interface WithData {
+  readonly data?: unknown;
+}
+
+class Adapter {
+  /** pg-boss's methods that carry data, by the place of it among their arguments. */
+  readonly methods: Readonly<Record<string, Method>>;
+  readonly #boss: Readonly<Record<string, Method>>;
+  readonly #serializer: EntitySerializer;
+  readonly #options: AdapterOptions;
+
+  constructor(boss: Record<string, Method>, serializer: EntitySerializer, options: AdapterOptions) {
+    this.#boss = boss;
+    this.#serializer = serializer;
+    this.#options = options;
+    const second = ['send', 'sendAfter', 'sendThrottled', 'sendDebounced', 'update', 'upsert', 'publish'];
+    this.methods = {
+      ...Object.fromEntries(second.map((name) => [name, this.#producer(name, 1)])),
+      schedule: this.#producer('schedule', 2),
+      insert: (name, jobs, ...rest) => this.#boss['insert']!(name, this.#encodeEach(jobs), ...rest),
+      flow: (jobs, ...rest) => this.#boss['flow']!(this.#encodeEach(jobs), ...rest),
+      work: (name, ...args) => this.#work(name as string, args),
+    };
+  }
+
+  #producer(name: string, place: number): Method {
+    return (...args) => {
+      if (isRequest(args[0])) return this.#boss[name]!(this.#encodeData(args[0]));
+      return this.#boss[name]!(...args.map((arg, index) => (index === place ? this.#encode(arg) : arg)));
+    };
+  }
+
+  #encodeEach(jobs: unknown): unknown {
+    return Array.isArray(jobs) ? jobs.map((job) => this.#encodeData(job as WithData)) : jobs;
+  }
+
+  #encodeData(job: WithData): object {
+    return 'data' in job ? { ...job, data: this.#encode(job.data) } : job;
+  }
+
+  #encode(data: unknown): unknown {
+    if (data === undefined || data === null || isEnvelope(data) || this.#options.encode === false) return data;
+    const { signed } = this.#options;
+    return this.#serializer.encode(data, signed ? { sign: { purpose: signed.purpose, expiresAt: null } } : {});
+  }
+
+  #work(name: string, args: readonly unknown[]): unknown {
+    const handler = args.at(-1) as Handler;
+    const options = (args.length > 1 ? args[0] : {}) as { perJobResults?: boolean; transactional?: boolean };
+    if (options.transactional === true) {
+      throw ByReferenceError.unsupported(
+        'A worker of pg-boss with transactional: true',
+        'its transaction is none of MikroORM’s; define a task with transactional: true instead',
+      );
+    }
+    const settled = { ...options, perJobResults: true, includeMetadata: true };
+    return this.#boss['work']!(name, settled, async (jobs: BossJob[]) => {
+      const outcomes = await this.#run(jobs, handler, options.perJobResults ?? false);
+      return jobs.map((job, index) => resultOf(job, outcomes[index]!));
+    });
+  }
+
+  /** One outcome for each job: those that can't be read have theirs, the others what the handler makes of them. */
+  #run(jobs: readonly BossJob[], handler: Handler, isPerJob: boolean): Promise<Outcome[]> {
+    return runInRequest(this.#serializer.orm.em, async (em) => {
+      const outcomes = new Map<string, Outcome>();
+      const live: BossJob[] = [];
+      try {
+        const read = await this.#read(jobs, { em });
+        for (const [index, job] of jobs.entries()) {
+          const result = read[index]!;
+          if (result.status === 'fulfilled') live.push({ ...job, data: result.value });
+          else outcomes.set(job.id, this.#unreadable(job, result.reason));
+        }
+        const returned = live.length === 0 ? undefined : await handler(live);
+        for (const job of live) outcomes.set(job.id, this.#outcome(job, returned, isPerJob, live.length));
+      } catch (error) {
+        for (const job of jobs) if (!outcomes.has(job.id)) outcomes.set(job.id, failed(error));
+      } finally {
+        em.clear();
+      }
+      return jobs.map((job) => outcomes.get(job.id)!);
+    });
+  }
+
+  async #read(jobs: readonly BossJob[], context: object): Promise<PromiseSettledResult<unknown>[]> {
+    const { only, missing, populate, signed, plain } = this.#options;
+    const options = Object.entries({ ...context, only, missing, populate, signed }).filter(
+      ([, value]) => value !== undefined,
+    );
+    const passes = (data: unknown): boolean => plain !== 'refuse' && !isEnvelope(data);
+    const encoded = jobs.flatMap(({ data }) => (passes(data) ? [] : [data as JsonValue]));
+    const results = (await this.#serializer.decodeAll(encoded, Object.fromEntries(options))).values();
+    return jobs.map(({ data }) => (passes(data) ? { status: 'fulfilled', value: data } : results.next().value!));
+  }
+
+  #unreadable(job: BossJob, error: unknown): Outcome {
+    const received = { data: job.data, enqueuedAt: job.createdOn ?? new Date() };
+    return unreadable(received, error, this.#options.retryMissingForMs ?? 10_000);
+  }
+
+  /** As pg-boss has it: one result for a single job, and for each its own with `perJobResults`. */
+  #outcome(job: BossJob, returned: unknown, isPerJob: boolean, count: number): Outcome {
+    if (!isPerJob) return { status: 'completed', output: this.#serializer.encode(count === 1 ? returned : undefined) };
+    const own = Array.isArray(returned) ? (returned as BossResult[]).find(({ id }) => id === job.id) : undefined;
+    if (own?.status === 'completed') return { status: 'completed', output: this.#serializer.encode(own.output) };
+    const output = own?.output ?? new Error('no disposition returned by handler');
+    const error = isJsonObject(output) ? (output as JobFailure) : (failed(output) as { error: JobFailure }).error;
+    return { status: own?.status === 'deadletter' ? 'discard' : 'retry', error };
+  }
+}
+
+const isRequest = (value: unknown): value is WithData => typeof value === 'object' && value !== null;
