@@ -38,13 +38,17 @@ const WARM_UP_MS = 300;
  * Lets the contenders take turns, in another order each round. Young garbage is collected before each turn, so that
  * nobody pays for what a neighbour left; a contender pays for its own, collected while it runs.
  */
-export async function race(contenders: readonly Contender[], rounds: number): Promise<Race> {
+export async function race(
+  contenders: readonly Contender[],
+  rounds: number,
+  { warmUp: warmUps = WARM_UP } = {},
+): Promise<Race> {
   const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   const repeats = new Map<string, number>();
   for (const contender of contenders) {
     const warmUp: number[] = [];
     const until = performance.now() + WARM_UP_MS;
-    while (warmUp.length < Math.min(rounds, WARM_UP) || performance.now() < until)
+    while (warmUp.length < Math.min(rounds, warmUps) || performance.now() < until)
       warmUp.push(await time(contender, 1));
     repeats.set(contender.name, Math.ceil(SAMPLE_MS / median(warmUp)));
   }

@@ -6,6 +6,7 @@ import { domain } from '../fixtures/domain.ts';
 import { createOrm } from '../fixtures/orm.ts';
 import { startPostgres } from '../fixtures/postgres.ts';
 import { table } from './measure.ts';
+import { benchJobs } from './jobs.ts';
 import { benchReferences, fill, type ReferenceRaces } from './references.ts';
 import { benchValues } from './values.ts';
 
@@ -18,7 +19,7 @@ const SIZES = [
 
 let isMissed: boolean;
 const server = await startPostgres();
-const { orm, close } = await createOrm(server.url, `byref_bench_${randomBytes(4).toString('hex')}`, domain, {
+const { orm, url, close } = await createOrm(server.url, `byref_bench_${randomBytes(4).toString('hex')}`, domain, {
   debug: false,
 });
 try {
@@ -70,6 +71,14 @@ try {
     ])}`,
   );
 
+  const { jobs, batchQueries } = await benchJobs(serializer, orm, url);
+  console.log(
+    `\n${table([
+      ['1,000 jobs through pg-boss', 'ids and finds', 'by reference', 'ratio'],
+      ['enqueued and worked', ms(jobs.ms('ids')), ms(jobs.ms('reference')), ratio(jobs.ratio('reference', 'ids'))],
+    ])}`,
+  );
+
   const references = sizes
     .filter(({ size }) => size >= 1_000)
     .flatMap(({ size, codec, database, oneByOne }) => [
@@ -84,6 +93,8 @@ try {
     ...references,
     atMost('values, serialize / JSON.stringify', values.ratio('encode', 'stringify'), 1.5),
     atMost('values, parse and decode / JSON.parse', values.ratio('decode', 'parse'), 2.5),
+    atMost('1,000 jobs, by reference / with ids', jobs.ratio('reference', 'ids'), 1.15),
+    atMost('queries to revive a batch of 100 jobs', batchQueries, 2, String),
     atMost('sign a token, us', signing.ms('sign') * 1_000, 10, us),
     atMost('verify a token, us', signing.ms('verify') * 1_000, 10, us),
   ];

@@ -1,18 +1,13 @@
-/** The worker process of the demo: takes one job from standard input, runs it, and says what it did. */
-import { text } from 'node:stream/consumers';
-import { connect, mail, type MailJob } from './mailing.ts';
+/** The worker process of the demo: `node demo-worker.ts <url>`; SIGTERM lets it finish its jobs. */
+import { connect } from './mailing.ts';
 
-const [mode, url] = process.argv.slice(2);
-const payload = await text(process.stdin);
-const { orm, serializer, statements } = connect(url!);
-await orm.connect();
-// What MikroORM asks when it connects is not the job's.
-statements.length = 0;
+const { orm, boss, tasks } = await connect(process.argv[2]!);
+await tasks.work();
 
-const job =
-  mode === 'by reference'
-    ? await serializer.deserialize<MailJob>(payload, { em: orm.em.fork() })
-    : (JSON.parse(payload) as MailJob);
-
-process.stdout.write(JSON.stringify({ mail: mail(job), queries: statements.length }));
-await orm.close();
+process.once('SIGTERM', () => {
+  void (async () => {
+    await tasks.stop();
+    await boss.stop();
+    await orm.close();
+  })();
+});

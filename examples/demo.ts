@@ -1,21 +1,18 @@
 /**
- * `npm run demo`: a mail job is queued with a user, the user moves, the job runs in another process.
+ * `npm run demo`: a mail job is queued with a user, the user moves, the job runs in another process, through pg-boss.
  * By value it mails the old address, by reference the new one. Then: what a list of 1,000 references costs.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { text } from 'node:stream/consumers';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startPostgres } from '../fixtures/postgres.ts';
 import { createOrm, selects } from '../fixtures/orm.ts';
 import { Comment, domain, Post, User as Author } from '../fixtures/domain.ts';
 import { EntitySerializer } from 'mikro-orm-byref';
-import { connect, User } from './mailing.ts';
-
-interface Outcome {
-  readonly mail: string;
-  readonly queries: number;
-}
+import type { JobHandle } from 'mikro-orm-byref/tasks';
+import { connect, type Mail, type Mailing, User } from './mailing.ts';
 
 const server = await startPostgres();
 const run = randomBytes(4).toString('hex');
@@ -28,9 +25,8 @@ try {
 
 async function bobMoves(): Promise<void> {
   const url = Object.assign(new URL(server.url), { pathname: `/byref_demo_${run}` }).href;
-  const { orm, serializer } = connect(url);
-  await orm.schema.ensureDatabase();
-  await orm.schema.create();
+  const mailing = await connect(url);
+  const { orm, boss, sendMail } = mailing;
   try {
     const em = orm.em.fork();
     const bob = em.create(User, {
@@ -42,46 +38,65 @@ async function bobMoves(): Promise<void> {
     });
     await em.flush();
 
-    // Queued on Monday …
-    const job = { user: bob, subject: 'Your invitation' };
-    const byValue = JSON.stringify(job);
-    const byReference = serializer.serialize(job);
+    // Queued on Monday, as a copy and as a reference …
+    const subject = 'Your invitation';
+    const copy = JSON.parse(JSON.stringify(bob)) as User;
+    const byValue = await sendMail.delay({ user: copy, subject });
+    const byReference = await sendMail.delay({ user: bob, subject });
+    const payloads = await Promise.all([byValue, byReference].map((handle) => payloadOf(mailing, handle)));
 
     // … on Tuesday he moves …
     bob.address = '1035 North Maple Street, Russell';
     await em.flush();
 
-    // … and on Wednesday a worker runs the job.
-    const value = await work('by value', url, byValue);
-    const reference = await work('by reference', url, byReference);
+    // … and on Wednesday a worker runs the jobs.
+    const [value, reference] = await work(url, [byValue, byReference]);
 
     console.log('A mail job was queued with Bob Dole; then he moved; then the job ran in a worker process.\n');
     print([
       ['', 'by value', 'by reference'],
-      ['payload', `${byValue.length} bytes`, `${byReference.length} bytes`],
-      ['queries in the worker', String(value.queries), String(reference.queries)],
-      ['the mail goes to', value.mail.split('Dole, ')[1]!, reference.mail.split('Dole, ')[1]!],
-      ['which is', verdict(value), verdict(reference)],
+      ['payload', ...payloads.map((payload) => `${Buffer.byteLength(payload)} bytes`)],
+      ['queries in the worker', String(value!.queries), String(reference!.queries)],
+      ['the mail goes to', value!.text.split('Dole, ')[1]!, reference!.text.split('Dole, ')[1]!],
+      ['which is', verdict(value!), verdict(reference!)],
     ]);
-    console.log(`\nThe payload by reference: ${byReference}\n`);
-    if (verdict(value) !== 'the old address' || verdict(reference) !== 'where he lives')
+    console.log(`\nThe payload by reference: ${payloads[1]}\n`);
+    if (verdict(value!) !== 'the old address' || verdict(reference!) !== 'where he lives')
       throw new Error('The story went wrong.');
   } finally {
+    await boss.stop();
     await orm.schema.dropDatabase();
     await orm.close();
   }
 }
 
-function verdict({ mail }: Outcome): string {
-  return mail.includes('Maple Street') ? 'where he lives' : 'the old address';
+function verdict({ text }: Mail): string {
+  return text.includes('Maple Street') ? 'where he lives' : 'the old address';
 }
 
-async function work(mode: string, url: string, payload: string): Promise<Outcome> {
-  const worker = spawn(process.execPath, [fileURLToPath(new URL('demo-worker.ts', import.meta.url)), mode, url], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  worker.stdin.end(payload);
-  return JSON.parse(await text(worker.stdout)) as Outcome;
+/** A job's data as it is in the queue's table. */
+async function payloadOf({ boss }: Mailing, { id }: JobHandle<Mail>): Promise<string> {
+  const [job] = await boss.findJobs('send-mail', { id });
+  return JSON.stringify(job!.data);
+}
+
+/** Starts a worker process, waits for what the jobs return, and lets the worker finish. */
+async function work(url: string, handles: readonly JobHandle<Mail>[]): Promise<Mail[]> {
+  const script = fileURLToPath(new URL('demo-worker.ts', import.meta.url));
+  const worker = spawn(process.execPath, [script, url], { stdio: 'inherit' });
+  const mails: Mail[] = [];
+  for (const handle of handles) {
+    let mail = await handle.result();
+    for (; mail === undefined; mail = await handle.result()) {
+      if (worker.exitCode !== null) throw new Error(`The worker ended with ${worker.exitCode}.`);
+      await sleep(50);
+    }
+    mails.push(mail);
+  }
+  worker.kill('SIGTERM');
+  const [code] = (await once(worker, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`The worker ended with ${code}.`);
+  return mails;
 }
 
 /** 1,000 references to users, posts and comments, revived at once and one by one. */
@@ -101,15 +116,20 @@ async function aThousandReferences(): Promise<void> {
     const serializer = new EntitySerializer(orm);
     const payload = serializer.serialize(list);
 
-    const measure = async (revive: () => Promise<unknown>): Promise<{ queries: number; ms: number }> => {
+    const measure = async (revive: () => Promise<unknown[]>): Promise<{ queries: number; ms: number }> => {
       statements.length = 0;
       const startedAt = performance.now();
-      await revive();
+      const revived = await revive();
+      if (revived.some((entity, index) => (entity as Author).id !== list[index]!.id))
+        throw new Error('Another list came back.');
       return { queries: selects(statements).length, ms: performance.now() - startedAt };
     };
     const atOnce = () => serializer.deserialize(payload, { em: orm.em.fork() });
     const oneByOne = async () => {
-      for (const entity of list) await orm.em.fork().findOneOrFail(entity.constructor as typeof Author, entity.id);
+      const found: unknown[] = [];
+      for (const { constructor, id } of list)
+        found.push(await orm.em.fork().findOneOrFail(constructor as typeof Author, id));
+      return found;
     };
     await measure(atOnce);
     const [many, single] = [await measure(atOnce), await measure(oneByOne)];
