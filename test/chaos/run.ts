@@ -32,9 +32,9 @@ async function chaos(postgres: OwnServer): Promise<number> {
   const workers = Array.from({ length: WORKERS }, () => startWorker(url));
   const progress = { next: 1 };
   let kills = 0;
-  let isOver = false;
+  const over = new AbortController();
   const killing = (async () => {
-    for (; !isOver; await sleep(KILL_EVERY_MS)) {
+    for (; !over.signal.aborted; await sleep(KILL_EVERY_MS)) {
       const victim = workers.shift()!;
       kills++;
       await killed(victim);
@@ -51,7 +51,7 @@ async function chaos(postgres: OwnServer): Promise<number> {
   const rolledBack = await produce(system, progress);
   await restarting;
   await until(async () => (await effects(system)) >= (await orders(system)));
-  isOver = true;
+  over.abort();
   await killing;
   // A job that is still under way could add a second effect.
   await sleep(8_000);
