@@ -255,6 +255,23 @@ describe('options of Tasks', () => {
     }
   });
 
+  test('what the engine receives: retries, priority, delay, schedules', async () => {
+    const queue = name();
+    const task = tasksOf().define(queue, async (_args: { user: User }) => undefined, {
+      retries: { limit: 7, delayMs: 2_500, backoff: false },
+    });
+    const user = database.orm.em.fork().getReference(User, 1);
+    const { id } = await task.delay({ user }, { priority: 3, delayMs: 60_500 });
+    const [job] = await boss.findJobs(queue, { id });
+    expect(job).toMatchObject({ priority: 3, retryLimit: 7, retryDelay: 3, retryBackoff: false, policy: 'short' });
+    const waitMs = job!.startAfter.getTime() - job!.createdOn.getTime();
+    expect(Math.abs(waitMs - 60_500)).toBeLessThan(100);
+    await task.schedule('0 4 * * *', { user }, { timeZone: 'Europe/Prague' });
+    const [schedule] = await boss.getSchedules(queue);
+    expect(schedule).toMatchObject({ cron: '0 4 * * *', timezone: 'Europe/Prague', options: { retryLimit: 7 } });
+    expect(schedule!.data).toMatchObject({ data: { user: { $entity: ['User', 1] } }, task: { name: queue } });
+  });
+
   test('bad definitions are E_INVALID_OPTION', async () => {
     const tasks = tasksOf();
     const handler = async (): Promise<void> => undefined;
