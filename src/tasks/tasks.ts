@@ -45,6 +45,8 @@ export class Tasks {
   readonly #definitions = new Map<string, TaskDefinition>();
   /** By the function that `define` returned. */
   readonly #byTask = new WeakMap<object, TaskDefinition>();
+  /** Queues that this process has workers for. */
+  readonly #worked = new Set<string>();
 
   /** Throws E_INVALID_OPTION. */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
@@ -113,18 +115,24 @@ export class Tasks {
     });
   }
 
-  /** Starts the workers of all tasks defined so far. */
+  /** Starts the workers of all tasks defined so far; those of an earlier call go on. */
   async work(): Promise<void> {
-    for (const queue of new Set(Array.from(this.#definitions.values(), (definition) => definition.queue.name))) {
-      const settings = [...this.#definitions.values()].filter((definition) => definition.queue.name === queue);
-      const concurrency = Math.max(...settings.map((definition) => definition.queue.concurrency));
-      await this.#engine.work({ ...settings[0]!.queue, concurrency }, (jobs) => this.#run(queue, jobs));
+    for (const { queue } of this.#definitions.values()) {
+      if (this.#worked.has(queue.name)) continue;
+      this.#worked.add(queue.name);
+      const concurrency = Math.max(...this.#tasksOf(queue.name).map((definition) => definition.queue.concurrency));
+      await this.#engine.work({ ...queue, concurrency }, (jobs) => this.#run(queue.name, jobs));
     }
   }
 
   /** Takes no further jobs and waits for those under way. */
-  stop(): Promise<void> {
-    return this.#engine.stop();
+  async stop(): Promise<void> {
+    await this.#engine.stop();
+    this.#worked.clear();
+  }
+
+  #tasksOf(queue: string): TaskDefinition[] {
+    return [...this.#definitions.values()].filter((definition) => definition.queue.name === queue);
   }
 
   async #call(definition: TaskDefinition, args: unknown): Promise<unknown> {
@@ -206,23 +214,16 @@ export class Tasks {
     return new JobHandle(id, this.#engine, definition.queue, this.#serializer);
   }
 
-  /** A queue may serve several tasks; the job says which, and a job of other producers is the task of the queue's name. */
+  /** A queue may serve several tasks: the job says which. One of another producer is that of the only task. */
   async #run(queue: string, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
-    const own = [...this.#definitions.values()].filter((definition) => definition.queue.name === queue);
-    const taskOf = (job: ReceivedJob): TaskDefinition | undefined => {
-      const name = metadataOf(job.data)?.name;
-      return (
-        own.find((definition) => definition.name === name) ??
-        (name === undefined && own.length === 1 ? own[0] : undefined)
-      );
-    };
-    if (own[0]!.isBatch) return this.#runner.run(own[0]!, jobs);
+    const tasks = this.#tasksOf(queue);
+    if (tasks[0]!.isBatch) return this.#runner.run(tasks[0]!, jobs);
     const outcomes: Outcome[] = [];
     for (const job of jobs) {
-      const task = taskOf(job);
-      outcomes.push(
-        task === undefined ? unknownTask(queue, metadataOf(job.data)?.name) : (await this.#runner.run(task, [job]))[0]!,
-      );
+      const name = metadataOf(job.data)?.name;
+      const isOnly = name === undefined && tasks.length === 1;
+      const task = isOnly ? tasks[0] : tasks.find((definition) => definition.name === name);
+      outcomes.push(task === undefined ? unknownTask(queue, name) : (await this.#runner.run(task, [job]))[0]!);
     }
     return outcomes;
   }
@@ -231,8 +232,7 @@ export class Tasks {
     const { name, queue, isBatch, transactional } = definition;
     if (this.#definitions.has(name))
       throw ByReferenceError.invalidOption('name of a task', 'one that is not taken', name);
-    const sharing = [...this.#definitions.values()].filter((other) => other.queue.name === queue.name);
-    if (sharing.some((other) => isBatch || other.isBatch)) {
+    if (this.#tasksOf(queue.name).some((other) => isBatch || other.isBatch)) {
       throw ByReferenceError.invalidOption(
         `option queue of the task "${name}"`,
         'a queue of its own for a batch',
