@@ -10,9 +10,12 @@ export type CommitCallback = (em: EntityManager) => unknown;
 export interface AfterCommitOptions {
   /** Told when `fn` throws or rejects. Default: a process warning. The diagnostics channel `mikro-orm-byref:after-commit-error` hears of it too. */
   readonly onError?: (error: unknown) => void;
+  /** Told when the transaction, or the savepoint of this call, rolls back. */
+  readonly onRollback?: () => void;
 }
 
 interface Pending {
+  readonly onRollback: (() => void) | undefined;
   readonly em: EntityManager;
   readonly fn: CommitCallback;
   readonly onError: (error: unknown) => void;
@@ -27,7 +30,8 @@ const errors = channel('mikro-orm-byref:after-commit-error');
  */
 export function afterCommit(em: EntityManager, fn: CommitCallback, options: AfterCommitOptions = {}): void {
   const context = contextOf(em);
-  const pending: Pending = { em: context, fn, onError: options.onError ?? warn };
+  const { onError = warn, onRollback } = options;
+  const pending: Pending = { em: context, fn, onError, onRollback };
   const transaction = transactionOf(context);
   if (transaction === undefined) {
     run(pending);
@@ -52,6 +56,10 @@ export function listenToCommits(orm: MikroORM): void {
 class CommitListener extends TransactionScopes<Pending> {
   async afterTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
     for (const pending of this.release(transaction!)) run(pending);
+  }
+
+  protected override dropped({ onRollback }: Pending): void {
+    onRollback?.();
   }
 }
 

@@ -213,6 +213,17 @@ export class EntitySerializer {
     return this.#reviveToken(this.#signer.verifyToken(text, purpose), others);
   }
 
+  /** @internal Whether a payload has a good signature for a purpose. */
+  isSigned(payload: unknown, signed: { readonly purpose: string }): boolean {
+    try {
+      this.#verified(readEnvelope(payload), { signed }, this.#limits());
+      return true;
+    } catch (error) {
+      if (error instanceof ByReferenceError) return false;
+      throw error;
+    }
+  }
+
   /** What a payload holds, without a database. Reports what is wrong with it and throws nothing. */
   inspect(payload: unknown): PayloadReport {
     return inspect(payload);

@@ -4,6 +4,7 @@
  */
 import {
   Collection,
+  DriverException,
   type AnyEntity,
   type Dictionary,
   type EntityManager,
@@ -19,6 +20,7 @@ import {
   ScalarReference,
   TransactionContext,
   Utils,
+  ValidationError,
 } from '@mikro-orm/core';
 import type { EntityClass } from './options.ts';
 
@@ -302,8 +304,15 @@ export function registerExtension(orm: MikroORM, extension: object): void {
 export const getExtension = (em: EntityManager): object | undefined =>
   em.config.getExtension(EXTENSION) as object | undefined;
 
-/** The open transaction or savepoint of an EntityManager, as an identity. */
-export const transactionOf = (em: EntityManager): object | undefined => em.getTransactionContext<object>();
+/**
+ * The open transaction or savepoint of an EntityManager, as an identity. The EntityManager of `em.transactional` keeps
+ * it when it has ended, and entities keep that EntityManager.
+ */
+export function transactionOf(em: EntityManager): object | undefined {
+  const transaction = em.getTransactionContext<{ isCommitted?: boolean; isRolledBack?: boolean }>();
+  const hasEnded = transaction?.isCommitted === true || transaction?.isRolledBack === true;
+  return hasEnded ? undefined : transaction;
+}
 
 /** The EntityManager that manages an entity. */
 export const entityManagerOf = (entity: AnyEntity): EntityManager | undefined => helper(entity).__em;
@@ -311,12 +320,22 @@ export const entityManagerOf = (entity: AnyEntity): EntityManager | undefined =>
 /** The EntityManager of the transaction or request that runs around the call, where that is in a transaction. */
 export function ambientTransaction(em: EntityManager): EntityManager | undefined {
   const context = em.getContext(false);
-  return context.isInTransaction() ? context : undefined;
+  return transactionOf(context) === undefined ? undefined : context;
 }
 
-/** Gives `fn` an EntityManager of its own, to which the global one resolves meanwhile: for a job, what a request has. */
+/**
+ * Gives `fn` an EntityManager of its own, to which the global one resolves meanwhile: for a job, what a request has.
+ * A transaction around the call is left, which would go before the request.
+ */
 export const runInRequest = <T>(globalEm: EntityManager, fn: (em: EntityManager) => Promise<T>): Promise<T> =>
-  RequestContext.create(globalEm, () => fn(globalEm.getContext()));
+  RequestContext.create(globalEm, () => {
+    const em = RequestContext.getEntityManager(globalEm.name)!;
+    return TransactionContext.create(em, () => fn(em));
+  });
+
+/** True for the errors of MikroORM and its drivers: their messages may quote rows. */
+export const isOrmError = (error: Error): boolean =>
+  error instanceof ValidationError || error instanceof DriverException;
 
 /** MikroORM 7 tells of savepoints as of transactions; MikroORM 6 tells of neither their release nor their rollback. */
 export const isSavepoint = (transaction: object | undefined): boolean =>

@@ -28,8 +28,12 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
   }
 
   async afterTransactionRollback({ transaction }: TransactionEventArgs): Promise<void> {
+    for (const item of this.#items.get(transaction!) ?? []) this.dropped(item);
     this.#items.delete(transaction!);
   }
+
+  /** Told of each item whose transaction rolls back. */
+  protected dropped(_item: Item): void {}
 
   /** The items of an outermost transaction that commits; those of a savepoint go up, and none are returned. */
   protected release(transaction: object): readonly Item[] {

@@ -37,6 +37,11 @@ export interface PgBossLike {
     name: string,
     options?: { id?: string; key?: string; queued?: boolean; db?: BossDatabase },
   ): Promise<FoundBossJob[]>;
+  update(
+    name: string,
+    data: undefined,
+    options: { singletonKey: string; priority: number; db?: BossDatabase },
+  ): Promise<{ jobs: string[] }>;
   complete(
     name: string,
     job: { id: string; retryCount: number },
@@ -49,7 +54,7 @@ export interface PgBossLike {
     options: { includeMetadata: true; perJobResults: true; batchSize: number },
     handler: (jobs: BossJob[]) => Promise<BossResult[]>,
   ): Promise<string>;
-  offWork(name: string, options?: object): Promise<void>;
+  offWork(name: string, options: { id: string; wait: boolean }): Promise<void>;
   notifyWorker(workerId: string): void;
 }
 

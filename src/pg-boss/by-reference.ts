@@ -7,7 +7,7 @@ import { runInRequest } from '../orm.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
 import { ADAPTER_CHECKS } from '../tasks/check-options.ts';
 import type { JobFailure, Outcome } from '../tasks/engine.ts';
-import { failed, unreadable } from '../tasks/job-runner.ts';
+import { kept, retry, unreadable } from '../tasks/job-runner.ts';
 import type { BossJob, BossResult } from './boss-like.ts';
 import { resultOf } from './engine.ts';
 
@@ -27,14 +27,20 @@ export function byReference<Boss extends object>(
 ): Boss {
   check(options, ADAPTER_CHECKS, 'option ');
   const adapter = new Adapter(boss as never, serializer, options);
-  return new Proxy(boss, {
+  const proxy: Boss = new Proxy(boss, {
     get(target, name) {
-      const method = (adapter.methods as Record<PropertyKey, Method>)[name];
-      if (method !== undefined) return method;
+      if (Object.hasOwn(adapter.methods, name)) return adapter.methods[name as string];
       const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' ? (value as Method).bind(target) : value;
+      if (typeof value !== 'function' || name === 'constructor') return value;
+      // start() and on() return the instance they are called on.
+      const same = (result: unknown): unknown => (result === target ? proxy : result);
+      return (...args: unknown[]): unknown => {
+        const result = (value as Method).apply(target, args);
+        return result instanceof Promise ? result.then(same) : same(result);
+      };
     },
   });
+  return proxy;
 }
 
 /** The data of what `send`, `update` and `upsert` take as one object, and of each item of a list. */
@@ -57,14 +63,14 @@ class Adapter {
     this.methods = {
       ...Object.fromEntries(second.map((name) => [name, this.#producer(name, 1)])),
       schedule: this.#producer('schedule', 2),
-      insert: (name, jobs, ...rest) => this.#boss['insert']!(name, this.#encodeEach(jobs), ...rest),
-      flow: (jobs, ...rest) => this.#boss['flow']!(this.#encodeEach(jobs), ...rest),
-      work: (name, ...args) => this.#work(name as string, args),
+      insert: async (name, jobs, ...rest) => this.#boss['insert']!(name, this.#encodeEach(jobs), ...rest),
+      flow: async (jobs, ...rest) => this.#boss['flow']!(this.#encodeEach(jobs), ...rest),
+      work: async (name, ...args) => this.#work(name as string, args),
     };
   }
 
   #producer(name: string, place: number): Method {
-    return (...args) => {
+    return async (...args) => {
       if (isRequest(args[0])) return this.#boss[name]!(this.#encodeData(args[0]));
       return this.#boss[name]!(...args.map((arg, index) => (index === place ? this.#encode(arg) : arg)));
     };
@@ -79,7 +85,8 @@ class Adapter {
   }
 
   #encode(data: unknown): unknown {
-    if (data === undefined || data === null || isEnvelope(data) || this.#options.encode === false) return data;
+    // What looks encoded is data all the same, or a request's body could name rows.
+    if (data === undefined || data === null || this.#options.encode === false) return data;
     const { signed } = this.#options;
     return this.#serializer.encode(data, signed ? { sign: { purpose: signed.purpose, expiresAt: null } } : {});
   }
@@ -115,7 +122,7 @@ class Adapter {
         const returned = live.length === 0 ? undefined : await handler(live);
         for (const job of live) outcomes.set(job.id, this.#outcome(job, returned, isPerJob, live.length));
       } catch (error) {
-        for (const job of jobs) if (!outcomes.has(job.id)) outcomes.set(job.id, failed(error));
+        for (const job of jobs) if (!outcomes.has(job.id)) outcomes.set(job.id, retry(error));
       } finally {
         em.clear();
       }
@@ -135,18 +142,18 @@ class Adapter {
   }
 
   #unreadable(job: BossJob, error: unknown): Outcome {
-    const received = { data: job.data, enqueuedAt: job.createdOn ?? new Date() };
-    return unreadable(received, error, this.#options.retryMissingForMs ?? 10_000);
+    return unreadable(job.createdOn ?? new Date(), error, this.#options.retryMissingForMs ?? 10_000);
   }
 
   /** As pg-boss has it: one result for a single job, and for each its own with `perJobResults`. */
   #outcome(job: BossJob, returned: unknown, isPerJob: boolean, count: number): Outcome {
-    if (!isPerJob) return { status: 'completed', output: this.#serializer.encode(count === 1 ? returned : undefined) };
+    if (!isPerJob) return kept(this.#serializer, count === 1 ? returned : undefined);
     const own = Array.isArray(returned) ? (returned as BossResult[]).find(({ id }) => id === job.id) : undefined;
-    if (own?.status === 'completed') return { status: 'completed', output: this.#serializer.encode(own.output) };
-    const output = own?.output ?? new Error('no disposition returned by handler');
-    const error = isJsonObject(output) ? (output as JobFailure) : (failed(output) as { error: JobFailure }).error;
-    return { status: own?.status === 'deadletter' ? 'discard' : 'retry', error };
+    if (own?.status === 'completed') return kept(this.#serializer, own.output);
+    const status = own?.status === 'deadletter' ? 'discard' : 'retry';
+    const { output = new Error('no disposition returned by handler') } = own ?? {};
+    const described = retry(output) as { readonly error: JobFailure };
+    return { status, error: isJsonObject(output) ? (output as JobFailure) : described.error };
   }
 }
 

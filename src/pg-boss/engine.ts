@@ -12,7 +12,7 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
-import { type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
+import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
 export interface PgBossEngineOptions {
   /** Seconds between looks at an idle queue, as pg-boss counts them; at least 0.5. Default: pg-boss's own, 2. */
@@ -49,7 +49,7 @@ class PgBossEngine implements Engine {
   readonly #boss: PgBossLike;
   readonly #options: PgBossEngineOptions;
   readonly #prepared = new Map<string, Promise<void>>();
-  readonly #worked = new Set<string>();
+  readonly #workers: { readonly queue: string; readonly id: string }[] = [];
 
   constructor(boss: PgBossLike, options: PgBossEngineOptions) {
     this.#boss = boss;
@@ -65,26 +65,27 @@ class PgBossEngine implements Engine {
     return ids;
   }
 
-  async schedule(queue: QueueSettings, cron: string, data: JsonObject, timeZone: string): Promise<void> {
+  async schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void> {
     await this.#prepare(queue);
-    await this.#boss.schedule(queue.name, cron, data, { tz: timeZone, ...this.#settings(queue) });
+    // pg-boss takes few characters in a key.
+    const safe = /^[\w.-]+$/.test(key) ? key : Buffer.from(key).toString('hex');
+    await this.#boss.schedule(queue.name, cron, data, { tz: timeZone, key: safe, ...this.#settings(queue) });
   }
 
   async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
     await this.#prepare(queue);
     const [job] = await this.#boss.findJobs(queue.name, { id });
     if (job === undefined) return undefined;
-    const isStarted = job.state !== 'created';
     return {
       state: STATES[job.state] ?? 'failed',
-      attempt: isStarted ? job.retryCount + (job.state === 'retry' ? 0 : 1) : 0,
+      // pg-boss counts a retry when it starts.
+      attempt: job.state === 'created' ? 0 : job.retryCount + 1,
       output: (job.output ?? undefined) as JsonValue | undefined,
     };
   }
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
     await this.#prepare(queue);
-    this.#worked.add(queue.name);
     const { pollingIntervalSeconds } = this.#options;
     const options = {
       includeMetadata: true,
@@ -101,18 +102,17 @@ class PgBossEngine implements Engine {
         const outcomes = await run(received);
         return jobs.map((job, index) => resultOf(job, outcomes[index]!));
       });
+      this.#workers.push({ queue: queue.name, id });
     }
   }
 
   async stop(): Promise<void> {
-    await Promise.all(Array.from(this.#worked, (queue) => this.#boss.offWork(queue, { wait: true })));
-    this.#worked.clear();
+    const workers = this.#workers.splice(0);
+    await Promise.all(workers.map(({ queue, id }) => this.#boss.offWork(queue, { id, wait: true })));
   }
 
   /** Inserts what is new, and finds the waiting job for what is not. */
   async #insert(queue: QueueSettings, jobs: readonly NewJob[], em: EntityManager | undefined): Promise<string[]> {
-    const inTransaction = em !== undefined && transactionOf(em) !== undefined;
-    const db = inTransaction ? { db: databaseOf(em) } : {};
     const rows = jobs.map((job) => ({
       id: job.id,
       data: job.data,
@@ -122,18 +122,21 @@ class PgBossEngine implements Engine {
       singletonKey: job.dedupeKey ?? job.id,
       ...this.#settings(queue),
     }));
-    const inserted = new Set(await this.#boss.insert(queue.name, rows, { ...db, returnId: true }));
+    const inserted = new Set(await this.#boss.insert(queue.name, rows, { ...inTransactionOf(em), returnId: true }));
     const ids: string[] = [];
     for (const job of jobs) ids.push(inserted.has(job.id) ? job.id : await this.#waiting(queue, job, em));
     return ids;
   }
 
+  /**
+   * The job that waits with the same key. It is updated, with no other effect than that no worker takes it before this
+   * transaction has ended: else it could run before what this one is about is there.
+   */
   async #waiting(queue: QueueSettings, job: NewJob, em: EntityManager | undefined): Promise<string> {
-    const db = em !== undefined && transactionOf(em) !== undefined ? { db: databaseOf(em) } : {};
-    const found = await this.#boss.findJobs(queue.name, { key: job.dedupeKey!, queued: true, ...db });
-    const first = found.find(({ state }) => state === 'created');
+    const options = { singletonKey: job.dedupeKey!, priority: job.priority, ...inTransactionOf(em) };
+    const { jobs } = await this.#boss.update(queue.name, undefined, options);
     // It has started in the meantime: then this one is the next.
-    return first?.id ?? (await this.#insert(queue, [job], em))[0]!;
+    return jobs[0] ?? (await this.#insert(queue, [job], em))[0]!;
   }
 
   /** Makes the queue, and has pg-boss know it before a transaction is open: it would ask on another connection. */
@@ -179,7 +182,7 @@ class PgBossEngine implements Engine {
       enqueuedAt: job.createdOn ?? new Date(),
       signal,
       complete: async (em, output) => {
-        const settled = await this.#boss.complete(queue, { id, retryCount }, output, { db: databaseOf(em) });
+        const settled = await this.#boss.complete(queue, { id, retryCount }, output ?? null, { db: databaseOf(em) });
         // The job has expired and is another worker's: this transaction must not commit.
         if ((settled as { affected?: number }).affected !== 1) throw new Error(`Job ${id} is no longer this worker's.`);
       },
@@ -189,6 +192,11 @@ class PgBossEngine implements Engine {
 
 /** pg-boss keeps failed jobs for a retry, and dead-lettered ones not. */
 export function resultOf(job: Pick<BossJob, 'id'>, outcome: Outcome): BossResult {
-  if (outcome.status === 'completed') return { id: job.id, status: 'completed', output: outcome.output };
+  if (outcome.status === 'completed') {
+    return { id: job.id, status: 'completed', ...(outcome.output && { output: outcome.output }) };
+  }
   return { id: job.id, status: outcome.status === 'retry' ? 'failed' : 'deadletter', output: outcome.error };
 }
+
+const inTransactionOf = (em: EntityManager | undefined): { db?: BossDatabase } =>
+  em !== undefined && transactionOf(em) !== undefined ? { db: databaseOf(em) } : {};

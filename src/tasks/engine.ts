@@ -44,12 +44,12 @@ export interface ReceivedJob {
    * Completes the job in the transaction of `em`; throws where another worker has the job by now. Engines without jobs
    * in the application's database have none.
    */
-  complete?(em: EntityManager, output: JsonObject): Promise<void>;
+  complete?(em: EntityManager, output: JsonObject | undefined): Promise<void>;
 }
 
 /** What became of a received job: done, to be tried again, or given up for good in the engine's own way. */
 export type Outcome =
-  | { readonly status: 'completed'; readonly output: JsonObject }
+  | { readonly status: 'completed'; readonly output: JsonObject | undefined }
   | { readonly status: 'retry' | 'discard'; readonly error: JobFailure };
 
 /** An error as it is kept with a job: tokens of rows, never their data. */
@@ -76,11 +76,11 @@ export interface Engine {
   readonly isTransactional: boolean;
   /**
    * Stores jobs, in the transaction of `em` where there is one. Resolves with an id for each: its own, or that of the
-   * waiting job with the same dedupe key.
+   * waiting job with the same dedupe key, which then does not start before that transaction has ended.
    */
   enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]>;
-  /** Enqueues `data` whenever the cron expression says so, until another one replaces it. */
-  schedule(queue: QueueSettings, cron: string, data: JsonObject, timeZone: string): Promise<void>;
+  /** Enqueues `data` whenever the cron expression says so, until another one of that key replaces it. */
+  schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void>;
   find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined>;
   /** Starts to work a queue. */
   work(queue: QueueSettings, run: RunJobs): Promise<void>;

@@ -42,7 +42,7 @@ class InlineEngine implements Engine {
     return ids;
   }
 
-  async schedule(_queue: QueueSettings, cron: string): Promise<void> {
+  async schedule(_queue: QueueSettings, _key: string, cron: string): Promise<void> {
     throw ByReferenceError.unsupported(`The schedule "${cron}"`, 'the inline engine has no clock; take a real engine');
   }
 

@@ -1,6 +1,6 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { isEnvelope } from '../envelope.ts';
-import type { JsonValue } from '../json.ts';
+import { isJsonObject, type JsonValue } from '../json.ts';
 import type { DeserializeOptions } from '../options.ts';
 import type { Engine, JobFailure, JobSnapshot, JobState, QueueSettings } from './engine.ts';
 
@@ -19,7 +19,7 @@ export class JobFailedError extends Error {
 export class JobHandle<Result> {
   /** With `dedupe` that of the job that was there first, once `enqueued` has settled. */
   id: string;
-  /** Settles when the engine has the job: at once, or after the commit. Rejects where the engine refuses it then. */
+  /** Settles when the engine has the job: at once, or after the commit. Rejects where it is rolled back or refused then. */
   enqueued: Promise<void> = Promise.resolve();
   readonly #engine: Engine;
   readonly #queue: QueueSettings;
@@ -60,6 +60,8 @@ export class JobHandle<Result> {
 }
 
 function failureOf(output: JsonValue | undefined): JobFailure {
-  const isFailure = typeof output === 'object' && output !== null && 'message' in output;
-  return isFailure ? (output as JobFailure) : { name: 'Error', message: 'it left no reason' };
+  // pg-boss keeps its own reasons, as that a job has expired, in `value`.
+  const reason = isJsonObject(output) && isJsonObject(output['value']) ? output['value'] : output;
+  const isFailure = isJsonObject(reason) && typeof reason['message'] === 'string';
+  return isFailure ? (reason as JobFailure) : { name: 'Error', message: 'it left no reason' };
 }

@@ -1,10 +1,10 @@
-import type { EntityManager, MikroORM } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { isEnvelope } from '../envelope.ts';
 import { ByReferenceError } from '../errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { runInRequest } from '../orm.ts';
+import { isOrmError, runInRequest } from '../orm.ts';
 import type { JobFailure, Outcome, ReceivedJob } from './engine.ts';
 import type { JobContext } from './task.ts';
 import type { TaskDefinition } from './task-definition.ts';
@@ -12,8 +12,6 @@ import type { TaskDefinition } from './task-definition.ts';
 /** What Tasks puts beside the data of a job. */
 export interface JobMetadata extends JsonObject {
   readonly name: string;
-  /** ISO 8601. */
-  readonly enqueuedAt: string;
   /** What the option `context` captured. */
   readonly context?: JsonValue;
 }
@@ -21,32 +19,30 @@ export interface JobMetadata extends JsonObject {
 /** How all jobs of a Tasks are run. */
 export interface RunnerOptions {
   readonly plain: 'pass' | 'refuse';
-  readonly signed: DeserializeOptions['signed'];
+  readonly signed: NonNullable<DeserializeOptions['signed']>;
   /** Runs a job's work in what its producer captured. */
   run(context: JsonValue | undefined, em: EntityManager, next: () => Promise<void>): Promise<void>;
 }
 
 /** Received jobs → outcomes. Each job, or batch, has an EntityManager and a request context of its own. */
 export class JobRunner {
-  readonly #orm: MikroORM;
   readonly #serializer: EntitySerializer;
   readonly #options: RunnerOptions;
 
-  constructor(orm: MikroORM, serializer: EntitySerializer, options: RunnerOptions) {
-    this.#orm = orm;
+  constructor(serializer: EntitySerializer, options: RunnerOptions) {
     this.#serializer = serializer;
     this.#options = options;
   }
 
-  /** Runs one call of the task's handler: for one job, or for a batch. */
+  /** Runs one call of the task's handler: for one job, or for a batch of one context. */
   async run(task: TaskDefinition, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
     const call = new Call(task, jobs, this.#serializer, this.#options);
-    const context = metadataOf(jobs[0]!.data)?.context;
+    const context = this.contextOf(jobs[0]!);
     try {
-      await runInRequest(this.#orm.em, async (em) => {
-        const run = (): Promise<void> => (task.transactional ? em.transactional((tx) => call.run(tx)) : call.run(em));
+      await runInRequest(this.#serializer.orm.em, async (em) => {
+        const next = (): Promise<void> => call.run(em);
         try {
-          await this.#options.run(context, em, run);
+          await this.#options.run(context, em, next);
         } finally {
           em.clear();
         }
@@ -55,6 +51,12 @@ export class JobRunner {
       call.fail(error);
     }
     return call.outcomes;
+  }
+
+  /** What was captured with a job; nothing of one whose signature is not what is demanded. */
+  contextOf(job: ReceivedJob): JsonValue | undefined {
+    const { signed } = this.#options;
+    return signed === false || this.#serializer.isSigned(job.data, signed) ? metadataOf(job.data)?.context : undefined;
   }
 }
 
@@ -81,17 +83,35 @@ class Call {
 
   /** The outcomes of a call that has run or failed. */
   get outcomes(): readonly Outcome[] {
-    return this.#outcomes.map((outcome) => outcome ?? retry(new Error('The job was not run.')));
+    return this.#outcomes.map(
+      (outcome) => outcome ?? retry(new Error('The job was not run: context.run() did not call next().')),
+    );
   }
 
-  /** A failure of the handler or the database: whatever has no outcome of its own, or was rolled back, is tried again. */
+  /** A failure of the handler, the database or the context: whatever has no outcome is tried again. */
   fail(error: unknown): void {
-    for (const [index, outcome] of this.#outcomes.entries()) {
-      if (outcome === undefined || outcome.status === 'completed') this.#outcomes[index] = failed(error);
-    }
+    for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? retry(error);
   }
 
   async run(em: EntityManager): Promise<void> {
+    if (!this.#task.transactional) return this.#handle(em).catch((error: unknown) => this.#failAndThrow(error));
+    await em
+      .transactional((tx) => this.#handle(tx))
+      .catch((error: unknown) => {
+        // Rolled back: what was completed in the transaction is not.
+        for (const [index, outcome] of this.#outcomes.entries()) {
+          if (outcome?.status === 'completed') this.#outcomes[index] = undefined;
+        }
+        this.#failAndThrow(error);
+      });
+  }
+
+  #failAndThrow(error: unknown): never {
+    this.fail(error);
+    throw error;
+  }
+
+  async #handle(em: EntityManager): Promise<void> {
     const args = await this.#revive(em);
     const live = this.#jobs.flatMap((job, index) => (this.#outcomes[index] === undefined ? { job, index } : []));
     if (live.length === 0) return;
@@ -100,13 +120,13 @@ class Call {
       live.map(({ index }) => args[index]),
       contexts,
     );
-    for (const [at, { job, index }] of live.entries()) {
-      this.#outcomes[index] = await this.#complete(em, job, results[at]);
-    }
+    // Before the results are encoded: what they name must have its row by then.
+    if (this.#task.transactional) await em.flush();
+    for (const [at, { job, index }] of live.entries()) await this.#complete(em, job, index, results[at]);
   }
 
   async #revive(em: EntityManager): Promise<unknown[]> {
-    const options = { ...this.#task.revive, signed: this.#options.signed ?? false, em };
+    const options = { ...this.#task.revive, signed: this.#options.signed, em };
     const isPlain = this.#jobs.map(({ data }) => this.#options.plain === 'pass' && !isEnvelope(data));
     const payloads = this.#jobs.flatMap(({ data }, index) => (isPlain[index] ? [] : [data as JsonValue]));
     const results = (await this.#serializer.decodeAll(payloads, options)).values();
@@ -115,15 +135,18 @@ class Call {
       if (isPlain[index]) return structuredClone(job.data);
       const result = results.next().value!;
       if (result.status === 'fulfilled') return result.value;
-      this.#outcomes[index] = unreadable(job, result.reason, this.#task.retryMissingForMs);
+      this.#outcomes[index] = unreadable(job.enqueuedAt, result.reason, this.#task.retryMissingForMs);
       return undefined;
     });
   }
 
-  async #complete(em: EntityManager, job: ReceivedJob, result: unknown): Promise<Outcome> {
-    const output = this.#serializer.encode(result);
-    if (this.#task.transactional) await job.complete!(em, output);
-    return { status: 'completed', output };
+  /** A result that can't be kept is given up: another run would only repeat the work. In a transaction it undoes that. */
+  async #complete(em: EntityManager, job: ReceivedJob, index: number, result: unknown): Promise<void> {
+    const outcome = kept(this.#serializer, result);
+    this.#outcomes[index] = outcome;
+    if (!this.#task.transactional) return;
+    if (outcome.status !== 'completed') throw new Error(outcome.error.message);
+    await job.complete!(em, outcome.output);
   }
 }
 
@@ -135,44 +158,52 @@ function contextOf(name: string, job: ReceivedJob, em: EntityManager): JobContex
 /** What Tasks has put beside a job's data; undefined for jobs of other producers. */
 export function metadataOf(data: unknown): JobMetadata | undefined {
   const task = isEnvelope(data) ? data['task'] : undefined;
-  const isOurs = isJsonObject(task) && typeof task['name'] === 'string' && typeof task['enqueuedAt'] === 'string';
+  const isOurs = isJsonObject(task) && typeof task['name'] === 'string';
   return isOurs ? (task as JobMetadata) : undefined;
 }
 
 /** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
-export function unreadable(
-  job: Pick<ReceivedJob, 'data' | 'enqueuedAt'>,
-  error: unknown,
-  retryMissingForMs: number,
-): Outcome {
+export function unreadable(enqueuedAt: Date, error: unknown, retryMissingForMs: number): Outcome {
   if (!(error instanceof ByReferenceError)) return retry(error);
   const mayAppear = error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE';
-  const enqueuedAt = metadataOf(job.data)?.enqueuedAt ?? job.enqueuedAt;
-  const ageMs = Date.now() - new Date(enqueuedAt).getTime();
-  const isRetried = mayAppear ? ageMs < retryMissingForMs : error.retryable;
-  return isRetried ? retry(error) : discard(error);
+  const isRetried = mayAppear ? Date.now() - enqueuedAt.getTime() < retryMissingForMs : error.retryable;
+  return isRetried ? retry(error) : { status: 'discard', error: describe(error) };
 }
 
-/** What a failure of the handler means; a result that can't be kept would only repeat the work. */
-export function failed(error: unknown): Outcome {
-  const isResult = error instanceof ByReferenceError && error.code === 'E_UNSERIALIZABLE';
-  return isResult ? discard(error) : retry(error);
+/** A result as it is kept, or the end of a job whose result can't be. Nothing is kept of nothing. */
+export function kept(serializer: EntitySerializer, result: unknown): Outcome {
+  if (result === undefined) return { status: 'completed', output: undefined };
+  try {
+    return { status: 'completed', output: serializer.encode(result) };
+  } catch (error) {
+    return { status: 'discard', error: describe(error) };
+  }
 }
 
 export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
-const discard = (error: unknown): Outcome => ({ status: 'discard', error: describe(error) });
 
-/** The message of a database's error may quote the SQL with its values; its kind and code say enough. */
+/** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
 function describe(error: unknown): JobFailure {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
-  const { name, message, stack = '' } = error;
+  if (!(error instanceof Error)) return { name: 'Error', message: storable(printed(error)) };
+  const [name, message] = [storable(error.name), storable(error.message)];
   if (error instanceof ByReferenceError) {
     const tokens = error.tokens.map((token) => token.toJSON().$token);
     return { name, message, code: error.code, retryable: error.retryable, path: error.path ?? null, tokens };
   }
-  const { code } = error as { code?: unknown };
-  if ('sqlMessage' in error || (typeof code === 'string' && /^[0-9FHPX][0-9A-Z]{4}$/.test(code))) {
-    return { name, message: `The database refused: ${name}`, code: String(code) };
+  if (isOrmError(error)) {
+    const { code } = error as { code?: unknown };
+    return { name, message: `MikroORM or the database refused: ${name}`, code: typeof code === 'string' ? code : null };
   }
-  return { name, message, stack };
+  return { name, message, stack: storable(error.stack ?? '') };
+}
+
+/** jsonb refuses NUL and lone surrogates. */
+const storable = (text: unknown): string => printed(text).replaceAll('\0', '\uFFFD').toWellFormed();
+
+function printed(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return 'a value that can’t be printed';
+  }
 }

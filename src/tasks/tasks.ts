@@ -54,7 +54,7 @@ export class Tasks {
     this.#serializer = serializer;
     this.#engine = engine;
     this.#options = options;
-    this.#runner = new JobRunner(serializer.orm, serializer, {
+    this.#runner = new JobRunner(serializer, {
       plain: options.plain ?? 'pass',
       signed: options.signed ?? false,
       run: options.context?.run.bind(options.context) ?? ((_context, _em, next) => next()),
@@ -83,7 +83,7 @@ export class Tasks {
       bulk: (list: readonly unknown[], delayOptions: DelayOptions = {}) =>
         this.#enqueue(definition, list, delayOptions),
       schedule: (cron: string, args: unknown, { timeZone = 'UTC' } = {}) =>
-        this.#engine.schedule(definition.queue, cron, this.#encode(definition, args), timeZone),
+        this.#schedule(definition, cron, args, timeZone),
       handle: (id: string) => this.#handle(definition, id),
     }) as Task<unknown, unknown>;
     this.#byTask.set(task, definition);
@@ -120,8 +120,7 @@ export class Tasks {
     for (const { queue } of this.#definitions.values()) {
       if (this.#worked.has(queue.name)) continue;
       this.#worked.add(queue.name);
-      const concurrency = Math.max(...this.#tasksOf(queue.name).map((definition) => definition.queue.concurrency));
-      await this.#engine.work({ ...queue, concurrency }, (jobs) => this.#run(queue.name, jobs));
+      await this.#engine.work(queue, (jobs) => this.#run(queue.name, jobs));
     }
   }
 
@@ -175,12 +174,17 @@ export class Tasks {
     // Whoever wants to know asks `enqueued`; the failure is told by afterCommit in any case.
     promise.catch(() => undefined);
     for (const handle of handles) handle.enqueued = promise;
-    afterCommit(em, async () => {
+    const run = async (): Promise<void> => {
       await enqueue().then(resolve, (error: unknown) => {
         reject(error);
         throw error;
       });
-    });
+    };
+    afterCommit(em, run, { onRollback: () => reject(new Error('The transaction of the job was rolled back.')) });
+  }
+
+  async #schedule(definition: TaskDefinition, cron: string, args: unknown, timeZone: string): Promise<void> {
+    await this.#engine.schedule(definition.queue, definition.name, cron, this.#encode(definition, args), timeZone);
   }
 
   #newJob(definition: TaskDefinition, args: unknown, options: DelayOptions, entities: Set<AnyEntity>): NewJob {
@@ -200,7 +204,6 @@ export class Tasks {
     const { context, signed } = this.#options;
     const task: JobMetadata = {
       name: definition.name,
-      enqueuedAt: new Date().toISOString(),
       ...(context && { context: context.capture() }),
     };
     return this.#serializer.encode(args, {
@@ -217,22 +220,39 @@ export class Tasks {
   /** A queue may serve several tasks: the job says which. One of another producer is that of the only task. */
   async #run(queue: string, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
     const tasks = this.#tasksOf(queue);
-    if (tasks[0]!.isBatch) return this.#runner.run(tasks[0]!, jobs);
-    const outcomes: Outcome[] = [];
-    for (const job of jobs) {
+    const outcomes = new Map<ReceivedJob, Outcome>();
+    const calls = Map.groupBy(jobs, (job) => {
       const name = metadataOf(job.data)?.name;
       const isOnly = name === undefined && tasks.length === 1;
       const task = isOnly ? tasks[0] : tasks.find((definition) => definition.name === name);
-      outcomes.push(task === undefined ? unknownTask(queue, name) : (await this.#runner.run(task, [job]))[0]!);
+      if (task === undefined) outcomes.set(job, unknownTask(queue, name));
+      // A batch runs in one context, so jobs of two are two batches.
+      return task?.isBatch === true ? JSON.stringify(this.#runner.contextOf(job)) : job.id;
+    });
+    for (const own of calls.values()) {
+      const known = own.filter((job) => !outcomes.has(job));
+      if (known.length === 0) continue;
+      const name = metadataOf(known[0]!.data)?.name;
+      const task = tasks.find((definition) => definition.name === name) ?? tasks[0]!;
+      const results = await this.#runner.run(task, known);
+      for (const [index, job] of known.entries()) outcomes.set(job, results[index]!);
     }
-    return outcomes;
+    return jobs.map((job) => outcomes.get(job)!);
   }
 
   #refuseConflicts(definition: TaskDefinition): void {
     const { name, queue, isBatch, transactional } = definition;
     if (this.#definitions.has(name))
       throw ByReferenceError.invalidOption('name of a task', 'one that is not taken', name);
-    if (this.#tasksOf(queue.name).some((other) => isBatch || other.isBatch)) {
+    const sharing = this.#tasksOf(queue.name);
+    if (sharing.some((other) => other.queue.concurrency !== queue.concurrency)) {
+      throw ByReferenceError.invalidOption(
+        `option concurrency of the task "${name}"`,
+        'that of the other tasks of its queue',
+        queue.concurrency,
+      );
+    }
+    if (sharing.some((other) => isBatch || other.isBatch)) {
       throw ByReferenceError.invalidOption(
         `option queue of the task "${name}"`,
         'a queue of its own for a batch',
