@@ -13,7 +13,7 @@ export interface JobContext {
   /** 1 for the first attempt. */
   readonly attempt: number;
   readonly enqueuedAt: Date;
-  /** The job's own EntityManager, which the request context holds too. */
+  /** The job's own EntityManager, to which the global one resolves while the handler runs. */
   readonly em: EntityManager;
   /** Aborted when the job is no longer this worker's. */
   readonly signal: AbortSignal;
@@ -49,8 +49,8 @@ export interface DelayOptions {
   /** Milliseconds until the job may start. Default: 0. */
   readonly delayMs?: number;
   /**
-   * While a job of this task with an equal value waits, this one is dropped, and its handle is the first one's. Rows are
-   * equal by their token: `{ dedupe: user }`.
+   * While a job of this task with an equal value has not started, this one is dropped, and its handle is the first
+   * one's. Rows are equal by their token: `{ dedupe: user }`.
    */
   readonly dedupe?: unknown;
   /** Larger goes first. Default: 0. */
