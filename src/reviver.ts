@@ -40,6 +40,8 @@ export async function reviveEach(
   options: DeserializeOptions,
   defaults: DeserializeOptions,
 ): Promise<readonly (ByReferenceError | undefined)[]> {
+  const alone = (slots: readonly EntitySlot[]) => revive(slots, registry, globalEm, options, defaults);
+  if (payloads.length === 1) return [await refusal(() => alone(payloads[0]!))];
   if (payloads.every((slots) => slots.length === 0)) return payloads.map(() => undefined);
   const settings = settle(options, defaults);
   const em = contextOf(options.em ?? globalEm);
@@ -52,7 +54,6 @@ export async function reviveEach(
   const failure = references.all.length === 0 ? undefined : await refusal(() => load(em, references, settings));
   if (failure !== undefined && sound.length > 1) {
     // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
-    const alone = (slots: readonly EntitySlot[]) => revive(slots, registry, globalEm, options, defaults);
     for (const [index, slots] of payloads.entries()) outcomes[index] ??= await refusal(() => alone(slots));
     return outcomes;
   }

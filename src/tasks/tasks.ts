@@ -202,12 +202,12 @@ export class Tasks {
 
   #encode(definition: TaskDefinition, args: unknown, entities?: Set<AnyEntity>) {
     const { context, signed } = this.#options;
-    const task: JobMetadata = {
-      name: definition.name,
-      ...(context && { context: context.capture() }),
-    };
+    const { name, queue } = definition;
+    const task: JobMetadata = { name, ...(context && { context: context.capture() }) };
+    // The only task of a queue of its name goes without saying.
+    const isPlain = name === queue.name && context === undefined;
     return this.#serializer.encode(args, {
-      metadata: { task },
+      ...(isPlain ? {} : { metadata: { task } }),
       ...(entities && { onEntity: (entity: AnyEntity) => entities.add(entity) }),
       ...(signed && { sign: { purpose: signed.purpose, expiresAt: null } }),
     });
@@ -221,20 +221,21 @@ export class Tasks {
   async #run(queue: string, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
     const tasks = this.#tasksOf(queue);
     const outcomes = new Map<ReceivedJob, Outcome>();
-    const calls = Map.groupBy(jobs, (job) => {
+    const taskOf = (job: ReceivedJob): TaskDefinition | undefined => {
       const name = metadataOf(job.data)?.name;
-      const isOnly = name === undefined && tasks.length === 1;
-      const task = isOnly ? tasks[0] : tasks.find((definition) => definition.name === name);
-      if (task === undefined) outcomes.set(job, unknownTask(queue, name));
+      const named = tasks.find((definition) => definition.name === (name ?? queue));
+      return named ?? (name === undefined && tasks.length === 1 ? tasks[0] : undefined);
+    };
+    const calls = Map.groupBy(jobs, (job) => {
+      const task = taskOf(job);
+      if (task === undefined) outcomes.set(job, unknownTask(queue, metadataOf(job.data)?.name));
       // A batch runs in one context, so jobs of two are two batches.
       return task?.isBatch === true ? JSON.stringify(this.#runner.contextOf(job)) : job.id;
     });
     for (const own of calls.values()) {
       const known = own.filter((job) => !outcomes.has(job));
       if (known.length === 0) continue;
-      const name = metadataOf(known[0]!.data)?.name;
-      const task = tasks.find((definition) => definition.name === name) ?? tasks[0]!;
-      const results = await this.#runner.run(task, known);
+      const results = await this.#runner.run(taskOf(known[0]!)!, known);
       for (const [index, job] of known.entries()) outcomes.set(job, results[index]!);
     }
     return jobs.map((job) => outcomes.get(job)!);

@@ -269,7 +269,7 @@ describe('options of Tasks', () => {
     await task.schedule('0 4 * * *', { user }, { timeZone: 'Europe/Prague' });
     const [schedule] = await boss.getSchedules(queue);
     expect(schedule).toMatchObject({ cron: '0 4 * * *', timezone: 'Europe/Prague', options: { retryLimit: 7 } });
-    expect(schedule!.data).toMatchObject({ data: { user: { $entity: ['User', 1] } }, task: { name: queue } });
+    expect(schedule!.data).toEqual({ $byref: 1, data: { user: { $entity: ['User', 1] } } });
   });
 
   test('bad definitions are E_INVALID_OPTION', async () => {
