@@ -20,9 +20,9 @@ export const oneOf = (...values: unknown[]): Check => [
   values.map((value) => JSON.stringify(value)).join(' or '),
   (value) => values.includes(value),
 ];
-const isName = (value: unknown): value is string =>
+export const isName = (value: unknown): value is string =>
   typeof value === 'string' && value !== '' && isStorableString(value);
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
+export const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
 const isFunction = (value: unknown): boolean => typeof value === 'function';
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 const isListOf =
@@ -30,7 +30,7 @@ const isListOf =
   (value: unknown): boolean =>
     Array.isArray(value) && value.every(isItem);
 const aFunction: Check = ['a function', isFunction];
-const aCount: Check = ['a positive integer', isCount];
+export const aCount: Check = ['a positive integer', isCount];
 const anObject: Check = ['an object', isObject];
 const names: Check = ['an array of names', isListOf(isName)];
 

@@ -4,6 +4,7 @@ import { isPlainObject, isStorableString, jsonPath, type JsonValue, type PathSeg
 import { type Limits, resolveLimits } from './options.ts';
 import { isEntity, wrapperOf } from './orm.ts';
 import { copiedEntity, isDetached } from './snapshot.ts';
+import { escapeKey } from './tags.ts';
 import { EntityToken } from './token.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from './values/index.ts';
 import { isJsonNumber } from './values/number.ts';
@@ -140,7 +141,7 @@ class Encoder {
     const last = this.#at.push('') - 1;
     for (const key of keys) {
       this.#at[last] = key;
-      json[key.startsWith('$') ? `$${key}` : key] = this.encode(value[key]);
+      json[escapeKey(key)] = this.encode(value[key]);
     }
     this.#at.pop();
     return json;

@@ -1,5 +1,6 @@
 import { ByReferenceError, type ErrorCode } from './errors.ts';
 import { isJsonObject, jsonPath, type JsonValue, type PathSegment } from './json.ts';
+import { isTag } from './tags.ts';
 import { EntityToken } from './token.ts';
 import { readDate } from './values/date.ts';
 
@@ -70,10 +71,10 @@ class Inspector {
       return;
     }
     for (const [key, child] of Object.entries(json)) {
-      const isTag = !Array.isArray(json) && key.startsWith('$') && !key.startsWith('$$');
-      if (isTag) this.#readTag(key, child as JsonValue);
+      const tagged = !Array.isArray(json) && isTag(key);
+      if (tagged) this.#readTag(key, child as JsonValue);
       // The tags inside a token are parts of its key.
-      if (isTag && (key === '$entity' || key === '$token')) continue;
+      if (tagged && (key === '$entity' || key === '$token')) continue;
       this.#at.push(Array.isArray(json) ? Number(key) : key);
       this.walk(child as JsonValue);
       this.#at.pop();

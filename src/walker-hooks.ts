@@ -3,11 +3,12 @@ import type { DecodeHooks } from './decode.ts';
 import type { EncodeHooks } from './encode.ts';
 import { referenceBody } from './entity-reference.ts';
 import { ByReferenceError } from './errors.ts';
-import { isJsonObject, type JsonValue } from './json.ts';
+import type { JsonValue } from './json.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
 import type { SerializeOptions, TokenOptions } from './options.ts';
 import { hasPendingChanges, wrapperOf } from './orm.ts';
 import { copiedEntity, detachedEntity, snapshotData } from './snapshot.ts';
+import { isUntagged } from './tags.ts';
 import { EntityToken, writeTokenBody } from './token.ts';
 import { decodeValue, encodeValue, type ValueRegistry } from './value-registry.ts';
 
@@ -111,6 +112,5 @@ export class WalkerHooks {
 
 /** A copy's data is a plain object; what a tag stands for is none. */
 function requireObject(data: JsonValue, name: string, path: () => string): void {
-  const isPlain = isJsonObject(data) && !Object.keys(data).some((key) => key.startsWith('$') && !key.startsWith('$$'));
-  if (!isPlain) throw ByReferenceError.malformed(`expected an object as a copy of ${name}`, { path: path() });
+  if (!isUntagged(data)) throw ByReferenceError.malformed(`expected an object as a copy of ${name}`, { path: path() });
 }

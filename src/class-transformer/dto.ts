@@ -11,6 +11,7 @@ import {
   referenceProperty,
   type ReferencePropertyOptions,
 } from '../reference-property.ts';
+import { escapeKey, isUntagged, unescapeKey } from '../tags.ts';
 import { isMarkedValue, nameOfMarked } from '../value-registry.ts';
 import { fromPlain, nestedClass } from './plain.ts';
 import {
@@ -102,7 +103,7 @@ class Checker {
     if (this.#isStrict) refuseKeys(cls, properties, initial, data, at, discriminator);
     for (const property of properties.values()) {
       const value = member(data, property.key);
-      if (value !== undefined) this.#property(property, value, [...at, escaped(property.key)], data, initial);
+      if (value !== undefined) this.#property(property, value, [...at, escapeKey(property.key)], data, initial);
     }
   }
 
@@ -172,7 +173,7 @@ function refuseKeys(
   discriminator: string | undefined,
 ): void {
   for (const key of Object.keys(data)) {
-    const own = key.startsWith('$') ? key.slice(1) : key;
+    const own = unescapeKey(key);
     if (properties.has(own) || own === discriminator) continue;
     refuse(`one of the keys that ${cls.name} declares: ${[...properties.keys()].join(', ')}`, [...at, key]);
   }
@@ -180,7 +181,7 @@ function refuseKeys(
     if (optional || initial[name] !== undefined) continue;
     const value = member(data, key);
     if (value === undefined) refuse(`${cls.name} to have the key ${JSON.stringify(key)}`, at);
-    else if (isUndefined(value)) refuse('a value, and not undefined', [...at, escaped(key)]);
+    else if (isUndefined(value)) refuse('a value, and not undefined', [...at, escapeKey(key)]);
   }
 }
 
@@ -243,16 +244,11 @@ function itemsOf(data: JsonValue, at: At): (readonly [JsonValue, At])[] | undefi
 const isTagged = (data: JsonValue, tag: string): data is JsonObject => isJsonObject(data) && Object.hasOwn(data, tag);
 const isUndefined = (data: JsonValue): boolean => isTagged(data, '$undefined');
 
-/** True for an object that is data and no tag; a tag stands alone. */
-const isUntagged = (data: JsonValue): data is JsonObject =>
-  isJsonObject(data) && !Object.keys(data).some((key) => key.startsWith('$') && !key.startsWith('$$'));
-
-const escaped = (key: string): string => (key.startsWith('$') ? `$${key}` : key);
 const unescaped = (data: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(data).map(([key, value]) => [key.startsWith('$') ? key.slice(1) : key, value]));
+  Object.fromEntries(Object.entries(data).map(([key, value]) => [unescapeKey(key), value]));
 
 function member(data: JsonObject, key: string): JsonValue | undefined {
-  return Object.hasOwn(data, escaped(key)) ? data[escaped(key)] : undefined;
+  return Object.hasOwn(data, escapeKey(key)) ? data[escapeKey(key)] : undefined;
 }
 
 function refuse(expected: string, at: At): never {

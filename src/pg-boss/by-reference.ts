@@ -1,13 +1,13 @@
 import { check } from '../check-options.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import { isEnvelope } from '../envelope.ts';
 import { ByReferenceError } from '../errors.ts';
-import { isJsonObject, type JsonValue } from '../json.ts';
+import { isJsonObject } from '../json.ts';
 import { runInRequest } from '../orm.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
 import { ADAPTER_CHECKS } from '../tasks/check-options.ts';
 import type { JobFailure, Outcome } from '../tasks/engine.ts';
-import { kept, retry, unreadable } from '../tasks/job-runner.ts';
+import { describe, kept, retry, unreadable } from '../tasks/job-runner.ts';
+import { readJobs } from '../tasks/read-jobs.ts';
 import type { BossJob, BossResult } from './boss-like.ts';
 import { resultOf } from './engine.ts';
 
@@ -130,15 +130,13 @@ class Adapter {
     });
   }
 
-  async #read(jobs: readonly BossJob[], context: object): Promise<PromiseSettledResult<unknown>[]> {
+  #read(jobs: readonly BossJob[], context: object): Promise<PromiseSettledResult<unknown>[]> {
     const { only, missing, populate, signed, plain } = this.#options;
     const options = Object.entries({ ...context, only, missing, populate, signed }).filter(
       ([, value]) => value !== undefined,
     );
-    const passes = (data: unknown): boolean => plain !== 'refuse' && !isEnvelope(data);
-    const encoded = jobs.flatMap(({ data }) => (passes(data) ? [] : [data as JsonValue]));
-    const results = (await this.#serializer.decodeAll(encoded, Object.fromEntries(options))).values();
-    return jobs.map(({ data }) => (passes(data) ? { status: 'fulfilled', value: data } : results.next().value!));
+    const list = jobs.map(({ data }) => data);
+    return readJobs(this.#serializer, list, plain ?? 'pass', Object.fromEntries(options));
   }
 
   #unreadable(job: BossJob, error: unknown): Outcome {
@@ -152,8 +150,7 @@ class Adapter {
     if (own?.status === 'completed') return kept(this.#serializer, own.output);
     const status = own?.status === 'deadletter' ? 'discard' : 'retry';
     const { output = new Error('no disposition returned by handler') } = own ?? {};
-    const described = retry(output) as { readonly error: JobFailure };
-    return { status, error: isJsonObject(output) ? (output as JobFailure) : described.error };
+    return { status, error: isJsonObject(output) ? (output as JobFailure) : describe(output) };
   }
 }
 

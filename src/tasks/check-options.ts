@@ -1,13 +1,10 @@
-import { check, type Check, DESERIALIZE_CHECKS, oneOf } from '../check-options.ts';
+import { aCount, check, type Check, DESERIALIZE_CHECKS, isCount, isName, oneOf } from '../check-options.ts';
 import { ByReferenceError } from '../errors.ts';
-import { isStorableString } from '../json.ts';
 import type { Retries } from './engine.ts';
 import type { BatchOptions, DelayOptions, TaskOptions } from './task.ts';
 import type { TasksOptions } from './tasks.ts';
 
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
 const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const isName = (value: unknown): boolean => typeof value === 'string' && value !== '' && isStorableString(value);
 const whole: Check = ['a whole number', isWhole];
 
 const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
@@ -20,7 +17,7 @@ const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   drift: DESERIALIZE_CHECKS.drift,
   retryMissingForMs: ['milliseconds', isWhole],
   retries: ['an object', (value) => typeof value === 'object' && value !== null],
-  concurrency: ['a positive integer', isCount],
+  concurrency: aCount,
   transactional: oneOf(true, false),
   queue: ['a name', isName],
   batch: ['true or a positive integer', (value) => value === true || isCount(value)],

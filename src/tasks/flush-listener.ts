@@ -69,18 +69,15 @@ function merged(changes: readonly Change[]): readonly Change[] {
   const rows = new Map<string, Change>();
   for (const change of changes) {
     const row = change.token.toString();
-    const before = rows.get(row);
-    if (before === undefined) rows.set(row, change);
-    else if (before.change === 'create' && change.change === 'delete') rows.delete(row);
-    else
-      rows.set(row, {
-        ...change,
-        change: before.change === 'delete' || change.change === 'delete' ? across(before, change) : before.change,
-      });
+    const before = rows.get(row)?.change;
+    if (before === 'create' && change.change === 'delete') rows.delete(row);
+    else rows.set(row, { ...change, change: inAll(before, change.change) });
   }
   return [...rows.values()];
 }
 
-/** Deleted and made again is an update; anything else ends as it ended. */
-const across = (before: Change, after: Change): Change['change'] =>
-  before.change === 'delete' && after.change !== 'delete' ? 'update' : after.change;
+/** Deleted and made again is an update. */
+function inAll(before: Change['change'] | undefined, after: Change['change']): Change['change'] {
+  if (before === undefined || after === 'delete') return after;
+  return before === 'delete' ? 'update' : before;
+}

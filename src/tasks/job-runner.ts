@@ -6,6 +6,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts';
 import type { DeserializeOptions } from '../options.ts';
 import { isOrmError, runInRequest } from '../orm.ts';
 import type { JobFailure, Outcome, ReceivedJob } from './engine.ts';
+import { readJobs } from './read-jobs.ts';
 import type { JobContext } from './task.ts';
 import type { TaskDefinition } from './task-definition.ts';
 
@@ -127,15 +128,12 @@ class Call {
 
   async #revive(em: EntityManager): Promise<unknown[]> {
     const options = { ...this.#task.revive, signed: this.#options.signed, em };
-    const isPlain = this.#jobs.map(({ data }) => this.#options.plain === 'pass' && !isEnvelope(data));
-    const payloads = this.#jobs.flatMap(({ data }, index) => (isPlain[index] ? [] : [data as JsonValue]));
-    const results = (await this.#serializer.decodeAll(payloads, options)).values();
-    return this.#jobs.map((job, index) => {
-      // Jobs of before this library reach the handler as they are.
-      if (isPlain[index]) return structuredClone(job.data);
-      const result = results.next().value!;
+    const list = this.#jobs.map(({ data }) => data);
+    const results = await readJobs(this.#serializer, list, this.#options.plain, options);
+    return results.map((result, index) => {
       if (result.status === 'fulfilled') return result.value;
-      this.#outcomes[index] = unreadable(job.enqueuedAt, result.reason, this.#task.retryMissingForMs);
+      const { enqueuedAt } = this.#jobs[index]!;
+      this.#outcomes[index] = unreadable(enqueuedAt, result.reason, this.#task.retryMissingForMs);
       return undefined;
     });
   }
@@ -183,7 +181,7 @@ export function kept(serializer: EntitySerializer, result: unknown): Outcome {
 export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
 
 /** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
-function describe(error: unknown): JobFailure {
+export function describe(error: unknown): JobFailure {
   if (!(error instanceof Error)) return { name: 'Error', message: storable(printed(error)) };
   const [name, message] = [storable(error.name), storable(error.message)];
   if (error instanceof ByReferenceError) {

@@ -23,6 +23,7 @@ function evaluated(expression: string, input: unknown): unknown {
   return JSON.parse(stdout);
 }
 
+// An example in another language: its tests run where that language is.
 (exists('python3') ? describe : describe.skip)('the worker in Python', () => {
   let database: TestOrm;
   let serializer: EntitySerializer;
@@ -82,6 +83,7 @@ function evaluated(expression: string, input: unknown): unknown {
     expect(verify({ ...forGood!.payload, data: 1 }, 'jobs')).toBe(false);
   });
 
+  // The standard library of Python has no PostgreSQL driver.
   (exists('psql') ? test : test.skip)('reads the rows of now', async () => {
     const em = database.orm.em.fork();
     const [ann, post, comment, tag] = await Promise.all([

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +12,7 @@ import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { queueName as name, until } from '../support/jobs.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -28,14 +28,6 @@ const tasksOf = (...args: [options?: ConstructorParameters<typeof Tasks>[2], ins
   const tasks = new Tasks(serializer, pgBossEngine(args[1] ?? boss, { pollingIntervalSeconds: 0.5 }), args[0]);
   started.push(tasks);
   return tasks;
-};
-const name = (): string => `queue-${randomUUID()}`;
-const until = async (isSo: () => boolean | Promise<boolean>): Promise<void> => {
-  const deadline = Date.now() + 15_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error('it took too long');
-    await sleep(50);
-  }
 };
 
 beforeAll(async () => {

@@ -1,5 +1,4 @@
 /** What goes wrong at the edges of tasks: transactions that have ended, shared queues, results and errors. */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/core';
@@ -11,6 +10,7 @@ import { domain, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { queueName as name, until } from '../support/jobs.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -23,16 +23,8 @@ const tasksOn = (engine = pgBossEngine(boss, { pollingIntervalSeconds: 0.5 }), o
   started.push(tasks);
   return tasks;
 };
-const name = (): string => `queue-${randomUUID()}`;
 const fork = (): EntityManager => database.orm.em.fork();
 const fast = { limit: 2, delayMs: 0, backoff: false } as const;
-const until = async (isSo: () => boolean | Promise<boolean>): Promise<void> => {
-  const deadline = Date.now() + 15_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error('it took too long');
-    await sleep(50);
-  }
-};
 const ended = async (handle: JobHandle<unknown>): Promise<unknown[]> => {
   await until(async () => ['completed', 'failed'].includes((await handle.state()) ?? ''));
   return [await handle.state(), await handle.attempt()];
