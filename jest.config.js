@@ -6,6 +6,7 @@ export default {
   // Tests measure the source; `mikro-orm-byref` itself resolves to it, so that fixtures and tests share one copy.
   moduleNameMapper: {
     '^mikro-orm-byref$': '<rootDir>/src/index.ts',
+    '^mikro-orm-byref/bullmq$': '<rootDir>/src/bullmq/index.ts',
     '^mikro-orm-byref/class-transformer$': '<rootDir>/src/class-transformer/index.ts',
     '^mikro-orm-byref/pg-boss$': '<rootDir>/src/pg-boss/index.ts',
     '^mikro-orm-byref/tasks$': '<rootDir>/src/tasks/index.ts',

@@ -335,8 +335,28 @@ export const runInRequest = <T>(globalEm: EntityManager, fn: (em: EntityManager)
 
 /** True for the errors of MikroORM and its drivers: their messages may quote rows. */
 export const isOrmError = (error: Error): boolean =>
-  error instanceof ValidationError || error instanceof DriverException;
+  error instanceof ValidationError || error instanceof DriverException || isPostgresError(error);
+
+/** What the driver throws where MikroORM does not translate it. */
+const isPostgresError = (error: Error & { severity?: unknown; code?: unknown }): boolean =>
+  typeof error.severity === 'string' && typeof error.code === 'string' && error.code.length === 5;
 
 /** MikroORM 7 tells of savepoints as of transactions; MikroORM 6 tells of neither their release nor their rollback. */
 export const isSavepoint = (transaction: object | undefined): boolean =>
   transaction !== undefined && 'savepointName' in transaction;
+
+/** Kysely's transaction, which is what MikroORM 7 has for one. */
+interface KyselyTransaction {
+  executeQuery(query: object): Promise<{ readonly rows: readonly object[] }>;
+}
+
+/** Runs SQL with `$1` parameters in the open transaction of an EntityManager, past MikroORM's own placeholders. */
+export async function executeInTransaction(
+  em: EntityManager,
+  sql: string,
+  parameters: readonly unknown[] = [],
+): Promise<object[]> {
+  const transaction = transactionOf(em) as KyselyTransaction;
+  const query = { sql, parameters, query: { kind: 'RawNode' }, queryId: { queryId: 'mikro-orm-byref' } };
+  return [...(await transaction.executeQuery(query)).rows];
+}

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { transactionOf } from '../orm.ts';
+import { executeInTransaction } from '../orm.ts';
 
 /** What pg-boss runs its statements on. */
 export interface BossDatabase {
@@ -58,18 +58,7 @@ export interface PgBossLike {
   notifyWorker(workerId: string): void;
 }
 
-/** Kysely's transaction, which is what MikroORM 7 has for one. */
-interface KyselyTransaction {
-  executeQuery(query: object): Promise<{ readonly rows: readonly object[] }>;
-}
-
 /** Runs pg-boss's statements in the transaction of an EntityManager. */
 export function databaseOf(em: EntityManager): BossDatabase {
-  const transaction = transactionOf(em) as KyselyTransaction;
-  return {
-    async executeSql(sql, parameters = []) {
-      const query = { sql, parameters, query: { kind: 'RawNode' }, queryId: { queryId: 'pg-boss' } };
-      return { rows: [...(await transaction.executeQuery(query)).rows] };
-    },
-  };
+  return { executeSql: async (sql, parameters) => ({ rows: await executeInTransaction(em, sql, parameters) }) };
 }

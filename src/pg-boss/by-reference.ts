@@ -1,13 +1,11 @@
-import { check } from '../check-options.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { isJsonObject } from '../json.ts';
 import { runInRequest } from '../orm.ts';
+import { AdapterCodec } from '../tasks/adapter-codec.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
-import { ADAPTER_CHECKS } from '../tasks/check-options.ts';
 import type { JobFailure, Outcome } from '../tasks/engine.ts';
-import { describe, kept, retry, unreadable } from '../tasks/job-runner.ts';
-import { readJobs } from '../tasks/read-jobs.ts';
+import { describe, retry } from '../tasks/job-runner.ts';
 import type { BossJob, BossResult } from './boss-like.ts';
 import { resultOf } from './engine.ts';
 
@@ -25,8 +23,7 @@ export function byReference<Boss extends object>(
   serializer: EntitySerializer,
   options: AdapterOptions = {},
 ): Boss {
-  check(options, ADAPTER_CHECKS, 'option ');
-  const adapter = new Adapter(boss as never, serializer, options);
+  const adapter = new Adapter(boss as never, new AdapterCodec(serializer, options));
   const proxy: Boss = new Proxy(boss, {
     get(target, name) {
       if (Object.hasOwn(adapter.methods, name)) return adapter.methods[name as string];
@@ -52,13 +49,11 @@ class Adapter {
   /** pg-boss's methods that carry data, by the place of it among their arguments. */
   readonly methods: Readonly<Record<string, Method>>;
   readonly #boss: Readonly<Record<string, Method>>;
-  readonly #serializer: EntitySerializer;
-  readonly #options: AdapterOptions;
+  readonly #codec: AdapterCodec;
 
-  constructor(boss: Record<string, Method>, serializer: EntitySerializer, options: AdapterOptions) {
+  constructor(boss: Record<string, Method>, codec: AdapterCodec) {
     this.#boss = boss;
-    this.#serializer = serializer;
-    this.#options = options;
+    this.#codec = codec;
     const second = ['send', 'sendAfter', 'sendThrottled', 'sendDebounced', 'update', 'upsert', 'publish'];
     this.methods = {
       ...Object.fromEntries(second.map((name) => [name, this.#producer(name, 1)])),
@@ -85,10 +80,7 @@ class Adapter {
   }
 
   #encode(data: unknown): unknown {
-    // What looks encoded is data all the same, or a request's body could name rows.
-    if (data === undefined || data === null || this.#options.encode === false) return data;
-    const { signed } = this.#options;
-    return this.#serializer.encode(data, signed ? { sign: { purpose: signed.purpose, expiresAt: null } } : {});
+    return data === undefined || data === null || !this.#codec.isEncoding ? data : this.#codec.encode(data);
   }
 
   #work(name: string, args: readonly unknown[]): unknown {
@@ -109,15 +101,18 @@ class Adapter {
 
   /** One outcome for each job: those that can't be read have theirs, the others what the handler makes of them. */
   #run(jobs: readonly BossJob[], handler: Handler, isPerJob: boolean): Promise<Outcome[]> {
-    return runInRequest(this.#serializer.orm.em, async (em) => {
+    return runInRequest(this.#codec.serializer.orm.em, async (em) => {
       const outcomes = new Map<string, Outcome>();
       const live: BossJob[] = [];
       try {
-        const read = await this.#read(jobs, { em });
+        const read = await this.#codec.read(
+          jobs.map(({ data }) => data),
+          em,
+        );
         for (const [index, job] of jobs.entries()) {
           const result = read[index]!;
           if (result.status === 'fulfilled') live.push({ ...job, data: result.value });
-          else outcomes.set(job.id, this.#unreadable(job, result.reason));
+          else outcomes.set(job.id, this.#codec.unreadable(job.createdOn ?? new Date(), result.reason));
         }
         const returned = live.length === 0 ? undefined : await handler(live);
         for (const job of live) outcomes.set(job.id, this.#outcome(job, returned, isPerJob, live.length));
@@ -130,24 +125,11 @@ class Adapter {
     });
   }
 
-  #read(jobs: readonly BossJob[], context: object): Promise<PromiseSettledResult<unknown>[]> {
-    const { only, missing, populate, signed, plain } = this.#options;
-    const options = Object.entries({ ...context, only, missing, populate, signed }).filter(
-      ([, value]) => value !== undefined,
-    );
-    const list = jobs.map(({ data }) => data);
-    return readJobs(this.#serializer, list, plain ?? 'pass', Object.fromEntries(options));
-  }
-
-  #unreadable(job: BossJob, error: unknown): Outcome {
-    return unreadable(job.createdOn ?? new Date(), error, this.#options.retryMissingForMs ?? 10_000);
-  }
-
   /** As pg-boss has it: one result for a single job, and for each its own with `perJobResults`. */
   #outcome(job: BossJob, returned: unknown, isPerJob: boolean, count: number): Outcome {
-    if (!isPerJob) return kept(this.#serializer, count === 1 ? returned : undefined);
+    if (!isPerJob) return this.#codec.kept(count === 1 ? returned : undefined);
     const own = Array.isArray(returned) ? (returned as BossResult[]).find(({ id }) => id === job.id) : undefined;
-    if (own?.status === 'completed') return kept(this.#serializer, own.output);
+    if (own?.status === 'completed') return this.#codec.kept(own.output);
     const status = own?.status === 'deadletter' ? 'discard' : 'retry';
     const { output = new Error('no disposition returned by handler') } = own ?? {};
     return { status, error: isJsonObject(output) ? (output as JobFailure) : describe(output) };

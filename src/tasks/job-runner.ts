@@ -163,10 +163,13 @@ export function metadataOf(data: unknown): JobMetadata | undefined {
 /** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
 export function unreadable(enqueuedAt: Date, error: unknown, retryMissingForMs: number): Outcome {
   if (!(error instanceof ByReferenceError)) return retry(error);
-  const mayAppear = error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE';
-  const isRetried = mayAppear ? Date.now() - enqueuedAt.getTime() < retryMissingForMs : error.retryable;
+  const isRetried = mayAppear(error) ? Date.now() - enqueuedAt.getTime() < retryMissingForMs : error.retryable;
   return isRetried ? retry(error) : { status: 'discard', error: describe(error) };
 }
+
+/** A row that a transaction under way may still bring. */
+export const mayAppear = (error: unknown): boolean =>
+  error instanceof ByReferenceError && (error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE');
 
 /** A result as it is kept, or the end of a job whose result can't be. Nothing is kept of nothing. */
 export function kept(serializer: EntitySerializer, result: unknown): Outcome {

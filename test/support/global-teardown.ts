@@ -1,3 +1,3 @@
 export default async function tearDown(): Promise<void> {
-  await globalThis.postgresServer?.stop();
+  for (const server of globalThis.testServers ?? []) await server.stop();
 }

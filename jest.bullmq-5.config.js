@@ -1,0 +1,8 @@
+import config from './jest.config.js';
+
+/** The tests of BullMQ again, with BullMQ 5. */
+export default {
+  ...config,
+  testMatch: ['<rootDir>/test/*/bullmq.test.ts'],
+  moduleNameMapper: { ...config.moduleNameMapper, '^bullmq$': 'bullmq-5' },
+};

@@ -1,0 +1,55 @@
+import type { Processor, QueueBaseOptions, QueueOptions, WorkerOptions } from 'bullmq';
+import type { EntitySerializer } from '../entity-serializer.ts';
+import type { AdapterOptions } from '../tasks/adapter-options.ts';
+import { ByReferenceFlowProducer } from './flow-producer.ts';
+import type { BullMqOptions } from './options.ts';
+import { ByReferenceQueue } from './queue.ts';
+import { ByReferenceWorker } from './worker.ts';
+
+/** BullMQ's classes under their own names, to be imported in their place. */
+export interface ByReferenceClasses {
+  // oxlint-disable-next-line typescript/no-explicit-any -- BullMQ’s own defaults
+  readonly Queue: new <Data = any, Result = any, Name extends string = string>(
+    name: string,
+    options: BullMqOptions<QueueOptions>,
+    ...backend: unknown[]
+  ) => ByReferenceQueue<Data, Result, Name>;
+  // oxlint-disable-next-line typescript/no-explicit-any -- BullMQ’s own defaults
+  readonly Worker: new <Data = any, Result = any, Name extends string = string>(
+    name: string,
+    processor: string | URL | null | Processor<Data, Result, Name> | undefined,
+    options: BullMqOptions<WorkerOptions>,
+    ...backend: unknown[]
+  ) => ByReferenceWorker<Data, Result, Name>;
+  readonly FlowProducer: new (
+    options: BullMqOptions<QueueBaseOptions>,
+    ...backend: unknown[]
+  ) => ByReferenceFlowProducer;
+}
+
+/** BullMQ's classes for one serializer, so that an application changes its imports and nothing else. */
+export function byReference(serializer: EntitySerializer, options: AdapterOptions = {}): ByReferenceClasses {
+  const ours = { ...options, serializer };
+  return {
+    Queue: class Queue<Data, Result, Name extends string> extends ByReferenceQueue<Data, Result, Name> {
+      constructor(name: string, given: BullMqOptions<QueueOptions>, ...backend: unknown[]) {
+        super(name, { ...given, ...ours }, ...backend);
+      }
+    },
+    Worker: class Worker<Data, Result, Name extends string> extends ByReferenceWorker<Data, Result, Name> {
+      constructor(
+        name: string,
+        processor: string | URL | null | Processor<Data, Result, Name> | undefined,
+        given: BullMqOptions<WorkerOptions>,
+        ...backend: unknown[]
+      ) {
+        super(name, processor, { ...given, ...ours }, ...backend);
+      }
+    },
+    FlowProducer: class FlowProducer extends ByReferenceFlowProducer {
+      constructor(given: BullMqOptions<QueueBaseOptions>, ...backend: unknown[]) {
+        super({ ...given, ...ours }, ...backend);
+      }
+    },
+  };
+}

@@ -1,0 +1,74 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { type Job, Worker, type WorkerOptions } from 'bullmq';
+import type { JsonObject } from '../json.ts';
+import type { Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
+import { Batches } from './batches.ts';
+import { errorOf } from './failure.ts';
+import type { TransactionPool } from './transaction-pool.ts';
+
+/** BullMQ's Worker for one queue of tasks. */
+export class EngineWorker extends Worker {
+  readonly #pool: TransactionPool | undefined;
+  /** Jobs that were completed in the transaction of their handler. */
+  readonly #completed = new WeakSet<Job>();
+
+  constructor(
+    queue: QueueSettings,
+    run: RunJobs,
+    options: WorkerOptions,
+    pool: TransactionPool | undefined,
+    ...backend: unknown[]
+  ) {
+    const batches = new Batches<ReceivedJob, Outcome>({ size: queue.batch, concurrency: queue.concurrency }, run);
+    const process = async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
+      // From here on an equal job is one more: this one may have read its rows before the other's were written. While
+      // the transaction of an equal one is open this waits for it.
+      if (job.deduplicationId !== undefined) await job.removeDeduplicationKey();
+      const outcome = await batches.add(this.#received(job, token ?? '', signal));
+      if (outcome.status === 'completed') return outcome.output ?? null;
+      throw errorOf(outcome.error, outcome.status === 'discard');
+    };
+    const settled = {
+      // A worker that dies is no fault of the job.
+      maxStalledCount: Math.max(1, queue.retries.limit),
+      ...options,
+      concurrency: queue.batch * queue.concurrency,
+    };
+    super(queue.name, process, settled, ...(backend as []));
+    this.#pool = pool;
+  }
+
+  #received(job: Job, token: string, signal = new AbortController().signal): ReceivedJob {
+    const received = {
+      id: job.id!,
+      data: job.data as unknown,
+      attempt: job.attemptsStarted,
+      enqueuedAt: new Date(job.timestamp),
+      signal,
+    };
+    const pool = this.#pool;
+    if (pool === undefined) return received;
+    return { ...received, complete: (em, output) => this.#complete(pool, em, job, token, output) };
+  }
+
+  async #complete(
+    pool: TransactionPool,
+    em: EntityManager,
+    job: Job,
+    token: string,
+    output: JsonObject | undefined,
+  ): Promise<void> {
+    // A copy, as the transaction may still be rolled back, and the job be given another attempt.
+    const copy = Object.create(job) as Job;
+    await pool.run(em, () => copy.moveToCompleted(output ?? null, token, false));
+    this.#completed.add(job);
+  }
+
+  /** What its handler's transaction has completed needs no more than to be told. */
+  protected override async handleCompleted(...args: Parameters<Worker['handleCompleted']>) {
+    const [result, job] = args;
+    if (!this.#completed.has(job)) return super.handleCompleted(...args);
+    this.emit('completed', job, result, 'active');
+    return undefined as never;
+  }
+}

@@ -1,0 +1,158 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOptions } from 'bullmq';
+import { ByReferenceError } from '../errors.ts';
+import type { JsonObject, JsonValue } from '../json.ts';
+import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { EngineWorker } from './engine-worker.ts';
+import { failureOf } from './failure.ts';
+import type { BullMqOptions } from './options.ts';
+import { isPool, TransactionPool } from './transaction-pool.ts';
+
+export interface BullMqEngineOptions {
+  /** As BullMQ takes it: options or a client of Redis, or a `pg.Pool` for its PostgreSQL backend. */
+  readonly connection: NonNullable<BullMqOptions<QueueOptions>['connection']>;
+  /** BullMQ's `createPostgresBackend`, for its PostgreSQL backend. */
+  readonly backend?: (...args: never[]) => unknown;
+  /** Further options of BullMQ's Queue, `prefix`, `telemetry` and `defaultJobOptions` among them. */
+  readonly queue?: Omit<QueueOptions, 'connection'>;
+  /** Further options of BullMQ's Worker, `lockDuration` and `telemetry` among them. */
+  readonly worker?: Omit<WorkerOptions, 'connection' | 'concurrency'>;
+}
+
+/**
+ * Jobs by BullMQ 6, and 5. On Redis they are enqueued after the commit of the transaction they belong to: if the
+ * process dies between the two, the job is lost. On BullMQ's PostgreSQL backend, in the application's own database,
+ * they are part of the transaction, and of the one that their handler writes in (`transactional: true`).
+ *
+ * A discarded job is `failed`, by UnrecoverableError. Finished jobs are kept for seven days, unless
+ * `queue.defaultJobOptions` say otherwise. `stop()` closes the connections that were opened here.
+ */
+export function bullmqEngine(options: BullMqEngineOptions): Engine {
+  return new BullMqEngine(options);
+}
+
+/** BullMQ's priorities are 1 to 2,097,151, the smallest first. */
+const MIDDLE_PRIORITY = 2 ** 20;
+
+const KEPT_SECONDS = 7 * 24 * 60 * 60;
+
+const STATES: Readonly<Record<string, JobState>> = {
+  waiting: 'waiting',
+  prioritized: 'waiting',
+  delayed: 'waiting',
+  'waiting-children': 'waiting',
+  active: 'active',
+  completed: 'completed',
+  failed: 'failed',
+};
+
+class BullMqEngine implements Engine {
+  readonly isTransactional: boolean;
+  readonly #options: BullMqEngineOptions;
+  readonly #pool: TransactionPool | undefined;
+  readonly #queues = new Map<string, Queue>();
+  readonly #workers: EngineWorker[] = [];
+  readonly #sending = new Set<Promise<unknown>>();
+
+  constructor(options: BullMqEngineOptions) {
+    const { connection, backend } = options;
+    if (isPool(connection) !== (backend !== undefined)) {
+      const expected = 'a pg.Pool together with the option backend, or a connection to Redis without';
+      throw ByReferenceError.invalidOption('option connection', expected, connection);
+    }
+    this.#options = options;
+    this.#pool = isPool(connection) ? new TransactionPool(connection) : undefined;
+    this.isTransactional = this.#pool !== undefined;
+  }
+
+  async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    const ids: string[] = [];
+    for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
+      const queue = this.#queue(settings);
+      const add = (): Promise<Job[]> => queue.addBulk(own.map((job) => bulkJob(job)));
+      const added = await this.#send(this.#pool === undefined || em === undefined ? add() : this.#pool.run(em, add));
+      ids.push(...added.map((job) => job.id!));
+    }
+    return ids;
+  }
+
+  async schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void> {
+    const template = { name: queue.name, data, opts: retriesOf(queue) };
+    await this.#queue(queue).upsertJobScheduler(key, { pattern: cron, tz: timeZone }, template);
+  }
+
+  async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
+    const job = (await this.#queue(queue).getJob(id)) as Job | undefined;
+    const state = job && STATES[await job.getState()];
+    if (job === undefined || state === undefined) return undefined;
+    const output = (state === 'failed' ? failureOf(job.failedReason, job.stacktrace) : job.returnvalue) as JsonValue;
+    return { state, attempt: job.attemptsStarted, output: output ?? undefined };
+  }
+
+  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+    const options = { ...this.#options.worker, connection: this.#connection } as WorkerOptions;
+    const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
+    this.#workers.push(worker);
+    await worker.waitUntilReady();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.close()));
+    await Promise.allSettled(this.#sending);
+    const queues = [...this.#queues.values()];
+    this.#queues.clear();
+    await Promise.all(queues.map((queue) => queue.close()));
+  }
+
+  /** What is on its way when the engine stops still arrives. */
+  async #send<T>(sending: Promise<T>): Promise<T> {
+    this.#sending.add(sending);
+    return sending.finally(() => this.#sending.delete(sending));
+  }
+
+  get #connection(): unknown {
+    return this.#pool?.connection ?? this.#options.connection;
+  }
+
+  get #backend(): unknown[] {
+    return this.#options.backend === undefined ? [] : [this.#options.backend];
+  }
+
+  #queue({ name }: QueueSettings): Queue {
+    const open = this.#queues.get(name);
+    if (open !== undefined) return open;
+    const { queue: options } = this.#options;
+    const defaultJobOptions = {
+      removeOnComplete: { age: KEPT_SECONDS },
+      removeOnFail: { age: KEPT_SECONDS },
+      ...options?.defaultJobOptions,
+    };
+    const settled = { ...options, defaultJobOptions, connection: this.#connection } as QueueOptions;
+    const queue = new Queue(name, settled, ...(this.#backend as []));
+    this.#queues.set(name, queue);
+    return queue;
+  }
+}
+
+function bulkJob({ id, queue, data, delayMs, priority, dedupeKey }: NewJob): {
+  name: string;
+  data: JsonObject;
+  opts: BulkJobOptions;
+} {
+  if (Math.abs(priority) >= MIDDLE_PRIORITY) {
+    throw ByReferenceError.invalidOption('option priority', `below ${MIDDLE_PRIORITY} either way`, priority);
+  }
+  const opts = {
+    jobId: id,
+    delay: delayMs,
+    priority: MIDDLE_PRIORITY - priority,
+    ...retriesOf(queue),
+    ...(dedupeKey !== undefined && { deduplication: { id: dedupeKey } }),
+  };
+  return { name: queue.name, data, opts };
+}
+
+function retriesOf({ retries }: QueueSettings): Pick<BulkJobOptions, 'attempts' | 'backoff'> {
+  const { limit, delayMs, backoff } = retries;
+  return { attempts: limit + 1, backoff: { type: backoff ? 'exponential' : 'fixed', delay: delayMs } };
+}

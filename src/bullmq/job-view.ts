@@ -1,0 +1,39 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type { JobCodec } from './job-codec.ts';
+
+/** The part of BullMQ's Job that is used here, which a sandboxed job has as well. */
+export interface JobLike {
+  readonly data: unknown;
+  readonly timestamp: number;
+  updateData(data: unknown): Promise<void>;
+  updateProgress(progress: never): Promise<void>;
+  getChildrenValues(): Promise<Record<string, unknown>>;
+  moveToDelayed(timestamp: number, token?: string): Promise<void>;
+}
+
+/**
+ * A job as its processor sees it: `data` and the children's results hold rows, and what is written goes out as tokens.
+ * The job itself is left as it is stored: BullMQ writes it again and hands it to listeners.
+ */
+export function jobView<Job extends JobLike>(job: Job, data: unknown, codec: JobCodec, em: EntityManager): Job {
+  const own: Record<PropertyKey, unknown> = {
+    data,
+    async updateData(value: unknown): Promise<void> {
+      await job.updateData(codec.writeData(value));
+      own['data'] = value;
+    },
+    updateProgress: (progress: unknown) => job.updateProgress(codec.writeValue(progress) as never),
+    getChildrenValues: async () => codec.readValues(await job.getChildrenValues(), em),
+  };
+  return new Proxy(job, {
+    get(target, name) {
+      if (Object.hasOwn(own, name)) return own[name];
+      const value: unknown = Reflect.get(target, name, target);
+      // So that whatever BullMQ's methods do, they do with what is stored.
+      return typeof value === 'function' && name !== 'constructor' ? value.bind(target) : value;
+    },
+    set(target, name, value) {
+      return name === 'data' ? Reflect.set(own, name, value) : Reflect.set(target, name, value, target);
+    },
+  });
+}

@@ -1,0 +1,60 @@
+import { DelayedError, UnrecoverableError } from 'bullmq';
+import type { EntityManager } from '@mikro-orm/core';
+import { isOrmError, runInRequest } from '../orm.ts';
+import { describe, mayAppear } from '../tasks/job-runner.ts';
+import type { JobCodec } from './job-codec.ts';
+import { type JobLike, jobView } from './job-view.ts';
+
+/** Milliseconds until a job whose row is not there yet is looked at again. */
+const MISSING_RETRY_MS = 1_000;
+
+/** Runs a processor on the rows of now, in an EntityManager and request context of its own; its result as it is stored. */
+export function processJob<Job extends JobLike>(
+  codec: JobCodec,
+  job: Job,
+  token: string | undefined,
+  processor: (view: Job) => unknown,
+): Promise<unknown> {
+  return runInRequest(codec.serializer.orm.em, async (em) => {
+    try {
+      const data = await readData(codec, job, token, em);
+      return written(codec, await processor(jobView(job, data, codec, em)));
+    } catch (error) {
+      throw storable(error);
+    } finally {
+      em.clear();
+    }
+  });
+}
+
+async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {
+  const [result] = await codec.read([job.data], em);
+  if (result!.status === 'fulfilled') return result!.value;
+  const { reason } = result!;
+  if (codec.unreadable(new Date(job.timestamp), reason).status === 'discard') throw unrecoverable(reason);
+  if (mayAppear(reason)) {
+    // Not by a failed attempt: BullMQ's jobs have one unless told otherwise.
+    await job.moveToDelayed(Date.now() + MISSING_RETRY_MS, token);
+    throw new DelayedError();
+  }
+  throw reason;
+}
+
+/** A result that can't be kept is given up: another run would only repeat the work. */
+function written(codec: JobCodec, result: unknown): unknown {
+  try {
+    return codec.writeValue(result);
+  } catch (error) {
+    throw unrecoverable(error);
+  }
+}
+
+const unrecoverable = (cause: unknown): Error =>
+  Object.assign(new UnrecoverableError((cause as Error).message), { cause });
+
+/** BullMQ keeps messages and stacks, and those of MikroORM and its drivers may quote rows. */
+function storable(error: unknown): unknown {
+  if (!(error instanceof Error) || !isOrmError(error)) return error;
+  const { name, message, code } = describe(error);
+  return Object.assign(new Error(message), { name, code });
+}

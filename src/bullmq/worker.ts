@@ -1,0 +1,49 @@
+import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { jobClass } from './job.ts';
+import { type BullMqOptions, type ByReferenceOptions, settle, type Settled } from './options.ts';
+import { processJob } from './process-job.ts';
+
+/**
+ * BullMQ's Worker, its data by reference: a processor gets the rows of now, in an EntityManager and request context of
+ * its own. A missing row ends the job by UnrecoverableError; data without an envelope is passed on as it is, so that
+ * queues migrate in place. A sandboxed processor reads its jobs itself: see `byReferenceProcessor`.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- BullMQ’s own defaults
+export class ByReferenceWorker<Data = any, Result = any, Name extends string = string> extends Worker<
+  Data,
+  Result,
+  Name
+> {
+  readonly #settled: Settled<WorkerOptions>;
+  readonly #isSandboxed: boolean;
+  readonly #job: typeof Job;
+
+  constructor(
+    name: string,
+    processor: string | URL | null | Processor<Data, Result, Name> | undefined,
+    options: BullMqOptions<WorkerOptions> & ByReferenceOptions,
+    ...backend: unknown[]
+  ) {
+    const settled = settle<WorkerOptions>(options);
+    super(name, processor, settled.options, ...(backend as []));
+    this.#settled = settled;
+    this.#isSandboxed = typeof processor === 'string' || processor instanceof URL;
+    this.#job = jobClass(settled.codec);
+  }
+
+  /** What a sandboxed processor has written comes back from its process as it is to be stored. */
+  protected override get Job(): typeof Job {
+    return this.#isSandboxed ? super.Job : this.#job;
+  }
+
+  /** The processor itself stays as it is given, as BullMQ looks at how many arguments it takes. */
+  protected override callProcessJob(
+    job: Job<Data, Result, Name>,
+    token: string,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    if (this.#isSandboxed) return super.callProcessJob(job, token, signal);
+    const run = (view: Job<Data, Result, Name>): Promise<Result> => super.callProcessJob(view, token, signal);
+    return processJob(this.#settled.codec, job as never, token, run as never) as Promise<Result>;
+  }
+}

@@ -1,0 +1,51 @@
+import type { AnyEntity, EntityManager } from '@mikro-orm/core';
+import { check } from '../check-options.ts';
+import type { EntitySerializer } from '../entity-serializer.ts';
+import type { JsonObject } from '../json.ts';
+import type { AdapterOptions } from './adapter-options.ts';
+import { ADAPTER_CHECKS } from './check-options.ts';
+import type { Outcome } from './engine.ts';
+import { kept, unreadable } from './job-runner.ts';
+import { readJobs } from './read-jobs.ts';
+
+/** The data of jobs, written and read as the options of an adapter say. */
+export class AdapterCodec {
+  readonly serializer: EntitySerializer;
+  readonly #options: AdapterOptions;
+
+  constructor(serializer: EntitySerializer, options: AdapterOptions) {
+    check(options, ADAPTER_CHECKS, 'option ');
+    this.serializer = serializer;
+    this.#options = options;
+  }
+
+  /** Whether producers write tokens yet. */
+  get isEncoding(): boolean {
+    return this.#options.encode !== false;
+  }
+
+  /** What looks encoded is data all the same, or a request's body could name rows. */
+  encode(value: unknown, entities?: Set<AnyEntity>): JsonObject {
+    const { signed } = this.#options;
+    return this.serializer.encode(value, {
+      ...(signed && { sign: { purpose: signed.purpose, expiresAt: null } }),
+      ...(entities && { onEntity: (entity: AnyEntity) => entities.add(entity) }),
+    });
+  }
+
+  /** What handlers receive, one query per model for all; an outcome for each. */
+  read(list: readonly unknown[], em: EntityManager): Promise<PromiseSettledResult<unknown>[]> {
+    const { only, missing, populate, signed, plain } = this.#options;
+    const options = Object.entries({ em, only, missing, populate, signed }).filter(([, value]) => value !== undefined);
+    return readJobs(this.serializer, list, plain ?? 'pass', Object.fromEntries(options));
+  }
+
+  /** What becomes of a job that can't be read. */
+  unreadable(enqueuedAt: Date, error: unknown): Outcome {
+    return unreadable(enqueuedAt, error, this.#options.retryMissingForMs ?? 10_000);
+  }
+
+  kept(result: unknown): Outcome {
+    return kept(this.serializer, result);
+  }
+}

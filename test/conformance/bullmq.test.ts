@@ -1,0 +1,23 @@
+import { afterAll, beforeAll, describe, test } from '@jest/globals';
+import { bullmqEngine } from 'mikro-orm-byref/bullmq';
+import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
+import type { TestOrm } from '../../fixtures/orm.ts';
+import { type Store, storeKinds } from '../support/bullmq.ts';
+import { openDatabase } from '../support/database.ts';
+
+describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
+  let database: TestOrm;
+  let store: Store;
+  beforeAll(async () => {
+    database = await openDatabase(contractEntities);
+    store = await open(database.url);
+  });
+  afterAll(async () => {
+    await store.close();
+    await database.close();
+  });
+
+  const engine = () =>
+    bullmqEngine({ connection: store.connection, ...(store.backend[0] && { backend: store.backend[0] }) });
+  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine }))) test(name, run);
+});

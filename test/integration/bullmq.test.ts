@@ -1,0 +1,387 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { type EntityManager, RequestContext } from '@mikro-orm/core';
+import { type Job, type Processor, Queue, QueueEvents } from 'bullmq';
+import { Redis } from 'ioredis';
+import { EntitySerializer } from 'mikro-orm-byref';
+import {
+  byReference,
+  type ByReferenceClasses,
+  ByReferenceQueue,
+  ByReferenceWorker,
+  type AdapterOptions,
+} from 'mikro-orm-byref/bullmq';
+import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
+import { selects, type TestOrm } from '../../fixtures/orm.ts';
+import { type Store, storeKinds } from '../support/bullmq.ts';
+import { openDatabase } from '../support/database.ts';
+import { failureOf } from '../support/failure.ts';
+import { queueName as name, until } from '../support/jobs.ts';
+
+describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
+  let database: TestOrm;
+  let serializer: EntitySerializer;
+  let store: Store;
+  const opened: { close(): Promise<void> }[] = [];
+
+  const classes = (options?: AdapterOptions): ByReferenceClasses => byReference(serializer, options);
+  const settings = (): { connection: never } => ({ connection: store.connection as never });
+  function close<T extends { close(): Promise<void> }>(one: T): T {
+    opened.push(one);
+    return one;
+  }
+  const queueOf = <Data>(queue: string, options?: AdapterOptions) =>
+    close(new (classes(options).Queue)<Data>(queue, settings(), ...store.backend));
+  const workerOf = <Data, Result = unknown>(
+    queue: string,
+    processor: Processor<Data, Result>,
+    options?: AdapterOptions,
+  ) => close(new (classes(options).Worker)<Data, Result>(queue, processor, settings(), ...store.backend));
+  /** What the store holds of a queue, as text. */
+  const stored = async (queue: string): Promise<string> => {
+    if (kind === 'PostgreSQL') {
+      return JSON.stringify(await em().getConnection().execute('select * from bullmq.job where queue = ?', [queue]));
+    }
+    const client = new Redis(process.env['TEST_REDIS_URL']!);
+    const keys = await client.keys(`bull:${queue}:*`);
+    const texts = await Promise.all(
+      keys.map(async (key) => ((await client.type(key)) === 'hash' ? JSON.stringify(await client.hgetall(key)) : '')),
+    );
+    client.disconnect();
+    return texts.join('\n');
+  };
+  const em = (): EntityManager => database.orm.em.fork();
+  const finished = async (queue: Queue, id: string): Promise<Job> => {
+    await until(async () => ['completed', 'failed'].includes(await (await queue.getJob(id))!.getState()));
+    return (await queue.getJob(id))!;
+  };
+
+  beforeAll(async () => {
+    database = await openDatabase(domain);
+    serializer = new EntitySerializer(database.orm);
+    store = await open(database.url);
+  });
+  afterAll(async () => {
+    await store.close();
+    await database.close();
+  });
+  beforeEach(async () => {
+    await em().getConnection().execute('truncate "user" cascade');
+    const own = em();
+    const ann = own.create(User, { id: 1, name: 'Ann', email: 'ann@old.example' });
+    const post = own.create(Post, { id: 1, title: 'Hello', body: '', author: ann });
+    own.create(Comment, { id: 1n, text: 'First', post, author: ann });
+    await own.flush();
+    database.statements.length = 0;
+  });
+  afterEach(async () => {
+    for (const one of opened.splice(0)) await one.close();
+  });
+
+  describe('data', () => {
+    test('single, bulk and scheduled jobs carry tokens and arrive as the rows of now', async () => {
+      const own = em();
+      const ann = await own.findOneOrFail(User, 1);
+      const queue = queueOf<{ user: User; due: Date }>(name());
+      const due = new Date(0);
+      const one = await queue.add('one', { user: ann, due });
+      const many = await queue.addBulk([1, 2].map((n) => ({ name: `${n}`, data: { user: ann, due } })));
+      const scheduled = await queue.upsertJobScheduler(
+        'every',
+        { every: 3_600_000 },
+        { name: 'cron', data: { user: ann, due } },
+      );
+      expect(await stored(queue.name)).not.toMatch(/ann@|hunter2/);
+      expect(one.data).toEqual(serializer.encode({ user: ann, due }));
+      ann.email = 'ann@new.example';
+      await own.flush();
+      const seen: unknown[] = [];
+      const worker = workerOf<{ user: User; due: Date }>(queue.name, async (job) => {
+        expect(RequestContext.getEntityManager()!.getReference(User, 1)).toBe(job.data.user);
+        seen.push([job.name, job.data.user.email, job.data.due]);
+      });
+      await until(() => seen.length === 4);
+      expect(seen.sort()).toEqual(['1', '2', 'cron', 'one'].map((job) => [job, 'ann@new.example', due]));
+      await until(async () => (await queue.getCompletedCount()) === 4);
+      expect((await queue.getJob(one.id!))!.data).toEqual(one.data);
+      // BullMQ writes the data of a scheduled job again, for the next one.
+      const [next] = await queue.getDelayed();
+      expect(next!.data).toEqual(one.data);
+      expect([many.length, scheduled.name]).toEqual([2, 'cron']);
+      await worker.close();
+    });
+
+    test('results, progress and updated data are stored as tokens; plain JSON stays plain', async () => {
+      const queue = queueOf<{ user: User; step?: number }>(name());
+      const events: unknown[] = [];
+      const worker = workerOf<{ user: User; step?: number }>(queue.name, async (job) => {
+        const { user } = job.data;
+        await job.updateProgress(50);
+        await job.updateProgress({ percent: 60 });
+        await job.updateProgress({ user } as never);
+        await job.updateData({ user, step: 1 });
+        expect(job.data.step).toBe(1);
+        expect(JSON.stringify(job)).not.toContain('ann@');
+        return job.name === 'plain' ? { sent: 1 } : { user, at: new Date(0) };
+      });
+      worker.on('progress', (_job, progress) => events.push(progress));
+      worker.on('completed', (_job, result) => events.push(result));
+      const user = await em().findOneOrFail(User, 1);
+      const { id } = await queue.add('rich', { user });
+      const job = await finished(queue, id!);
+      const token = { $entity: ['User', 1] };
+      expect(job.data).toEqual({ $byref: 1, data: { user: token, step: 1 } });
+      expect(job.progress).toEqual({ $byref: 1, data: { user: token } });
+      expect(job.returnvalue).toEqual({ $byref: 1, data: { user: token, at: { $date: '1970-01-01T00:00:00.000Z' } } });
+      await until(() => events.length === 4);
+      expect(events).toEqual([50, { percent: 60 }, job.progress, job.returnvalue]);
+      expect(((await serializer.decode(job.returnvalue, { em: em() })) as { user: User }).user.email).toBe(
+        'ann@old.example',
+      );
+      const plain = await finished(queue, (await queue.add('plain', { user })).id!);
+      expect(plain.returnvalue).toEqual({ sent: 1 });
+      // From outside the worker as well.
+      await plain.updateData({ user } as never);
+      await plain.updateProgress({ user } as never);
+      expect(await stored(queue.name)).not.toMatch(/ann@|hunter2/);
+    });
+
+    test('a value that looks encoded forges nothing', async () => {
+      const queue = queueOf<unknown>(name());
+      const forged = { $byref: 1, data: { $entity: ['User', 1] } };
+      const seen: unknown[] = [];
+      const worker = workerOf(queue.name, async (job) => {
+        seen.push(job.data);
+        return forged;
+      });
+      const job = await finished(queue, (await queue.add('x', forged)).id!);
+      expect(seen).toEqual([forged]);
+      expect(await serializer.decode(job.returnvalue, { em: em() })).toEqual(forged);
+      await worker.close();
+    });
+
+    test('a flow: children and parents get rows, the results of children too, by one query', async () => {
+      const [parents, children] = [name(), name()];
+      const flow = close(new (classes().FlowProducer)(settings(), ...store.backend));
+      const own = em();
+      const [ann, post] = [await own.findOneOrFail(User, 1), await own.findOneOrFail(Post, 1)];
+      const tree = await flow.add({
+        name: 'parent',
+        queueName: parents,
+        data: { post },
+        children: [1, 2, 3].map((n) => ({ name: `child ${n}`, queueName: children, data: { ann, n } })),
+      });
+      expect(await stored(parents)).toContain('$entity');
+      expect((await stored(children)) + (await stored(parents))).not.toMatch(/ann@|hunter2/);
+      workerOf<{ ann: User; n: number }>(children, async ({ data }) => (data.n === 3 ? 'plain' : { sentTo: data.ann }));
+      const results: unknown[] = [];
+      workerOf<{ post: Post }>(parents, async (job) => {
+        database.statements.length = 0;
+        const values = Object.values(await job.getChildrenValues<{ sentTo: User } | 'plain'>());
+        results.push(job.data.post.title, selects(database.statements).length);
+        const users = values.flatMap((value) => (value === 'plain' ? [] : value.sentTo));
+        results.push(
+          users.map((user) => user.email),
+          users[0] === users[1],
+          values.includes('plain'),
+        );
+      });
+      await finished(close(new Queue(parents, settings(), ...(store.backend as []))), tree.job.id!);
+      expect(results).toEqual(['Hello', 1, ['ann@old.example', 'ann@old.example'], true, true]);
+    });
+
+    test('what an existing queue holds reaches the processor unchanged, or is refused', async () => {
+      const plain = close(new Queue(name(), settings(), ...(store.backend as [])));
+      const seen: unknown[] = [];
+      const worker = workerOf(plain.name, async ({ data }) => void seen.push(data));
+      await finished(plain, (await plain.add('old', { userId: 1, $entity: ['User', 1] })).id!);
+      expect(seen).toEqual([{ userId: 1, $entity: ['User', 1] }]);
+      await worker.close();
+      workerOf(plain.name, async () => undefined, { plain: 'refuse' });
+      const refused = await finished(plain, (await plain.add('old', { userId: 1 }, { attempts: 5 })).id!);
+      expect([await refused.getState(), refused.attemptsMade]).toEqual(['failed', 1]);
+    });
+
+    test('signed: producers sign and workers take no other', async () => {
+      const signing = new EntitySerializer(database.orm, { signingKeys: ['a secret of at least thirty-two bytes'] });
+      const { Queue: SignedQueue, Worker: SignedWorker } = byReference(signing, { signed: { purpose: 'jobs' } });
+      const queue = close(new SignedQueue(name(), settings(), ...store.backend));
+      close(
+        new SignedWorker<{ user: User }>(queue.name, async ({ data }) => data.user.email, settings(), ...store.backend),
+      );
+      const user = await em().findOneOrFail(User, 1);
+      expect((await finished(queue, (await queue.add('x', { user })).id!)).returnvalue).toBe('ann@old.example');
+      const forged = await finished(queue, (await queueOf(queue.name).add('x', { user })).id!);
+      expect(forged.failedReason).toMatch(/signature/);
+    });
+
+    test('encode: false writes what was written before', async () => {
+      const queue = queueOf<{ user: number }>(name(), { encode: false });
+      expect((await queue.add('x', { user: 1 })).data).toEqual({ user: 1 });
+    });
+  });
+
+  describe('failures', () => {
+    test('a missing row ends the job without a retry; one that may appear is waited for', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const worker = workerOf<{ user: User }>(queue.name, async ({ data }) => data.user.email, {
+        retryMissingForMs: 0,
+      });
+      const data = { user: em().getReference(User, 404) };
+      const job = await finished(queue, (await queue.add('x', data, { attempts: 5 })).id!);
+      expect([await job.getState(), job.attemptsMade]).toEqual(['failed', 1]);
+      expect(job.failedReason).toContain('User');
+      await worker.close();
+
+      workerOf<{ user: User }>(queue.name, async (later) => later.data.user.email);
+      const late = await queue.add('late', { user: em().getReference(User, 2) });
+      await until(async () => (await (await queue.getJob(late.id!))!.getState()) === 'delayed');
+      await em().insert(User, { id: 2, name: 'Late', email: 'late@example.org', version: 1, updatedAt: new Date() });
+      // With BullMQ's single attempt.
+      expect((await finished(queue, late.id!)).returnvalue).toBe('late@example.org');
+    });
+
+    test('a result that can’t be kept ends the job; what the database says of rows is not kept', async () => {
+      const queue = queueOf<object>(name());
+      workerOf<object>(queue.name, async (job) => {
+        if (job.name === 'result') return new (class Secret {})();
+        const own = RequestContext.getEntityManager()!;
+        return own.getConnection().execute(`select 'ann@old.example'::int`);
+      });
+      const result = await finished(queue, (await queue.add('result', {}, { attempts: 5 })).id!);
+      expect([await result.getState(), result.attemptsMade]).toEqual(['failed', 1]);
+      const sql = await finished(queue, (await queue.add('sql', {}, { attempts: 2 })).id!);
+      expect([await sql.getState(), sql.attemptsMade]).toEqual(['failed', 2]);
+      expect(sql.failedReason).toMatch(/refused/);
+      expect(await stored(queue.name)).not.toContain('ann@');
+    });
+
+    test('a processor without a signal gets none, one with three arguments is aborted', async () => {
+      const queue = queueOf<object>(name());
+      const seen: unknown[] = [];
+      const two = workerOf<object>(queue.name, async (...args) => void seen.push(args.length, args[2]));
+      await finished(queue, (await queue.add('two', {})).id!);
+      await two.close();
+      const three = workerOf<object>(queue.name, async (_job, _token, signal) => {
+        await once(signal!, 'abort');
+        seen.push('aborted');
+        throw new Error('aborted');
+      });
+      const { id } = await queue.add('three', {});
+      await until(async () => (await (await queue.getJob(id!))!.getState()) === 'active');
+      await until(() => three.cancelJob(id!));
+      await finished(queue, id!);
+      expect(seen).toEqual([3, undefined, 'aborted']);
+    });
+  });
+
+  describe('inside a transaction', () => {
+    test('jobs are there with the commit, and never after a rollback', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const flow = close(new (classes().FlowProducer)(settings(), ...store.backend));
+      const children = name();
+      const seen: string[] = [];
+      workerOf<{ user: User }>(queue.name, async (job) => void seen.push(`${job.name} ${job.data.user.email}`));
+      workerOf<{ user: User }>(children, async (job) => void seen.push(`${job.name} ${job.data.user.email}`));
+      const enqueue = (id: number, end: () => void): Promise<(string | undefined)[]> =>
+        em().transactional(async (own) => {
+          const user = own.create(User, { id, name: 'New', email: `${id}@example.org` });
+          await own.flush();
+          const jobs = [await queue.add('one', { user }), ...(await queue.addBulk([{ name: 'bulk', data: { user } }]))];
+          const node = { name: 'child', queueName: children, data: { user } };
+          const tree = await flow.add({ name: 'parent', queueName: queue.name, data: { user }, children: [node] });
+          await sleep(300);
+          expect(seen).toEqual([]);
+          end();
+          return [...jobs, tree.job, tree.children![0]!.job].map((job) => job.id);
+        });
+      const lost = enqueue(7, () => {
+        throw new Error('rolled back on purpose');
+      });
+      await expect(lost).rejects.toThrow('on purpose');
+      await sleep(300);
+      expect(seen).toEqual([]);
+      const ids = await enqueue(8, () => undefined);
+      await until(() => seen.length === 4);
+      expect(seen.sort()).toEqual(['bulk', 'child', 'one', 'parent'].map((job) => `${job} 8@example.org`));
+      for (const id of ids) expect(id).toBeDefined();
+      expect((await finished(queue, ids[0]!)).name).toBe('one');
+    });
+
+    test('a scheduler too', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const schedule = (end: () => void): Promise<void> =>
+        em().transactional(async (own) => {
+          const user = await own.findOneOrFail(User, 1);
+          await queue.upsertJobScheduler('hourly', { every: 3_600_000 }, { data: { user } });
+          end();
+        });
+      const lost = schedule(() => {
+        throw new Error('rolled back on purpose');
+      });
+      await expect(lost).rejects.toThrow('on purpose');
+      expect(await queue.getJobSchedulersCount()).toBe(0);
+      await schedule(() => undefined);
+      await until(async () => (await queue.getJobSchedulersCount()) === 1);
+    });
+
+    test('two transactions at once are refused', async () => {
+      const queue = queueOf<{ users: User[] }>(name());
+      await em().transactional(async (one) => {
+        const first = await one.findOneOrFail(User, 1);
+        await em().transactional(async (two) => {
+          const second = await two.findOneOrFail(User, 1);
+          const failure = await failureOf(() => queue.add('x', { users: [first, second] }));
+          expect(failure.code).toBe('E_TRANSACTION_MISMATCH');
+        });
+      });
+    });
+  });
+
+  test('equal jobs are one by the token of a row', async () => {
+    const queue = queueOf<{ user: User }>(name());
+    const add = async (): Promise<Job> => {
+      const user = await em().findOneOrFail(User, 1);
+      return queue.add('x', { user }, { deduplication: { id: serializer.dedupeKey(user) } });
+    };
+    expect((await add()).id).toBe((await add()).id);
+    expect(await queue.count()).toBe(1);
+  });
+
+  test('a sandboxed processor reads its jobs in its own process', async () => {
+    const queue = queueOf<{ user: User }>(name());
+    const file = fileURLToPath(new URL('../support/sandboxed-processor.ts', import.meta.url));
+    const options = {
+      ...settings(),
+      workerForkOptions: { env: { ...process.env, SANDBOX_DATABASE_URL: database.url } },
+      serializer,
+    };
+    const worker = close(new ByReferenceWorker<{ user: User }>(queue.name, file, options, ...store.backend));
+    const job = await finished(queue, (await queue.add('x', { user: await em().findOneOrFail(User, 1) })).id!);
+    expect(job.failedReason).toBeUndefined();
+    const result = (await serializer.decode(job.returnvalue, { em: em() })) as Record<string, unknown>;
+    expect(result).toMatchObject({ email: 'ann@old.example', user: { id: 1 }, aborted: false });
+    expect(result['pid']).not.toBe(process.pid);
+    expect(job.data).toEqual({ $byref: 1, data: { user: { $entity: ['User', 1] }, seen: 'ann@old.example' } });
+    expect(job.progress).toEqual({ $byref: 1, data: { reading: { $entity: ['User', 1] } } });
+    await worker.close();
+  });
+
+  test('results reach whoever waits for them, as they are stored', async () => {
+    const queue = queueOf<{ user: User }>(name());
+    const events = close(new QueueEvents(queue.name, settings(), ...(store.backend as [])));
+    await events.waitUntilReady();
+    workerOf<{ user: User }>(queue.name, async ({ data }) => data);
+    const job = await queue.add('x', { user: await em().findOneOrFail(User, 1) });
+    const result = await job.waitUntilFinished(events, 5_000);
+    expect(await serializer.decode(result, { em: em() })).toMatchObject({ user: { email: 'ann@old.example' } });
+  });
+
+  test('options are checked', async () => {
+    const bad = await failureOf(() => new ByReferenceQueue(name(), { ...settings() } as never));
+    expect(bad.code).toBe('E_INVALID_OPTION');
+    expect((await failureOf(() => queueOf(name(), { plain: 'maybe' as never }))).code).toBe('E_INVALID_OPTION');
+  });
+});

@@ -1,0 +1,40 @@
+import * as bullmq from 'bullmq';
+import { Pool } from 'pg';
+import type { BullMqEngineOptions } from 'mikro-orm-byref/bullmq';
+
+/** What BullMQ stores its jobs in. */
+export interface Store {
+  readonly connection: BullMqEngineOptions['connection'];
+  /** The last argument of BullMQ's classes. */
+  readonly backend: [] | [typeof bullmq.createPostgresBackend];
+  close(): Promise<void>;
+}
+
+export interface StoreKind {
+  readonly name: 'Redis' | 'PostgreSQL';
+  /** On PostgreSQL, in the database of this URL. */
+  open(databaseUrl: string): Promise<Store>;
+}
+
+/** BullMQ's stores on this machine: its global set-up says which ones there are. */
+export function storeKinds(): readonly StoreKind[] {
+  const redisUrl = process.env['TEST_REDIS_URL'];
+  const kinds: StoreKind[] = [];
+  if (redisUrl !== undefined) kinds.push({ name: 'Redis', open: async () => redis(redisUrl) });
+  // BullMQ 5 has Redis only.
+  if ('createPostgresBackend' in bullmq) kinds.push({ name: 'PostgreSQL', open: postgres });
+  return kinds;
+}
+
+function redis(url: string): Store {
+  const { hostname, port } = new URL(url);
+  return { connection: { host: hostname, port: Number(port) }, backend: [], close: async () => {} };
+}
+
+async function postgres(databaseUrl: string): Promise<Store> {
+  const pool = new Pool({ connectionString: databaseUrl, options: '-c search_path=bullmq' });
+  pool.on('error', () => undefined);
+  const client = await pool.connect();
+  await bullmq.runMigrations(client as never, 'bullmq').finally(() => client.release());
+  return { connection: pool as never, backend: [bullmq.createPostgresBackend], close: () => pool.end() };
+}

@@ -1,0 +1,16 @@
+/** A processor that BullMQ runs in a process of its own, with an ORM of its own. */
+import { MikroORM } from '@mikro-orm/postgresql';
+import type { SandboxedJob } from 'bullmq';
+import { EntitySerializer } from 'mikro-orm-byref';
+import { byReferenceProcessor } from 'mikro-orm-byref/bullmq';
+import { domain, type User } from '../../fixtures/domain.ts';
+
+const orm = new MikroORM({ entities: domain, clientUrl: process.env['SANDBOX_DATABASE_URL']! });
+const serializer = new EntitySerializer(orm);
+
+export default byReferenceProcessor(serializer, async (job: SandboxedJob<{ user: User }>, _token, signal) => {
+  const { user } = job.data;
+  await job.updateProgress({ reading: user } as never);
+  await job.updateData({ user, seen: user.email } as never);
+  return { user, email: user.email, pid: process.pid, aborted: signal?.aborted };
+});
