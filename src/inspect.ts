@@ -1,5 +1,7 @@
+import { decode, type DecodeHooks, type Maker } from './decode.ts';
+import { readEnvelope } from './envelope.ts';
 import { ByReferenceError, type ErrorCode } from './errors.ts';
-import { isJsonObject, jsonPath, type JsonValue, type PathSegment } from './json.ts';
+import { isJsonObject, jsonPath, type JsonObject, type JsonValue, type PathSegment } from './json.ts';
 import { isTag } from './tags.ts';
 import { EntityToken } from './token.ts';
 import { readDate } from './values/date.ts';
@@ -24,6 +26,11 @@ export interface PayloadReport {
 /** Levels that are looked into; deeper ones are reported as a problem. */
 const MAX_DEPTH = 1_000;
 
+/** Names are for a registry to judge. */
+const ANY: Maker = { make: (data) => data };
+const ANY_CLASS: DecodeHooks = { value: () => ANY, snapshot: () => ANY };
+const LIMITS = { depth: MAX_DEPTH, nodes: Number.MAX_SAFE_INTEGER, tokens: Number.MAX_SAFE_INTEGER };
+
 /** Reports on a payload, whatever it is: a bad one is reported, not thrown. */
 export function inspect(payload: unknown): PayloadReport {
   const inspector = new Inspector();
@@ -41,6 +48,7 @@ export function inspect(payload: unknown): PayloadReport {
     inspector.report(ByReferenceError.malformed('no envelope {"$byref":1,"data":…}', { path: '$' }));
   }
   inspector.walk((envelope === undefined ? json : envelope['data']) as JsonValue);
+  if (envelope !== undefined) inspector.tryReading(envelope);
   const version = envelope?.['$byref'];
   return {
     version: typeof version === 'number' ? version : undefined,
@@ -62,6 +70,16 @@ class Inspector {
   report(error: unknown): void {
     if (!(error instanceof ByReferenceError)) throw error;
     this.problems.push({ path: error.path ?? jsonPath(this.#at), code: error.code, message: error.message });
+  }
+
+  /** What the walk has not met: a newer format, an unknown tag, a tag that holds what it can't. */
+  tryReading(envelope: JsonObject): void {
+    if (this.problems.length > 0) return;
+    try {
+      decode(readEnvelope(envelope).data, ANY_CLASS, LIMITS);
+    } catch (error) {
+      this.report(error);
+    }
   }
 
   walk(json: JsonValue): void {

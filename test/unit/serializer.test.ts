@@ -107,6 +107,21 @@ describe('inspect', () => {
     expect(serializer.inspect(JSON.parse(payload))).toEqual(report);
   });
 
+  test.each<[string, unknown, string, string]>([
+    ['a newer format', { $byref: 2, data: { $new: 1 } }, 'E_UNSUPPORTED_VERSION', '$'],
+    ['no data', { $byref: 1 }, 'E_MALFORMED', '$'],
+    ['an unknown tag', { $byref: 1, data: [{ $new: 1 }] }, 'E_MALFORMED', "$[0]['$new']"],
+    ['a tag beside a key', { $byref: 1, data: { $date: '', a: 1 } }, 'E_MALFORMED', '$'],
+    ['a date that is none', { $byref: 1, data: { at: { $date: 'soon' } } }, 'E_MALFORMED', "$.at['$date']"],
+  ])('reports %s', (_name, payload, code, path) => {
+    expect(serializer.inspect(payload).problems).toMatchObject([{ code, path }]);
+  });
+
+  test('leaves names of models and value objects to those who know them', () => {
+    const data = [{ $value: ['Money', 1] }, { $snapshot: ['Nobody', {}] }, { $entity: ['Nobody', 1] }];
+    expect(serializer.inspect({ $byref: 1, data }).problems).toEqual([]);
+  });
+
   test('never throws', () => {
     const deep = JSON.parse(`${'['.repeat(5_000)}${']'.repeat(5_000)}`) as unknown;
     const payloads = [
