@@ -167,6 +167,18 @@ export class Signer {
   }
 }
 
+/** What a signed token's text says, good signature or not; undefined for any other text. Throws E_MALFORMED. */
+export function readSignedToken(text: string): { token: EntityToken; expiresAt: Date | undefined } | undefined {
+  const [, expiry, body] = SIGNED_TOKEN.exec(text) ?? [];
+  return body === undefined ? undefined : { token: EntityToken.parse(body), expiresAt: expiryOf(expiry!) };
+}
+
+/** Base 36 of any length is a number, but no number is an instant. */
+function expiryOf(text: string): Date | undefined {
+  const at = new Date(Number.parseInt(text, 36));
+  return Number.isNaN(at.getTime()) ? undefined : at;
+}
+
 const isSecret = (value: unknown): boolean =>
   (typeof value === 'string' || types.isUint8Array(value)) && Buffer.byteLength(value) >= SHORTEST_SECRET;
 

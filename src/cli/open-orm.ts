@@ -1,0 +1,28 @@
+import type { MikroORM } from '@mikro-orm/core';
+
+/**
+ * The ORM of the application, by the configuration that MikroORM's own command would use: the given path, or
+ * `MIKRO_ORM_CLI_CONFIG`, the `mikro-orm` section of package.json, `mikro-orm.config.*`. Rejects with whatever that ends in.
+ */
+export async function openOrm(path: string): Promise<MikroORM> {
+  // What the configuration has to say must not get between the lines of the report.
+  console.log = console.info = console.error;
+  const { CLIHelper } = await mikroOrmCli();
+  const { preferTs, tsConfigPath, tsLoader } = CLIHelper.getSettings();
+  // As the command does before it reads anything.
+  if (preferTs !== false && !(await CLIHelper.registerTypeScriptSupport(tsConfigPath, tsLoader))) {
+    process.env['MIKRO_ORM_CLI_PREFER_TS'] ??= '0';
+  }
+  // Looking must not change anything: by default MikroORM creates a database that is not there.
+  return CLIHelper.getORM(undefined, path === '' ? undefined : [path], { ensureDatabase: false });
+}
+
+/** An optional peer: it is loaded when rows are asked for. */
+async function mikroOrmCli(): Promise<typeof import('@mikro-orm/cli')> {
+  try {
+    return await import('@mikro-orm/cli');
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new Error('--config needs the package @mikro-orm/cli to be installed', { cause });
+  }
+}
