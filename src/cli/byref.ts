@@ -22,8 +22,7 @@ function packageVersion(): string {
 }
 
 const { output, errors, exitCode } = await run(process.argv.slice(2));
-// A reader that has seen enough (`| head`) is no error.
-process.stdout.on('error', () => process.exit(exitCode));
 if (errors !== undefined) console.error(`byref: ${printable(errors)}`);
-// The application's modules may have left connections open: the process ends when all is written, not when they do.
+// Not when nothing is left to do: the application's modules may have opened connections. A reader that has seen enough
+// (`| head`) is no error.
 process.stdout.write(output, () => process.exit(exitCode));

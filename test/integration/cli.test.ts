@@ -270,6 +270,7 @@ describe('--config', () => {
     expect(stdout).toContain('$.c  User  1\n    row of User, printed above\n');
     expect(stdout).toContain('name       "\\u001b[31mRed\\u009b"\n');
     expect(status).toBe(0);
+    expect(selects.filter((sql) => sql.includes(' join '))).toEqual([]);
     expect(selects.map((sql) => /from "(\w+)"/.exec(sql)?.[1]).sort()).toEqual(['parcel', 'post', 'user']);
   });
 
