@@ -157,8 +157,8 @@ export class References {
 
   #schemaGroup(plan: ModelPlan, slot: EntitySlot): RowGroup {
     const schema = slot.parts.schema!;
-    const isOwn = schema === plan.model.schema || schema === this.#em.schema || schema === this.#options.schema;
-    if (!isOwn && !this.#admitsSchema(schema)) {
+    const own = [plan.model.schema, this.#em.schema ?? this.#em.config.get('schema'), this.#options.schema];
+    if (!own.includes(schema) && !this.#admitsSchema(schema)) {
       throw ByReferenceError.schemaNotAllowed(schema, plan.model.name, slot.path);
     }
     return this.#group(plan, schema);

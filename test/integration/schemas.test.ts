@@ -100,3 +100,19 @@ test('rows of the same key in two schemas are two entities, a query each', async
   expect([again[0] === back[0], again[1] === back[1]]).toEqual([true, true]);
   expect(database.statements).toEqual([]);
 });
+
+test('the schema of the configuration is the EntityManager’s own where it has no other', async () => {
+  const configured = await openDatabase(entities.slice(0, 1), { schema: 't1' });
+  const em = configured.orm.em.fork();
+  await em
+    .getConnection()
+    .execute('create schema if not exists t1; create table if not exists t1.tenanted (id int primary key, name text)');
+  await em.getConnection().execute(`insert into t1.tenanted values (1, 't1')`);
+  const own = new EntitySerializer(configured.orm);
+  const payload = own.encode(await em.findOneOrFail(Tenanted, 1));
+  expect((await own.decode(payload, { em: configured.orm.em.fork() })).name).toBe('t1');
+  expect((await failureOf(() => own.decode(payload, { em: configured.orm.em.fork({ schema: 't2' }) }))).code).toBe(
+    'E_SCHEMA_NOT_ALLOWED',
+  );
+  await configured.close();
+});
