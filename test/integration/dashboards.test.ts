@@ -122,11 +122,10 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
       ['outside', await traced('outside', () => queue.add('outside', { user }))],
       [
         'inside',
-        await traced('inside', () =>
-          database.orm.em.fork().transactional(async (em) => {
-            await queue.add('inside', { user: await em.findOneOrFail(User, 1) });
-          }),
-        ),
+        await database.orm.em.fork().transactional(async (em) => {
+          const found = await em.findOneOrFail(User, 1);
+          return traced('inside', () => queue.add('inside', { user: found }));
+        }),
       ],
     ]);
     await until(() => seen.size === 2);
