@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ExpressAdapter } from '@bull-board/express';
@@ -27,6 +27,7 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
   let database: TestOrm;
   let serializer: EntitySerializer;
   let store: Store;
+  const cleanUps: (() => unknown)[] = [];
   const connection = (): { connection: never } => ({ connection: store.connection as never });
 
   beforeAll(async () => {
@@ -42,6 +43,10 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
     await database.close();
   });
 
+  afterEach(async () => {
+    for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+  });
+
   test('Bull Board shows the data, results and failures of jobs as tokens', async () => {
     const { Queue: ByReferenceQueue, Worker } = byReference(serializer);
     const queue = new ByReferenceQueue<{ user: User }>(name(), connection(), ...store.backend);
@@ -55,8 +60,13 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
       connection(),
       ...store.backend,
     );
+    cleanUps.push(
+      () => worker.close(),
+      () => queue.close(),
+    );
     const engine = bullmqEngine({ ...connection(), ...(store.backend[0] && { backend: store.backend[0] }) });
     const tasks = new Tasks(serializer, engine);
+    cleanUps.push(() => tasks.stop());
     const task = tasks.define(name(), async (args: { user: User }) => args);
     const user = await database.orm.em.fork().findOneOrFail(User, 1);
     await tasks.work();
@@ -66,6 +76,7 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
     await until(async () => (await handle.state()) === 'completed');
 
     const ofTask = new Queue(task.taskName, connection(), ...(store.backend as []));
+    cleanUps.push(() => ofTask.close());
     const board = new ExpressAdapter();
     createBullBoard({
       queues: [queue, ofTask].map((shown) => new BullMQAdapter(shown as never)),
@@ -73,6 +84,7 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
     });
     const server = createServer(board.getRouter() as never).listen(0, '127.0.0.1');
     await once(server, 'listening');
+    cleanUps.push(() => server.close());
     const { port } = server.address() as AddressInfo;
     const shown: string[] = [];
     for (const [of, status] of [
@@ -83,12 +95,10 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
       const url = `http://127.0.0.1:${port}/api/queues?activeQueue=${of.name}&status=${status}&page=1&jobsPerPage=10`;
       shown.push(await (await fetch(url)).text());
     }
-    server.close();
     for (const text of shown) {
       expect(text).toContain('$entity');
       expect(text).not.toMatch(SECRETS);
     }
-    await Promise.all([worker.close(), queue.close(), ofTask.close(), tasks.stop()]);
   });
 
   test('OpenTelemetry: a trace goes on in the worker, also from inside a transaction', async () => {
@@ -110,6 +120,8 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
       settings,
       ...store.backend,
     );
+    const close = (): Promise<unknown> => Promise.all([worker.close(), queue.close()]);
+    cleanUps.push(close, () => [context, propagation, trace].map((api) => api.disable()));
     const tracer = trace.getTracer('test');
     const traced = (job: string, add: () => Promise<unknown>): Promise<string> =>
       tracer.startActiveSpan(job, async (span) => {
@@ -130,12 +142,10 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
     ]);
     await until(() => seen.size === 2);
     expect(seen).toEqual(expected);
-    await worker.close();
-    await queue.close();
+    await close();
     await provider.forceFlush();
     const spans = exporter.getFinishedSpans();
     expect(spans.map((span) => span.name)).toEqual(expect.arrayContaining([`add ${queue.name}.inside`]));
     expect(JSON.stringify(spans.map(({ attributes, events }) => [attributes, events]))).not.toMatch(SECRETS);
-    for (const api of [context, propagation, trace]) api.disable();
   });
 });
