@@ -6,6 +6,7 @@ import type { TasksOptions } from './tasks.ts';
 
 const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 const whole: Check = ['a whole number', isWhole];
+export const milliseconds: Check = ['milliseconds', isWhole];
 
 const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   as: DESERIALIZE_CHECKS.as,
@@ -15,7 +16,7 @@ const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   filters: DESERIALIZE_CHECKS.filters,
   lockMode: DESERIALIZE_CHECKS.lockMode,
   drift: DESERIALIZE_CHECKS.drift,
-  retryMissingForMs: ['milliseconds', isWhole],
+  retryMissingForMs: milliseconds,
   retries: ['an object', (value) => typeof value === 'object' && value !== null],
   concurrency: aCount,
   transactional: oneOf(true, false),
@@ -39,13 +40,13 @@ export const ADAPTER_CHECKS: Record<
 
 const RETRIES_CHECKS: Record<keyof Retries, Check> = {
   limit: whole,
-  delayMs: ['milliseconds', isWhole],
+  delayMs: milliseconds,
   backoff: oneOf(true, false),
 };
 
 const DELAY_CHECKS: Record<keyof DelayOptions, Check> = {
   em: DESERIALIZE_CHECKS.em,
-  delayMs: ['milliseconds', isWhole],
+  delayMs: milliseconds,
   dedupe: ['any value', () => true],
   priority: ['an integer', Number.isSafeInteger],
 };

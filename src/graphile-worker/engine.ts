@@ -1,0 +1,168 @@
+import { randomUUID } from 'node:crypto';
+import type { EntityManager } from '@mikro-orm/core';
+import {
+  makeWorkerUtils,
+  type ParsedCronItem,
+  run as startRunner,
+  type Runner,
+  type RunnerOptions,
+} from 'graphile-worker';
+import { ByReferenceError } from '../errors.ts';
+import type { JsonObject } from '../json.ts';
+import { transactionOf } from '../orm.ts';
+import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { cronItem } from './cron.ts';
+import { inTransaction, inTransactionOf, outside } from './database.ts';
+import { addJobs, introduceQueue } from './enqueueing.ts';
+import { findJob } from './finding.ts';
+import { Finishing } from './finishing.ts';
+import { checkEngineOptions, checkJob, checkQueue, type GraphileWorkerEngineOptions, schemaOf } from './options.ts';
+import { QueueWorker } from './queue-worker.ts';
+import { createTables, type Schemas, schemasOf } from './schemas.ts';
+import type { RunnerOptionsLike, WorkerUtilsLike } from './worker-like.ts';
+
+/**
+ * Jobs in PostgreSQL by graphile-worker 0.18: part of the transaction that enqueues them, and of the one that their
+ * handler writes in (`transactional: true`). `runner` is what its `run` takes: `{ connectionString }` or `{ pgPool }`,
+ * the database of the entities. A queue's name is its jobs' task identifier, their payload the data and nothing else,
+ * and a job's id its `job_key`: graphile-worker's own functions find it by that.
+ *
+ * Each queue that is worked has a runner of its own, with one connection that listens. A schedule lives in the
+ * processes that declare it, as a crontab does: call `schedule` in each one that works the queue. Its clock is UTC.
+ * A batch is what one fetch brings; up to as many jobs more are locked ahead while it runs. The signal of a job is that of
+ * graphile-worker: aborted when its runner is shut down and does not end in time.
+ *
+ * How a job ended is kept in a schema of the engine's own, `graphile_worker_byref`, which is made on first use: written
+ * by the statement that deletes the job, so that the two agree whatever crashes. A discarded job is left permanently
+ * failed without having been retried. The job of a killed worker is run again after four hours, which graphile-worker
+ * does not let be configured, or once its `forceUnlockWorkers` has been called for that worker.
+ *
+ * Throws E_INVALID_OPTION.
+ */
+export function graphileWorkerEngine(runner: RunnerOptionsLike, options: GraphileWorkerEngineOptions = {}): Engine {
+  checkEngineOptions(runner, options);
+  return new GraphileWorkerEngine(runner, options.keepResultsForMs ?? 86_400_000);
+}
+
+interface Started {
+  readonly runner: Runner;
+  readonly worker: QueueWorker;
+}
+
+class GraphileWorkerEngine implements Engine {
+  readonly isTransactional = true;
+  readonly #options: RunnerOptionsLike & { readonly schema: string };
+  readonly #schemas: Schemas;
+  readonly #finishing: Finishing;
+  readonly #prepared = new Map<string, Promise<void>>();
+  /** graphile-worker looks into a runner's list every minute. */
+  readonly #schedules = new Map<string, ParsedCronItem[]>();
+  readonly #started: Started[] = [];
+  #utils: Promise<WorkerUtilsLike> | undefined;
+
+  constructor(options: RunnerOptionsLike, keepResultsForMs: number) {
+    this.#options = { ...options, schema: schemaOf(options) };
+    this.#schemas = schemasOf(this.#options.schema);
+    this.#finishing = new Finishing(this.#schemas, keepResultsForMs);
+  }
+
+  async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    for (const job of jobs) checkJob(job);
+    for (const { queue } of jobs) await this.#prepare(queue);
+    if (em !== undefined && transactionOf(em) !== undefined) return addJobs(inTransactionOf(em), this.#schemas, jobs);
+    return inTransaction(await this.#open(), (execute) => addJobs(execute, this.#schemas, jobs));
+  }
+
+  async schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void> {
+    const item = cronItem(queue, key, cron, data, timeZone);
+    const items = this.#schedulesOf(queue);
+    const before = items.findIndex(({ identifier }) => identifier === item.identifier);
+    items.splice(before === -1 ? items.length : before, 1, item);
+  }
+
+  async find(_queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
+    return findJob(outside(await this.#open()), this.#schemas, id);
+  }
+
+  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+    this.#checkPool();
+    await this.#prepare(queue);
+    const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing);
+    const runner = await startRunner(
+      { ...this.#graphileOptions(queue), concurrency: queue.concurrency * queue.batch },
+      { [queue.name]: (_payload, helpers) => worker.work(helpers) },
+      this.#schedulesOf(queue),
+    );
+    this.#started.push({ runner, worker });
+  }
+
+  async stop(): Promise<void> {
+    // A signal may have stopped a runner before.
+    await Promise.all(this.#started.map(({ runner }) => runner.stop().catch(() => runner.promise)));
+    await Promise.all(this.#started.splice(0).map(({ worker }) => worker.settled()));
+    const utils = this.#utils;
+    this.#utils = undefined;
+    await (await utils)?.release();
+  }
+
+  #open(): Promise<WorkerUtilsLike> {
+    this.#utils ??= this.#connect().catch((error: unknown) => {
+      // A failure of the database is not for good.
+      this.#utils = undefined;
+      throw error;
+    });
+    return this.#utils;
+  }
+
+  async #connect(): Promise<WorkerUtilsLike> {
+    const utils = await makeWorkerUtils({ ...this.#options } as object as RunnerOptions);
+    await inTransaction(utils, (execute) => createTables(execute, this.#schemas));
+    return utils;
+  }
+
+  #prepare(queue: QueueSettings): Promise<void> {
+    let prepared = this.#prepared.get(queue.name);
+    if (prepared === undefined) {
+      prepared = this.#introduce(queue);
+      this.#prepared.set(queue.name, prepared);
+      prepared.catch(() => this.#prepared.delete(queue.name));
+    }
+    return prepared;
+  }
+
+  async #introduce(queue: QueueSettings): Promise<void> {
+    checkQueue(queue);
+    await introduceQueue(outside(await this.#open()), this.#schemas, queue.name, randomUUID());
+  }
+
+  #schedulesOf({ name }: QueueSettings): ParsedCronItem[] {
+    const items = this.#schedules.get(name) ?? [];
+    this.#schedules.set(name, items);
+    return items;
+  }
+
+  #graphileOptions({ batch, concurrency }: QueueSettings): RunnerOptions {
+    const { preset } = this.#options;
+    const worker = {
+      // Only so does a runner that stops wait until its last jobs are written, and bear it when that fails.
+      completeJobBatchDelay: 0,
+      failJobBatchDelay: 0,
+      // Hands out what one fetch brings at once.
+      ...(batch > 1 && { localQueue: { size: batch * concurrency } }),
+    };
+    const extended = { extends: preset === undefined ? [] : [preset], worker };
+    return { ...this.#options, preset: extended } as object as RunnerOptions;
+  }
+
+  /** A pool without a connection that no runner listens on would wait for good. */
+  #checkPool(): void {
+    const max = this.#options.pgPool?.options?.max;
+    const needed = this.#started.length + 2;
+    if (max !== undefined && max < needed)
+      throw ByReferenceError.invalidOption(
+        'runner option pgPool',
+        `a pool with max of at least ${needed}, as each queue that is worked listens on a connection`,
+        max,
+      );
+  }
+}

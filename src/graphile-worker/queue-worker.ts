@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobFailure, Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
+import { withoutCron } from './cron.ts';
+import { type Execute, inTransactionOf } from './database.ts';
+import { type Finishing, idOf } from './finishing.ts';
+import { gathered } from './gathered.ts';
+import type { GraphileHelpers, GraphileJob } from './worker-like.ts';
+
+const SWEEP_EVERY_MS = 60_000;
+/** No retry waits longer, however often its delay has doubled. */
+const LONGEST_DELAY_MS = 365 * 86_400_000;
+/** How often a failed job is looked at until graphile-worker has unlocked it; each look waits twice as long, 10 s in all. */
+const LOOKS = 10;
+
+/** Works the jobs of one queue: what graphile-worker runs as its task. */
+export class QueueWorker {
+  readonly #queue: QueueSettings;
+  readonly #run: (job: ReceivedJob) => Promise<Outcome>;
+  readonly #execute: Execute;
+  readonly #finishing: Finishing;
+  readonly #background = new Set<Promise<void>>();
+  #sweptAt = 0;
+
+  constructor(queue: QueueSettings, run: RunJobs, execute: Execute, finishing: Finishing) {
+    this.#queue = queue;
+    this.#execute = execute;
+    this.#finishing = finishing;
+    this.#run = queue.batch > 1 ? gathered(run, queue.batch, queue.concurrency) : async (job) => (await run([job]))[0]!;
+  }
+
+  /** Resolves for a job that is completed, rejects for one that has failed. */
+  async work({ job, abortSignal }: GraphileHelpers): Promise<void> {
+    let isCompleted = false;
+    const outcome = await this.#run({
+      id: idOf(job),
+      data: withoutCron(job.payload),
+      attempt: job.attempts,
+      enqueuedAt: new Date(job.created_at),
+      signal: abortSignal,
+      complete: async (em, output) => {
+        // Another worker's by now: this transaction must not commit.
+        if (!(await this.#finishing.complete(inTransactionOf(em), job, output))) throw lost(job);
+        isCompleted = true;
+      },
+    });
+    this.#sweep();
+    if (outcome.status !== 'completed') return this.#fail(job, outcome);
+    if (!isCompleted && !(await this.#finishing.complete(this.#execute, job, outcome.output))) throw lost(job);
+  }
+
+  /** Resolves when nothing is left to be done for jobs that have been worked. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#background);
+  }
+
+  async #fail(job: GraphileJob, { status, error }: Exclude<Outcome, { status: 'completed' }>): Promise<never> {
+    if (status === 'discard' || job.attempts >= job.max_attempts) await this.#finishing.fail(this.#execute, job, error);
+    else this.#inBackground(this.#postpone(job));
+    throw errorOf(error);
+  }
+
+  /**
+   * graphile-worker's own delay is e to the power of attempts, in seconds, and its functions leave a locked job alone:
+   * the queue's delay is set once it is unlocked, which happens after this attempt's task has ended. Where this does not
+   * come to pass, its own delay applies.
+   */
+  async #postpone(job: GraphileJob): Promise<void> {
+    const { delayMs, backoff } = this.#queue.retries;
+    const delay = Math.min(delayMs * (backoff ? 2 ** (job.attempts - 1) : 1), LONGEST_DELAY_MS);
+    for (let look = 0; look < LOOKS; look++) {
+      await sleep(10 * 2 ** look);
+      if (await this.#finishing.postpone(this.#execute, job, delay)) return;
+    }
+  }
+
+  #sweep(): void {
+    if (Date.now() - this.#sweptAt < SWEEP_EVERY_MS) return;
+    this.#sweptAt = Date.now();
+    this.#inBackground(this.#finishing.sweep(this.#execute));
+  }
+
+  /** What fails here is made up for by graphile-worker's delay, or by the next sweep. */
+  #inBackground(work: Promise<void>): void {
+    const done = work.catch(() => undefined).finally(() => this.#background.delete(done));
+    this.#background.add(done);
+  }
+}
+
+const lost = (job: GraphileJob): Error => new Error(`Job ${idOf(job)} is no longer this worker's.`);
+
+/** What graphile-worker logs, and keeps the message of. */
+function errorOf({ name, message, stack }: JobFailure): Error {
+  return Object.assign(new Error(message), { name, ...(typeof stack === 'string' && { stack }) });
+}
