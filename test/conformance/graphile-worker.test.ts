@@ -1,0 +1,17 @@
+import { afterAll, beforeAll, describe, test } from '@jest/globals';
+import { graphileWorkerEngine } from 'mikro-orm-byref/graphile-worker';
+import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
+import type { TestOrm } from '../../fixtures/orm.ts';
+import { openDatabase } from '../support/database.ts';
+import { runnerOptions } from '../support/graphile-worker.ts';
+
+let database: TestOrm;
+beforeAll(async () => {
+  database = await openDatabase(contractEntities);
+});
+afterAll(() => database.close());
+
+describe('graphile-worker', () => {
+  const engine = () => graphileWorkerEngine(runnerOptions(database.url));
+  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine }))) test(name, run);
+});
