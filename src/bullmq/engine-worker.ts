@@ -1,10 +1,13 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { type Job, Worker, type WorkerOptions } from 'bullmq';
 import type { JsonObject } from '../json.ts';
+import { Batches } from '../tasks/batches.ts';
 import type { Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
-import { Batches } from './batches.ts';
 import { errorOf } from './failure.ts';
 import type { TransactionPool } from './transaction-pool.ts';
+
+/** BullMQ fetches jobs one after the other. */
+const IDLE_MS = 20;
 
 /** BullMQ's Worker for one queue of tasks. */
 export class EngineWorker extends Worker {
@@ -19,7 +22,8 @@ export class EngineWorker extends Worker {
     pool: TransactionPool | undefined,
     ...backend: unknown[]
   ) {
-    const batches = new Batches<ReceivedJob, Outcome>({ size: queue.batch, concurrency: queue.concurrency }, run);
+    const { batch: size, concurrency } = queue;
+    const batches = new Batches<ReceivedJob, Outcome>({ size, concurrency, idleMs: IDLE_MS }, run);
     const process = async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
       // From here on an equal job is one more: this one may have read its rows before the other's were written. While
       // the transaction of an equal one is open this waits for it.
@@ -32,7 +36,7 @@ export class EngineWorker extends Worker {
       // A worker that dies is no fault of the job.
       maxStalledCount: Math.max(1, queue.retries.limit),
       ...options,
-      concurrency: queue.batch * queue.concurrency,
+      concurrency: size * concurrency,
     };
     super(queue.name, process, settled, ...(backend as []));
     this.#pool = pool;

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Batches } from '../tasks/batches.ts';
 import type { JobFailure, Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
 import { withoutCron } from './cron.ts';
 import { type Execute, inTransactionOf } from './database.ts';
 import { type Finishing, idOf } from './finishing.ts';
-import { gathered } from './gathered.ts';
 import type { GraphileHelpers, GraphileJob } from './worker-like.ts';
 
 const SWEEP_EVERY_MS = 60_000;
@@ -15,7 +15,7 @@ const LOOKS = 10;
 /** Works the jobs of one queue: what graphile-worker runs as its task. */
 export class QueueWorker {
   readonly #queue: QueueSettings;
-  readonly #run: (job: ReceivedJob) => Promise<Outcome>;
+  readonly #batches: Batches<ReceivedJob, Outcome>;
   readonly #execute: Execute;
   readonly #finishing: Finishing;
   readonly #background = new Set<Promise<void>>();
@@ -25,13 +25,14 @@ export class QueueWorker {
     this.#queue = queue;
     this.#execute = execute;
     this.#finishing = finishing;
-    this.#run = queue.batch > 1 ? gathered(run, queue.batch, queue.concurrency) : async (job) => (await run([job]))[0]!;
+    // A fetch of graphile-worker's local queue hands out its jobs in one turn of the event loop.
+    this.#batches = new Batches({ size: queue.batch, concurrency: queue.concurrency, idleMs: 0 }, run);
   }
 
   /** Resolves for a job that is completed, rejects for one that has failed. */
   async work({ job, abortSignal }: GraphileHelpers): Promise<void> {
     let isCompleted = false;
-    const outcome = await this.#run({
+    const outcome = await this.#batches.add({
       id: idOf(job),
       data: withoutCron(job.payload),
       attempt: job.attempts,
