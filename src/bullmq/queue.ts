@@ -28,7 +28,9 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
     return this.#job;
   }
 
-  override async add(...[name, data, given]: Parameters<Queue<Data, Result, Name>['add']>) {
+  override async add(
+    ...[name, data, given]: Parameters<Queue<Data, Result, Name>['add']>
+  ): ReturnType<Queue<Data, Result, Name>['add']> {
     const entities = new Set<AnyEntity>();
     const stored = this.#settled.codec.writeData(data, entities) as typeof data;
     const route = new Route(this.#settled, entities);
@@ -39,7 +41,9 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
     );
   }
 
-  override async addBulk(jobs: Parameters<Queue<Data, Result, Name>['addBulk']>[0]) {
+  override async addBulk(
+    jobs: Parameters<Queue<Data, Result, Name>['addBulk']>[0],
+  ): ReturnType<Queue<Data, Result, Name>['addBulk']> {
     const entities = new Set<AnyEntity>();
     const stored = jobs.map((job) => ({ ...job, data: this.#settled.codec.writeData(job.data, entities) as never }));
     const route = new Route(this.#settled, entities);
@@ -53,7 +57,7 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
   /** Resolves with undefined inside a transaction on Redis: which job is the next one is known after the commit. */
   override async upsertJobScheduler(
     ...[id, repeat, template]: Parameters<Queue<Data, Result, Name>['upsertJobScheduler']>
-  ) {
+  ): ReturnType<Queue<Data, Result, Name>['upsertJobScheduler']> {
     const entities = new Set<AnyEntity>();
     const stored = template && {
       ...template,

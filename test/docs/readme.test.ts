@@ -16,7 +16,11 @@ const blocks = Array.from(readme.matchAll(/```ts\n\/\/ (\S+)\.ts\n(.*?)```/gs), 
   name: name!,
   code: code!,
 }));
-const programs = blocks.filter(({ code }) => code.includes('// →'));
+const redisUrl = process.env['TEST_REDIS_URL'];
+/** Without Redis, of which the global set-up tells, its programs are only compiled. */
+const programs = blocks.filter(
+  ({ code }) => code.includes('// →') && (redisUrl !== undefined || !code.includes('REDIS_URL')),
+);
 
 /** The databases that the README names, under names of this run: a reader may have made them for real. */
 const suffix = randomBytes(4).toString('hex');
@@ -64,7 +68,15 @@ afterAll(async () => {
 
 test('every TypeScript block is compiled', () => {
   expect(readme.match(/```ts/g)).toHaveLength(blocks.length);
-  expect(programs.map(({ name }) => name)).toEqual(['reminder', 'usage', 'values', 'signing', 'jobs', 'rest']);
+  expect(programs.map(({ name }) => name)).toEqual([
+    'reminder',
+    'usage',
+    'values',
+    'signing',
+    'jobs',
+    ...(redisUrl === undefined ? [] : ['bullmq']),
+    'rest',
+  ]);
 });
 
 test('the published declarations have no errors of their own', async () => {
@@ -74,7 +86,7 @@ test('the published declarations have no errors of their own', async () => {
 
 test.each(programs)('$name.ts prints what it says', async ({ name, code }) => {
   const expected = Array.from(code.matchAll(/\/\/ → (.*)/g), ([, line]) => line);
-  const env = { ...process.env, DATABASE_URL: process.env['TEST_DATABASE_URL'] };
+  const env = { ...process.env, DATABASE_URL: process.env['TEST_DATABASE_URL'], REDIS_URL: redisUrl };
   const { stdout } = await run(process.execPath, [`${folder}/out/${name}.js`], { env });
   expect(stdout.trimEnd().split('\n')).toEqual(expected);
 });
