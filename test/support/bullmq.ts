@@ -36,5 +36,5 @@ async function postgres(databaseUrl: string): Promise<Store> {
   pool.on('error', () => undefined);
   const client = await pool.connect();
   await bullmq.runMigrations(client as never, 'bullmq').finally(() => client.release());
-  return { connection: pool as never, backend: [bullmq.createPostgresBackend], close: () => pool.end() };
+  return { connection: pool, backend: [bullmq.createPostgresBackend], close: () => pool.end() };
 }
