@@ -37,20 +37,33 @@ export function afterCommit(em: EntityManager, fn: CommitCallback, options: Afte
     run(pending);
     return;
   }
-  for (const subscriber of context.getEventManager().getSubscribers()) {
-    if (subscriber instanceof CommitListener) {
-      subscriber.add(transaction, pending);
-      return;
-    }
+  const listener = listenerOf(context);
+  if (listener === undefined) {
+    throw ByReferenceError.invalidOption(
+      'em',
+      'one whose ORM had an EntitySerializer before its transaction began',
+      em,
+    );
   }
-  throw ByReferenceError.invalidOption('em', 'one whose ORM had an EntitySerializer before its transaction began', em);
+  listener.add(transaction, pending);
+}
+
+/** Whether the transaction of an EntityManager is a savepoint, however deep, of another one's. */
+export function isWithin(inner: EntityManager, outer: EntityManager): boolean {
+  const [own, other] = [transactionOf(inner), transactionOf(outer)];
+  return own !== undefined && other !== undefined && listenerOf(inner)?.isWithin(own, other) === true;
+}
+
+function listenerOf(em: EntityManager): CommitListener | undefined {
+  for (const subscriber of em.getEventManager().getSubscribers()) {
+    if (subscriber instanceof CommitListener) return subscriber;
+  }
+  return undefined;
 }
 
 /** Puts the listener on the ORM. `em.transactional` copies the list of listeners, so it must be there before. */
 export function listenToCommits(orm: MikroORM): void {
-  const manager = orm.em.getEventManager();
-  for (const subscriber of manager.getSubscribers()) if (subscriber instanceof CommitListener) return;
-  manager.registerSubscriber(new CommitListener());
+  if (listenerOf(orm.em) === undefined) orm.em.getEventManager().registerSubscriber(new CommitListener());
 }
 
 class CommitListener extends TransactionScopes<Pending> {

@@ -17,6 +17,13 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
     else items.push(item);
   }
 
+  /** Whether a transaction is a savepoint, however deep, of another one. One of an unknown parent may be. */
+  isWithin(inner: object, outer: object): boolean {
+    const parent = this.#parents.get(inner);
+    if (parent === undefined) return isSavepoint(inner);
+    return parent === outer || this.isWithin(parent, outer);
+  }
+
   async beforeTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
     if (transaction === undefined) this.#opening.delete(em);
     else this.#opening.set(em, transaction);

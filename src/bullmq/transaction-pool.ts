@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import type { EntityManager } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
 import { executeInTransaction, transactionOf } from '../orm.ts';
 
 /** The part of a `pg.Pool` that is used here; BullMQ takes one as the connection of its PostgreSQL backend. */
@@ -21,7 +22,7 @@ export class TransactionPool {
   readonly connection: PoolLike;
   readonly #pool: PoolLike;
   readonly #current = new AsyncLocalStorage<EntityManager>();
-  #searchPath: Promise<string> | undefined;
+  #schema: Promise<string> | undefined;
 
   constructor(pool: PoolLike) {
     this.#pool = pool;
@@ -45,20 +46,25 @@ export class TransactionPool {
   async #query(text: string, values: unknown[] | undefined): Promise<{ rows: object[] }> {
     const em = this.#current.getStore();
     if (em === undefined || transactionOf(em) === undefined) return this.#pool.query(text, values);
-    // BullMQ's names are unqualified, so it is its schema's turn for one statement.
-    const own = await (this.#searchPath ??= this.#ask());
-    const [{ before }] = (await executeInTransaction(
-      em,
-      "select current_setting('search_path') as before, set_config('search_path', $1, true)",
-      [own],
-    )) as [{ before: string }];
-    const rows = await executeInTransaction(em, text, values);
-    await executeInTransaction(em, "select set_config('search_path', $1, true)", [before]);
-    return { rows };
+    return { rows: await executeInTransaction(em, qualified(text, await (this.#schema ??= this.#ask())), values) };
   }
 
   async #ask(): Promise<string> {
-    const { rows } = await this.#pool.query("select current_setting('search_path') as own");
+    const { rows } = await this.#pool.query('select quote_ident(current_schema()) as own');
     return (rows[0] as { own: string }).own;
   }
+}
+
+/** `SELECT add_job(…)`, `SELECT id FROM add_flow(…)`: the one name in a statement of BullMQ that adds or completes jobs. */
+const CALL = /\b(select|from)\s+(?=[a-z_]+\()/i;
+
+/**
+ * BullMQ leaves the schema to the search path. That of the transaction is the application's, whose queries may run at
+ * the same time; inside its functions BullMQ sets its own.
+ */
+function qualified(text: string, schema: string): string {
+  if (!CALL.test(text)) {
+    throw ByReferenceError.unsupported('This call of BullMQ inside a transaction', 'make it in afterCommit()');
+  }
+  return text.replace(CALL, (call) => `${call}${schema}.`);
 }

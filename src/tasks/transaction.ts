@@ -1,29 +1,43 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
+import { isWithin } from '../after-commit.ts';
 import { ByReferenceError } from '../errors.ts';
-import { ambientTransaction, entityManagerOf, isSavepoint, transactionOf } from '../orm.ts';
+import { ambientTransaction, entityManagerOf, transactionOf } from '../orm.ts';
 
 /**
  * The EntityManager whose transaction a job belongs to: the given one's, else that of the entities in its arguments,
- * else the ambient one; undefined outside any. Throws E_TRANSACTION_MISMATCH where they are in two transactions.
+ * else the ambient one; undefined outside any. Where the ambient one is a savepoint of theirs, the job is of that, and
+ * goes with it. Throws E_TRANSACTION_MISMATCH where they are in two transactions.
  */
 export function transactionFor(
   globalEm: EntityManager,
   given: EntityManager | undefined,
   entities: Iterable<AnyEntity>,
 ): EntityManager | undefined {
-  let chosen = given !== undefined && transactionOf(given) !== undefined ? given : undefined;
-  for (const entity of entities) {
-    const em = entityManagerOf(entity);
-    const transaction = em && transactionOf(em);
-    if (transaction === undefined) continue;
-    if (chosen === undefined && given === undefined) chosen = em;
-    else if (!isSame(chosen, transaction)) throw ByReferenceError.transactionMismatch();
+  if (given !== undefined) {
+    for (const em of transactionsOf(entities))
+      if (innermost(given, em) === undefined) throw ByReferenceError.transactionMismatch();
+    return transactionOf(given) === undefined ? undefined : given;
   }
-  return chosen ?? (given === undefined ? ambientTransaction(globalEm) : undefined);
+  let chosen: EntityManager | undefined;
+  for (const em of transactionsOf(entities)) {
+    chosen = chosen === undefined ? em : innermost(chosen, em);
+    if (chosen === undefined) throw ByReferenceError.transactionMismatch();
+  }
+  const ambient = ambientTransaction(globalEm);
+  if (chosen === undefined || ambient === undefined) return chosen ?? ambient;
+  return isWithin(ambient, chosen) ? ambient : chosen;
 }
 
-/** A savepoint is part of a transaction that can't be told from here, so it is given the benefit of the doubt. */
-function isSame(em: EntityManager | undefined, transaction: object): boolean {
-  const other = em && transactionOf(em);
-  return other === transaction || (other !== undefined && (isSavepoint(other) || isSavepoint(transaction)));
+/** The EntityManagers of entities, where they are in a transaction. */
+function* transactionsOf(entities: Iterable<AnyEntity>): Iterable<EntityManager> {
+  for (const entity of entities) {
+    const em = entityManagerOf(entity);
+    if (em !== undefined && transactionOf(em) !== undefined) yield em;
+  }
+}
+
+/** Of one transaction and a savepoint in it the latter; undefined for two that have nothing in common. */
+function innermost(one: EntityManager, other: EntityManager): EntityManager | undefined {
+  if (transactionOf(one) === transactionOf(other) || isWithin(one, other)) return one;
+  return isWithin(other, one) ? other : undefined;
 }

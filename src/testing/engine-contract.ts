@@ -401,6 +401,26 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     assert.equal(await lost.state(), undefined);
   },
 
+  async 'a savepoint that rolls back takes its jobs along, and no others'(context) {
+    const tasks = context.tasks();
+    const seen: number[] = [];
+    const task = tasks.define(name(), async ({ n }: { account: Account; n: number }) => void seen.push(n));
+    const handles = await context.orm.em.fork().transactional(async (em) => {
+      const account = await context.account('outer', em);
+      const first = await task.delay({ account, n: 1 });
+      const lost = em.transactional(async () => {
+        await task.delay({ account, n: 2 });
+        throw new Error('rolled back on purpose');
+      });
+      await assert.rejects(lost, /on purpose/);
+      const inner = await em.transactional(() => task.delay({ account, n: 3 }));
+      return [first, inner];
+    });
+    await tasks.work();
+    for (const handle of handles) await context.end(handle);
+    assert.deepEqual(seen.toSorted(), [1, 3]);
+  },
+
   async 'the transaction is that of the EntityManager, or of the entities; two are refused'(context) {
     const tasks = context.tasks();
     const task = tasks.define(name(), async (_args: { accounts: Account[] }) => undefined);

@@ -310,6 +310,30 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
       expect((await finished(queue, ids[0]!)).name).toBe('one');
     });
 
+    test('side by side with the transaction’s own queries', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const found = await em().transactional(async (own) => {
+        const user = await own.findOneOrFail(User, 1);
+        const [posts] = await Promise.all([
+          own.find(Post, {}),
+          ...Array.from({ length: 5 }, (_, n) => queue.add(`${n}`, { user })),
+          own.count(Comment),
+        ]);
+        await own.transactional(async (inner) => {
+          await queue.add('in a savepoint', { user: await inner.findOneOrFail(User, 1) });
+        });
+        const rolledBack = own.transactional(async (inner) => {
+          await queue.add('lost', { user: await inner.findOneOrFail(User, 1) });
+          throw new Error('rolled back on purpose');
+        });
+        await expect(rolledBack).rejects.toThrow('on purpose');
+        expect(await own.find(Post, { id: 1 })).toHaveLength(1);
+        return posts as Post[];
+      });
+      expect(found).toHaveLength(1);
+      await until(async () => (await queue.count()) === 6);
+    });
+
     test('a scheduler too', async () => {
       const queue = queueOf<{ user: User }>(name());
       const schedule = (end: () => void): Promise<void> =>
