@@ -49,14 +49,14 @@ const connection = { host: 'localhost' };
 {
   const queue = new ByReferenceQueue('q', { connection, serializer });
   await queue.add('anything', { user });
-  new ByReferenceWorker('q', async (job) => void job.data.anything, { connection, serializer });
+  void new ByReferenceWorker('q', async (job) => void job.data.anything, { connection, serializer });
   // @ts-expect-error the serializer is missing
-  new ByReferenceQueue('q', { connection });
+  void new ByReferenceQueue('q', { connection });
 }
 
 // The PostgreSQL backend, and the engine.
 {
-  new ByReferenceQueue('q', { connection: pool, serializer }, createPostgresBackend);
+  void new ByReferenceQueue('q', { connection: pool, serializer }, createPostgresBackend);
   expectType<Engine>()(bullmqEngine({ connection: pool, backend: createPostgresBackend }), true);
   expectType<Engine>()(bullmqEngine({ connection, queue: { prefix: 'p' }, worker: { lockDuration: 1 } }), true);
 }
