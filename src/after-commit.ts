@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM, TransactionEventArgs } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
 import { ByReferenceError } from './errors.ts';
-import { contextOf, runInContext, transactionOf } from './orm.ts';
+import { contextOf, markEnded, runInContext, transactionOf } from './orm.ts';
 import { TransactionScopes } from './transaction-scopes.ts';
 
 /** What runs after a commit; it gets an EntityManager of its own, because the transaction's has ended. */
@@ -68,7 +68,13 @@ export function listenToCommits(orm: MikroORM): void {
 
 class CommitListener extends TransactionScopes<Pending> {
   async afterTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
+    markEnded(transaction!);
     for (const pending of this.release(transaction!)) run(pending);
+  }
+
+  override async afterTransactionRollback(args: TransactionEventArgs): Promise<void> {
+    markEnded(args.transaction!);
+    await super.afterTransactionRollback(args);
   }
 
   protected override dropped({ onRollback }: Pending): void {

@@ -309,10 +309,17 @@ export const getExtension = (em: EntityManager): object | undefined =>
  * it when it has ended, and entities keep that EntityManager.
  */
 export function transactionOf(em: EntityManager): object | undefined {
-  const transaction = em.getTransactionContext<{ isCommitted?: boolean; isRolledBack?: boolean }>();
+  const transaction = em.getTransactionContext<{ isCommitted?: boolean; isRolledBack?: boolean; [ENDED]?: true }>();
   const hasEnded = transaction?.isCommitted === true || transaction?.isRolledBack === true;
-  return hasEnded ? undefined : transaction;
+  return hasEnded || transaction?.[ENDED] === true ? undefined : transaction;
 }
+
+/** A savepoint does not know that it is over; whoever is told of it says so here. */
+export function markEnded(transaction: object): void {
+  Reflect.defineProperty(transaction, ENDED, { value: true });
+}
+
+const ENDED = Symbol.for('mikro-orm-byref.ended');
 
 /** The EntityManager that manages an entity. */
 export const entityManagerOf = (entity: AnyEntity): EntityManager | undefined => helper(entity).__em;
@@ -356,7 +363,8 @@ export async function executeInTransaction(
   sql: string,
   parameters: readonly unknown[] = [],
 ): Promise<object[]> {
-  const transaction = transactionOf(em) as KyselyTransaction;
+  const transaction = transactionOf(em) as KyselyTransaction | undefined;
+  if (transaction === undefined) throw new Error('The transaction has ended.');
   const query = { sql, parameters, query: { kind: 'RawNode' }, queryId: { queryId: 'mikro-orm-byref' } };
   return [...(await transaction.executeQuery(query)).rows];
 }

@@ -13,9 +13,9 @@ export interface BullMqEngineOptions {
   readonly connection: NonNullable<BullMqOptions<QueueOptions>['connection']>;
   /** BullMQ's `createPostgresBackend`, for its PostgreSQL backend. */
   readonly backend?: (...args: never[]) => unknown;
-  /** Further options of BullMQ's Queue, `prefix`, `telemetry` and `defaultJobOptions` among them. */
+  /** Further options of BullMQ's Queue, `defaultJobOptions` among them; `prefix` and `telemetry` are the workers' too. */
   readonly queue?: Omit<QueueOptions, 'connection'>;
-  /** Further options of BullMQ's Worker, `lockDuration` and `telemetry` among them. */
+  /** Further options of BullMQ's Worker, `lockDuration` among them. */
   readonly worker?: Omit<WorkerOptions, 'connection' | 'concurrency'>;
 }
 
@@ -65,6 +65,12 @@ class BullMqEngine implements Engine {
     this.isTransactional = this.#pool !== undefined;
   }
 
+  check({ priority }: NewJob): void {
+    if (Math.abs(priority) >= MIDDLE_PRIORITY) {
+      throw ByReferenceError.invalidOption('option priority', `below ${MIDDLE_PRIORITY} either way`, priority);
+    }
+  }
+
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
     const ids: string[] = [];
     for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
@@ -77,7 +83,7 @@ class BullMqEngine implements Engine {
   }
 
   async schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void> {
-    const template = { name: queue.name, data, opts: retriesOf(queue) };
+    const template = { name: queue.name, data, opts: { priority: MIDDLE_PRIORITY, ...retriesOf(queue) } };
     await this.#queue(queue).upsertJobScheduler(key, { pattern: cron, tz: timeZone }, template);
   }
 
@@ -90,7 +96,10 @@ class BullMqEngine implements Engine {
   }
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
-    const options = { ...this.#options.worker, connection: this.#connection } as WorkerOptions;
+    this.#checkPool();
+    const { prefix, telemetry } = this.#options.queue ?? {};
+    const shared = { ...(prefix !== undefined && { prefix }), ...(telemetry !== undefined && { telemetry }) };
+    const options = { ...shared, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
     this.#workers.push(worker);
     await worker.waitUntilReady();
@@ -102,6 +111,17 @@ class BullMqEngine implements Engine {
     const queues = [...this.#queues.values()];
     this.#queues.clear();
     await Promise.all(queues.map((queue) => queue.close()));
+  }
+
+  /** A pool without a connection that no worker listens on would wait for good. */
+  #checkPool(): void {
+    const { connection } = this.#options;
+    const max = isPool(connection) ? connection.options?.max : undefined;
+    const needed = this.#workers.length + 2;
+    if (max !== undefined && max < needed) {
+      const expected = `a pool with max of at least ${needed}, as each queue that is worked listens on a connection`;
+      throw ByReferenceError.invalidOption('option connection', expected, max);
+    }
   }
 
   /** What is on its way when the engine stops still arrives. */
@@ -139,9 +159,6 @@ function bulkJob({ id, queue, data, delayMs, priority, dedupeKey }: NewJob): {
   data: JsonObject;
   opts: BulkJobOptions;
 } {
-  if (Math.abs(priority) >= MIDDLE_PRIORITY) {
-    throw ByReferenceError.invalidOption('option priority', `below ${MIDDLE_PRIORITY} either way`, priority);
-  }
   const opts = {
     jobId: id,
     delay: delayMs,

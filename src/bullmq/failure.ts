@@ -17,7 +17,8 @@ export function errorOf(failure: JobFailure, isPermanent: boolean): Error {
 export function failureOf(message: string | undefined, stacktrace: readonly string[] | null): JobFailure {
   const stack = stacktrace?.at(-1);
   const facts = stack?.slice(stack.lastIndexOf('\n') + 1).trim();
-  if (message === undefined || facts === undefined || !facts.startsWith('{"name":')) {
+  // A job that BullMQ itself has ended may have the stack of an earlier attempt.
+  if (message === undefined || !stack?.includes(message) || !facts?.startsWith('{"name":')) {
     return { name: 'Error', message: message ?? 'it left no reason' };
   }
   return { ...(JSON.parse(facts) as JobFailure), message };

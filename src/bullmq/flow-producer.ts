@@ -8,7 +8,7 @@ import {
   type QueueBaseOptions,
   QueueKeys,
 } from 'bullmq';
-import { jobClass } from './job.ts';
+import { type ByReferenceJob, jobClass } from './job.ts';
 import { type BullMqOptions, type ByReferenceOptions, settle, type Settled } from './options.ts';
 import { Route } from './route.ts';
 
@@ -25,7 +25,7 @@ interface FlowNode {
 /** BullMQ's FlowProducer, its data by reference; a parent's `getChildrenValues()` gives its processor the rows of now. */
 export class ByReferenceFlowProducer extends FlowProducer {
   readonly #settled: Settled<QueueBaseOptions>;
-  readonly #job: typeof Job;
+  readonly #job: typeof ByReferenceJob;
 
   constructor(options: BullMqOptions<QueueBaseOptions> & ByReferenceOptions, ...backend: unknown[]) {
     const settled = settle<QueueBaseOptions>(options);
@@ -35,7 +35,7 @@ export class ByReferenceFlowProducer extends FlowProducer {
   }
 
   protected override get Job(): typeof Job {
-    return this.#job;
+    return this.#job as typeof Job;
   }
 
   override async add(flow: FlowJob, options?: FlowOpts): Promise<JobNode> {
@@ -46,11 +46,16 @@ export class ByReferenceFlowProducer extends FlowProducer {
     return this.#send(flows, (stored) => super.addBulk(stored));
   }
 
+  override async close(): Promise<void> {
+    await Promise.allSettled(this.#settled.sending);
+    await super.close();
+  }
+
   #send(flows: readonly FlowJob[], add: (stored: FlowJob[]) => Promise<JobNode[]>): Promise<JobNode[]> {
     const entities = new Set<AnyEntity>();
     const written = flows.map((flow) => this.#written(flow as FlowNode, entities));
     const route = new Route(this.#settled, entities);
-    const identified = route.isDeferred ? written.map((flow) => identify(flow, route)) : written;
+    const identified = written.map((flow) => identify(flow, route));
     return route.send(
       () => add(identified as FlowJob[]),
       () => identified.map((flow) => this.#waiting(flow)),
@@ -70,6 +75,7 @@ export class ByReferenceFlowProducer extends FlowProducer {
   #waiting(node: FlowNode): JobNode {
     const queue = this.#queueOf(node, node.prefix ?? this.opts.prefix);
     const job = new this.#job(queue, node.name, node.data, node.opts, node.opts!.jobId);
+    job.validate();
     return { job, ...(node.children && { children: node.children.map((child) => this.#waiting(child)) }) };
   }
 
@@ -83,9 +89,10 @@ export class ByReferenceFlowProducer extends FlowProducer {
 
 function identify(node: FlowNode, route: Route): FlowNode {
   const { children } = node;
+  const opts = route.identified(node.opts);
   return {
     ...node,
-    opts: route.identified(node.opts)!,
+    ...(opts && { opts }),
     ...(children && { children: children.map((child) => identify(child, route)) }),
   };
 }

@@ -5,20 +5,19 @@ import { AdapterCodec } from '../tasks/adapter-codec.ts';
 
 /** What BullMQ stores of a job, written and read: its data, result, progress and its children's results. */
 export class JobCodec extends AdapterCodec {
-  /** What was written here: BullMQ hands it on between its own methods, and it must not be wrapped again. */
-  readonly #written = new WeakSet<object>();
-
   /** Job data, always in an envelope. */
   writeData(data: unknown, entities?: Set<AnyEntity>): unknown {
-    return this.#isLeft(data) ? data : this.#mark(this.encode(data, entities));
+    if (!this.isEncoding || isWritten(data)) return data;
+    // As BullMQ has it: a job without data has an empty object.
+    return this.accept(this.encode(data === undefined ? {} : data, entities));
   }
 
   /** A result or a progress. What plain JSON says stays plain JSON, for whoever else reads it. */
   writeValue(value: unknown): unknown {
-    if (this.#isLeft(value)) return value;
+    if (value === undefined || value === null || !this.isEncoding || isWritten(value)) return value;
     const envelope = this.encode(value);
     const isPlain = !isEnvelope(value) && isDeepStrictEqual(envelope['data'], value);
-    return isPlain ? envelope['data'] : this.#mark(envelope);
+    return isPlain ? envelope['data'] : this.accept(envelope);
   }
 
   /** The results of other jobs, by their keys: one query per model for all. */
@@ -36,13 +35,15 @@ export class JobCodec extends AdapterCodec {
     return { ...values, ...Object.fromEntries(read) };
   }
 
-  #isLeft(value: unknown): boolean {
-    if (value === undefined || value === null || !this.isEncoding) return true;
-    return typeof value === 'object' && this.#written.has(value);
-  }
-
-  #mark<T extends object>(envelope: T): T {
-    this.#written.add(envelope);
-    return envelope;
+  /** Takes a value as written already, here or in another process: it is not wrapped once more. */
+  accept<T>(value: T): T {
+    if (typeof value === 'object' && value !== null) Reflect.defineProperty(value, WRITTEN, { value: true });
+    return value;
   }
 }
+
+/** No JSON, and so no request's body, can have it. */
+const WRITTEN = Symbol.for('mikro-orm-byref.written');
+
+const isWritten = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, WRITTEN);

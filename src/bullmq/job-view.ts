@@ -5,6 +5,8 @@ import type { JobCodec } from './job-codec.ts';
 export interface JobLike {
   readonly data: unknown;
   readonly timestamp: number;
+  readonly attemptsMade: number;
+  readonly attemptsStarted: number;
   updateData(data: unknown): Promise<void>;
   updateProgress(progress: never): Promise<void>;
   getChildrenValues(): Promise<Record<string, unknown>>;
@@ -25,6 +27,18 @@ export function jobView<Job extends JobLike>(job: Job, data: unknown, codec: Job
     updateProgress: (progress: unknown) => job.updateProgress(codec.writeValue(progress) as never),
     getChildrenValues: async () => codec.readValues(await job.getChildrenValues(), em),
   };
+  return viewOf(job, own);
+}
+
+/** A job as BullMQ gives it to a sandboxed processor: what comes back from its process is written already. */
+export function sandboxView<Job extends JobLike>(job: Job, codec: JobCodec): Job {
+  return viewOf(job, {
+    updateData: (data: unknown) => job.updateData(codec.accept(data)),
+    updateProgress: (progress: never) => job.updateProgress(codec.accept(progress)),
+  });
+}
+
+function viewOf<Job extends JobLike>(job: Job, own: Record<PropertyKey, unknown>): Job {
   return new Proxy(job, {
     get(target, name) {
       if (Object.hasOwn(own, name)) return own[name];

@@ -21,6 +21,8 @@ export interface Settled<Options> {
   readonly codec: JobCodec;
   /** On BullMQ's PostgreSQL backend. */
   readonly pool: TransactionPool | undefined;
+  /** Jobs whose transaction has committed, on their way to Redis. */
+  readonly sending: Set<Promise<unknown>>;
   /** BullMQ's own. */
   readonly options: Options;
 }
@@ -39,6 +41,7 @@ export function settle<Options extends object>(given: BullMqOptions<Options> & B
   return {
     codec: new JobCodec(serializer, adapter),
     pool,
+    sending: new Set(),
     options: (pool === undefined ? options : { ...options, connection: pool.connection }) as Options,
   };
 }

@@ -1,12 +1,13 @@
 import { DelayedError, UnrecoverableError } from 'bullmq';
 import type { EntityManager } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
 import { isOrmError, runInRequest } from '../orm.ts';
 import { describe, mayAppear } from '../tasks/job-runner.ts';
 import type { JobCodec } from './job-codec.ts';
 import { type JobLike, jobView } from './job-view.ts';
 
-/** Milliseconds until a job whose row is not there yet is looked at again. */
-const MISSING_RETRY_MS = 1_000;
+/** Milliseconds until a job that can't be read yet is looked at again: the first time, and at most. */
+const [FIRST_LOOK_MS, LONGEST_LOOK_MS] = [1_000, 60_000];
 
 /** Runs a processor on the rows of now, in an EntityManager and request context of its own; its result as it is stored. */
 export function processJob<Job extends JobLike>(
@@ -32,12 +33,11 @@ async function readData(codec: JobCodec, job: JobLike, token: string | undefined
   if (result!.status === 'fulfilled') return result!.value;
   const { reason } = result!;
   if (codec.unreadable(new Date(job.timestamp), reason).status === 'discard') throw unrecoverable(reason);
-  if (mayAppear(reason)) {
-    // Not by a failed attempt: BullMQ's jobs have one unless told otherwise.
-    await job.moveToDelayed(Date.now() + MISSING_RETRY_MS, token);
-    throw new DelayedError();
-  }
-  throw reason;
+  if (!(reason instanceof ByReferenceError)) throw reason;
+  // Not by a failed attempt: BullMQ's jobs have one unless told otherwise. A row may appear soon, a deploy takes longer.
+  const looks = mayAppear(reason) ? 0 : job.attemptsStarted - job.attemptsMade - 1;
+  await job.moveToDelayed(Date.now() + Math.min(FIRST_LOOK_MS * 2 ** looks, LONGEST_LOOK_MS), token);
+  throw new DelayedError();
 }
 
 /** A result that can't be kept is given up: another run would only repeat the work. */
@@ -53,7 +53,7 @@ const unrecoverable = (cause: unknown): Error =>
   Object.assign(new UnrecoverableError((cause as Error).message), { cause });
 
 /** BullMQ keeps messages and stacks, and those of MikroORM and its drivers may quote rows. */
-function storable(error: unknown): unknown {
+export function storable(error: unknown): unknown {
   if (!(error instanceof Error) || !isOrmError(error)) return error;
   const { name, message, code } = describe(error);
   return Object.assign(new Error(message), { name, code });

@@ -1,6 +1,6 @@
 import type { AnyEntity } from '@mikro-orm/core';
-import { type Job, Queue, type QueueOptions } from 'bullmq';
-import { jobClass } from './job.ts';
+import { type Job, type JobProgress, Queue, type QueueOptions } from 'bullmq';
+import { type ByReferenceJob, jobClass } from './job.ts';
 import { type BullMqOptions, type ByReferenceOptions, settle, type Settled } from './options.ts';
 import { Route } from './route.ts';
 
@@ -15,7 +15,7 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
   Name
 > {
   readonly #settled: Settled<QueueOptions>;
-  readonly #job: typeof Job;
+  readonly #job: typeof ByReferenceJob;
 
   constructor(name: string, options: BullMqOptions<QueueOptions> & ByReferenceOptions, ...backend: unknown[]) {
     const settled = settle<QueueOptions>(options);
@@ -25,7 +25,7 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
   }
 
   protected override get Job(): typeof Job {
-    return this.#job;
+    return this.#job as typeof Job;
   }
 
   override async add(
@@ -59,18 +59,26 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
     ...[id, repeat, template]: Parameters<Queue<Data, Result, Name>['upsertJobScheduler']>
   ): ReturnType<Queue<Data, Result, Name>['upsertJobScheduler']> {
     const entities = new Set<AnyEntity>();
-    const stored = template && {
-      ...template,
-      data: this.#settled.codec.writeData(template.data, entities) as never,
-    };
+    const stored = { ...template, data: this.#settled.codec.writeData(template?.data, entities) as never };
     return new Route(this.#settled, entities).send(
       () => super.upsertJobScheduler(id, repeat, stored),
       () => undefined as never,
     );
   }
 
+  override updateJobProgress(jobId: string, progress: JobProgress): Promise<void> {
+    return super.updateJobProgress(jobId, this.#settled.codec.writeValue(progress) as JobProgress);
+  }
+
+  override async close(): Promise<void> {
+    await Promise.allSettled(this.#settled.sending);
+    await super.close();
+  }
+
   /** A job that is still to be added. */
   #waiting({ name, data, opts }: { name: string; data: unknown; opts: { jobId?: string } | undefined }) {
-    return new this.#job(this as never, name, data, { ...this.defaultJobOptions, ...opts }, opts?.jobId) as never;
+    const job = new this.#job(this as never, name, data, { ...this.defaultJobOptions, ...opts }, opts?.jobId);
+    job.validate();
+    return job as never;
   }
 }

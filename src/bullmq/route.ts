@@ -12,20 +12,22 @@ import type { Settled } from './options.ts';
 export class Route {
   readonly #em: EntityManager | undefined;
   readonly #pool: Settled<object>['pool'];
+  readonly #sending: Set<Promise<unknown>>;
 
-  constructor({ codec, pool }: Pick<Settled<object>, 'codec' | 'pool'>, entities: Iterable<AnyEntity>) {
+  constructor({ codec, pool, sending }: Settled<object>, entities: Iterable<AnyEntity>) {
     this.#em = transactionFor(codec.serializer.orm.em, undefined, entities);
     this.#pool = pool;
+    this.#sending = sending;
   }
 
-  /** Whether jobs are added after the commit; they then need an id of their own to be told by meanwhile. */
-  get isDeferred(): boolean {
-    return this.#em !== undefined && this.#pool === undefined;
-  }
-
-  /** Options with an id for the job, where it is deferred. */
+  /**
+   * Options with an id for the job, where a transaction is under way: on Redis it is told by before the job is there,
+   * and on PostgreSQL BullMQ's own counter would make other producers wait for the transaction.
+   */
   identified<Options extends { jobId?: string }>(options: Options | undefined): Options | undefined {
-    return this.isDeferred ? ({ ...options, jobId: options?.jobId ?? randomUUID() } as Options) : options;
+    // BullMQ 5 makes the id a part of what repeats.
+    if (this.#em === undefined || (options !== undefined && 'repeat' in options)) return options;
+    return { ...options, jobId: options?.jobId ?? randomUUID() } as Options;
   }
 
   /** Resolves with `meanwhile` before the commit: whoever awaited that inside the transaction would wait for good. */
@@ -34,10 +36,14 @@ export class Route {
     if (this.#pool !== undefined) return this.#pool.run(this.#em, now);
     const sent = meanwhile();
     // A trace goes on where the job was added.
-    afterCommit(
-      this.#em,
-      AsyncResource.bind(async () => void (await now())),
-    );
+    const send = AsyncResource.bind(() => this.#track(now()));
+    afterCommit(this.#em, send);
     return sent;
+  }
+
+  /** What is on its way when the queue closes still arrives. */
+  async #track(sending: Promise<unknown>): Promise<void> {
+    this.#sending.add(sending);
+    await sending.finally(() => this.#sending.delete(sending));
   }
 }

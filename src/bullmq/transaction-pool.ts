@@ -9,6 +9,7 @@ export interface PoolLike {
   query(text: string, values?: unknown[]): Promise<{ rows: object[] }>;
   connect(): Promise<object>;
   end(): Promise<void>;
+  readonly options?: { readonly max?: number };
 }
 
 export function isPool(connection: unknown): connection is PoolLike {
@@ -46,7 +47,16 @@ export class TransactionPool {
   async #query(text: string, values: unknown[] | undefined): Promise<{ rows: object[] }> {
     const em = this.#current.getStore();
     if (em === undefined || transactionOf(em) === undefined) return this.#pool.query(text, values);
-    return { rows: await executeInTransaction(em, qualified(text, await (this.#schema ??= this.#ask())), values) };
+    return { rows: await executeInTransaction(em, qualified(text, await this.#ownSchema()), values) };
+  }
+
+  #ownSchema(): Promise<string> {
+    this.#schema ??= this.#ask().catch((error: unknown) => {
+      // A failure of the pool is not for good.
+      this.#schema = undefined;
+      throw error;
+    });
+    return this.#schema;
   }
 
   async #ask(): Promise<string> {

@@ -1,6 +1,7 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
-import { jobClass } from './job.ts';
+import { type ByReferenceJob, jobClass } from './job.ts';
 import { type BullMqOptions, type ByReferenceOptions, settle, type Settled } from './options.ts';
+import { sandboxView } from './job-view.ts';
 import { processJob } from './process-job.ts';
 
 /**
@@ -16,7 +17,7 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
 > {
   readonly #settled: Settled<WorkerOptions>;
   readonly #isSandboxed: boolean;
-  readonly #job: typeof Job;
+  readonly #job: typeof ByReferenceJob;
 
   constructor(
     name: string,
@@ -31,19 +32,19 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
     this.#job = jobClass(settled.codec);
   }
 
-  /** What a sandboxed processor has written comes back from its process as it is to be stored. */
   protected override get Job(): typeof Job {
-    return this.#isSandboxed ? super.Job : this.#job;
+    return this.#job as typeof Job;
   }
 
   /** The processor itself stays as it is given, as BullMQ looks at how many arguments it takes. */
-  protected override callProcessJob(
+  protected override async callProcessJob(
     job: Job<Data, Result, Name>,
     token: string,
     signal?: AbortSignal,
   ): Promise<Result> {
-    if (this.#isSandboxed) return super.callProcessJob(job, token, signal);
+    const { codec } = this.#settled;
+    if (this.#isSandboxed) return codec.accept(await super.callProcessJob(sandboxView(job, codec), token, signal));
     const run = (view: Job<Data, Result, Name>): Promise<Result> => super.callProcessJob(view, token, signal);
-    return processJob(this.#settled.codec, job as never, token, run as never) as Promise<Result>;
+    return processJob(codec, job as never, token, run as never) as Promise<Result>;
   }
 }

@@ -37,7 +37,7 @@ export class AdapterCodec {
   read(list: readonly unknown[], em: EntityManager): Promise<PromiseSettledResult<unknown>[]> {
     const { only, missing, populate, signed, plain } = this.#options;
     const options = Object.entries({ em, only, missing, populate, signed }).filter(([, value]) => value !== undefined);
-    return readJobs(this.serializer, list, plain ?? 'pass', Object.fromEntries(options));
+    return readJobs(this.serializer, list, plain ?? (signed ? 'refuse' : 'pass'), Object.fromEntries(options));
   }
 
   /** What becomes of a job that can't be read. */

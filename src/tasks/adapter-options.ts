@@ -2,7 +2,10 @@ import type { DeserializeOptions } from '../options.ts';
 
 /** What the adapters to an engine's own API take. */
 export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missing' | 'populate' | 'signed'> {
-  /** What happens to job data without an envelope: it reaches the handler unchanged (`pass`, default), or is discarded (`refuse`). */
+  /**
+   * What happens to job data without an envelope: it reaches the handler unchanged (`pass`, default), or is discarded
+   * (`refuse`, default with `signed`).
+   */
   readonly plain?: 'pass' | 'refuse';
   /** How long after enqueueing a missing row may still appear: until then the job is retried, later discarded. Default: 10,000. */
   readonly retryMissingForMs?: number;

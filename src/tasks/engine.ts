@@ -74,6 +74,8 @@ export interface JobSnapshot {
 export interface Engine {
   /** Whether `enqueue` can put jobs into the transaction of an EntityManager. */
   readonly isTransactional: boolean;
+  /** Throws E_INVALID_OPTION for a job that `enqueue` would refuse, before a transaction commits that it waits for. */
+  check?(job: NewJob): void;
   /**
    * Stores jobs, in the transaction of `em` where there is one. Resolves with an id for each: its own, or that of the
    * waiting job with the same dedupe key, which then does not start before that transaction has ended.

@@ -55,7 +55,7 @@ export class Tasks {
     this.#engine = engine;
     this.#options = options;
     this.#runner = new JobRunner(serializer, {
-      plain: options.plain ?? 'pass',
+      plain: options.plain ?? (options.signed ? 'refuse' : 'pass'),
       signed: options.signed ?? false,
       run: options.context?.run.bind(options.context) ?? ((_context, _em, next) => next()),
     });
@@ -157,6 +157,7 @@ export class Tasks {
     checkDelayOptions(options);
     const entities = new Set<AnyEntity>();
     const jobs = list.map((args) => this.#newJob(definition, args, options, entities));
+    for (const job of jobs) this.#engine.check?.(job);
     const handles = jobs.map(({ id }) => this.#handle(definition, id));
     const em = transactionFor(this.#serializer.orm.em, options.em, entities);
     const enqueue = async (): Promise<void> => {

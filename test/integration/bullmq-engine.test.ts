@@ -188,9 +188,26 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
     expect(await ownQueue(task.taskName).count()).toBe(20);
   });
 
+  test('a prefix is that of producers and workers', async () => {
+    const tasks = tasksOf({ queue: { prefix: 'shop' } });
+    const task = tasks.define(name(), async ({ n }: { n: number }) => n);
+    const handle = await task.delay({ n: 1 });
+    await tasks.work();
+    await until(async () => (await handle.state()) === 'completed');
+  });
+
+  test('a pool that is too small for its listeners is refused', async () => {
+    if (kind === 'Redis') return;
+    const tasks = tasksOf();
+    for (let n = 0; n < 10; n++) tasks.define(name(), async () => undefined);
+    const failure = await failureOf(() => tasks.work());
+    expect([failure.code, failure.message]).toEqual(['E_INVALID_OPTION', expect.stringMatching(/max of at least 11/)]);
+  });
+
   test('options are checked', async () => {
     const task = tasksOf().define(name(), async () => undefined);
-    expect((await failureOf(() => task.delay({}, { priority: 2 ** 20 }))).code).toBe('E_INVALID_OPTION');
+    const inTransaction = em().transactional(() => task.delay({}, { priority: 2 ** 20 }));
+    expect((await failureOf(() => inTransaction)).code).toBe('E_INVALID_OPTION');
     const mixed = kind === 'Redis' ? { backend: () => undefined } : {};
     const failure = await failureOf(() => bullmqEngine({ connection: store.connection, ...mixed }));
     expect(failure.code).toBe('E_INVALID_OPTION');

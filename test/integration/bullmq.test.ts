@@ -148,6 +148,36 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
       expect(await stored(queue.name)).not.toMatch(/ann@|hunter2/);
     });
 
+    test('by whatever method: nothing of a row is stored', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const user = await em().findOneOrFail(User, 1);
+      const { id } = await queue.add('x', { user });
+      await queue.updateJobProgress(id!, { user } as never);
+      const worker = close(new (classes().Worker)<{ user: User }>(queue.name, null, settings(), ...store.backend));
+      const job = (await worker.getNextJob('token')) as Job;
+      const refused = await database.orm.em.execute(`select '${user.email}'::int`).catch((error: unknown) => error);
+      await job.moveToFailed(refused as Error, 'token');
+      expect(await stored(queue.name)).not.toMatch(/ann@|hunter2/);
+    });
+
+    test('what a store holds can be added to another queue as it is', async () => {
+      const [queue, deadLetters] = [queueOf<{ user: User }>(name()), queueOf<{ user: User }>(name())];
+      const worker = workerOf<{ user: User }>(queue.name, async () => {
+        throw new Error('failed on purpose');
+      });
+      const moved = once(worker, 'failed').then(([failed]: Job[]) => deadLetters.add(failed!.name, failed!.data));
+      await queue.add('x', { user: await em().findOneOrFail(User, 1) });
+      expect((await moved).data).toEqual({ $byref: 1, data: { user: { $entity: ['User', 1] } } });
+    });
+
+    test('a job without data is no plain one', async () => {
+      const queue = queueOf<unknown>(name(), { plain: 'refuse' });
+      workerOf<unknown>(queue.name, async ({ data }) => data, { plain: 'refuse' });
+      expect((await finished(queue, (await queue.add('x', undefined)).id!)).returnvalue).toEqual({});
+      const [scheduled] = [await queue.upsertJobScheduler('tick', { every: 3_600_000 })];
+      expect((await finished(queue, scheduled!.id!)).returnvalue).toEqual({});
+    });
+
     test('a value that looks encoded forges nothing', async () => {
       const queue = queueOf<unknown>(name());
       const forged = { $byref: 1, data: { $entity: ['User', 1] } };
@@ -215,6 +245,8 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
       expect((await finished(queue, (await queue.add('x', { user })).id!)).returnvalue).toBe('ann@old.example');
       const forged = await finished(queue, (await queueOf(queue.name).add('x', { user })).id!);
       expect(forged.failedReason).toMatch(/signature/);
+      const plain = close(new Queue(queue.name, settings(), ...(store.backend as [])));
+      expect((await finished(queue, (await plain.add('x', { admin: true })).id!)).failedReason).toMatch(/envelope/);
     });
 
     test('encode: false writes what was written before', async () => {
@@ -349,6 +381,53 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
       expect(await queue.getJobSchedulersCount()).toBe(0);
       await schedule(() => undefined);
       await until(async () => (await queue.getJobSchedulersCount()) === 1);
+    });
+
+    test('entities of a savepoint that is over belong to the transaction around it, and later to none', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const user = await em().transactional(async (own) => {
+        let found: User | undefined;
+        const lost = own.transactional(async (inner) => {
+          inner.clear();
+          found = await inner.findOneOrFail(User, 1);
+          throw new Error('rolled back on purpose');
+        });
+        await expect(lost).rejects.toThrow('on purpose');
+        await queue.add('within', { user: found! });
+        if (kind === 'Redis') expect(await queue.count()).toBe(0);
+        return found!;
+      });
+      await until(async () => (await queue.count()) === 1);
+      await queue.add('after', { user });
+      expect(await queue.count()).toBe(2);
+    });
+
+    test('what BullMQ refuses is refused before the commit', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const adding = em().transactional(async (own) => {
+        const user = await own.findOneOrFail(User, 1);
+        await queue.add('x', { user }, { jobId: '123' });
+      });
+      await expect(adding).rejects.toThrow(/integers/);
+    });
+
+    test('a queue that closes right after the commit still sends', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      await em().transactional(async (own) => {
+        await queue.add('x', { user: await own.findOneOrFail(User, 1) });
+      });
+      await queue.close();
+      expect(await close(new Queue(queue.name, settings(), ...(store.backend as []))).count()).toBe(1);
+    });
+
+    test('a new queue makes no other producer wait', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      await em().transactional(async (own) => {
+        await queue.add('x', { user: await own.findOneOrFail(User, 1) });
+        await queue.add('y', { user: await em().findOneOrFail(User, 1) });
+        await close(new Queue(queue.name, settings(), ...(store.backend as []))).add('z', {});
+      });
+      await until(async () => (await queue.count()) === 3);
     });
 
     test('two transactions at once are refused', async () => {
