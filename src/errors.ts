@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'E_ENTITY_NOT_FOUND'
   | 'E_NOT_YET_VISIBLE'
   | 'E_LOCKED'
+  | 'E_LOCK_LOST'
   | 'E_DRIFT'
   | 'E_UNFLUSHED'
   | 'E_TRANSACTION_MISMATCH'
@@ -188,6 +189,23 @@ export class ByReferenceError extends Error {
     });
   }
 
+  static notFree(key: string, waitMs: number): ByReferenceError {
+    const since = waitMs === 0 ? 'at once' : `within ${waitMs} ms`;
+    return new ByReferenceError(
+      'E_LOCKED',
+      `The lock ${brief(key)} is held elsewhere and was not free ${since}; retry later, or wait longer with the option waitMs.`,
+      { retryable: true },
+    );
+  }
+
+  static lockLost(key: string, cause: unknown): ByReferenceError {
+    return new ByReferenceError(
+      'E_LOCK_LOST',
+      `The lock ${brief(key)} was lost while the work ran, so another may have run beside it; check what it did before you run it again.`,
+      { retryable: true, cause },
+    );
+  }
+
   static drift(tokens: readonly EntityToken[], path: string): ByReferenceError {
     return new ByReferenceError(
       'E_DRIFT',
@@ -223,6 +241,8 @@ export class ByReferenceError extends Error {
 /** A payload may hold names of megabytes; a log should not. What to do next is at the end. */
 const shortened = (message: string): string =>
   message.length <= 2_000 ? message : `${message.slice(0, 1_000)} … ${message.slice(-500)}`;
+
+const brief = (key: string): string => (key.length <= 200 ? key : `${key.slice(0, 200)}…`);
 
 const at = (path: string | undefined): string => (path === undefined ? '' : ` at ${path}`);
 

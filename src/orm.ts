@@ -348,6 +348,21 @@ export const isOrmError = (error: Error): boolean =>
 const isPostgresError = (error: Error & { severity?: unknown; code?: unknown }): boolean =>
   typeof error.severity === 'string' && typeof error.code === 'string' && error.code.length === 5;
 
+/**
+ * The pool or client below MikroORM's connection for writing, or undefined where MikroORM does not hand it out: in older
+ * releases, and where the application has passed a Kysely instance or dialect as `driverOptions`.
+ */
+export async function nativeClientOf(orm: MikroORM): Promise<unknown> {
+  const connection: { getNativeClient?(): Promise<unknown> } = orm.em.getDriver().getConnection('write');
+  try {
+    return await connection.getNativeClient?.();
+  } catch (error) {
+    // A database that can't be reached says so with a code.
+    if ((error as { code?: unknown }).code !== undefined) throw error;
+    return undefined;
+  }
+}
+
 /** MikroORM 7 tells of savepoints as of transactions; MikroORM 6 tells of neither their release nor their rollback. */
 export const isSavepoint = (transaction: object | undefined): boolean =>
   transaction !== undefined && 'savepointName' in transaction;

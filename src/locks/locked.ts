@@ -1,0 +1,110 @@
+import { ByReferenceError } from '../errors.ts';
+import { checkLockedOptions } from './check-options.ts';
+import type { LockOptions, Locks } from './locks.ts';
+
+export interface LockedOptions<This extends object = never, Args extends unknown[] = never> {
+  /**
+   * What the lock is about: `(user) => user`, or a function with `this`. Default: the name of the class that declares
+   * the method, the method's name, and its arguments. Bundlers that minify class names need it.
+   */
+  readonly key?: (this: This, ...args: Args) => unknown;
+  /** Where the `Locks` are: `(self: Reports) => self.app.locks`. Default: `this.locks`. */
+  readonly locks?: (self: This) => Locks;
+  /** How long a call waits, in milliseconds; 0 tries once. Default: Infinity. */
+  readonly waitMs?: LockOptions['waitMs'];
+}
+
+/** For methods that return a promise; a key that is computed from arguments wants them of its types. */
+export interface LockedDecorator<Self extends object, KeyArgs extends unknown[]> {
+  <This extends Self, Args extends [...KeyArgs, ...unknown[]], R>(
+    method: (this: This, ...args: Args) => Promise<R>,
+    context: ClassMethodDecoratorContext<This, (this: This, ...args: Args) => Promise<R>>,
+  ): (this: This, ...args: Args) => Promise<R>;
+  <Args extends [...KeyArgs, ...unknown[]], R>(
+    target: Self,
+    name: string | symbol,
+    descriptor: TypedPropertyDescriptor<(...args: Args) => Promise<R>>,
+  ): void;
+}
+
+type Method = (this: object, ...args: unknown[]) => unknown;
+
+/**
+ * Runs a method one at a time per key, across processes: as a decorator, legacy or TC39, through the `Locks` of its
+ * instance. A call that its own work makes with the same key runs through; a subclass that inherits the method shares
+ * its locks. Inside, `locks.signal` tells when the lock is lost.
+ *
+ * Calls reject as `Locks.run` does, and with E_INVALID_OPTION where there are no `Locks`. Throws E_INVALID_OPTION.
+ */
+export function Locked<This extends object = object, Args extends unknown[] = []>(
+  options: LockedOptions<This, Args> = {},
+): LockedDecorator<This, Args> {
+  checkLockedOptions(options as LockedOptions);
+  const decorate = (
+    target: unknown,
+    at: DecoratorContext | string | symbol,
+    descriptor?: PropertyDescriptor,
+  ): unknown => {
+    if (typeof at !== 'object') {
+      descriptor!.value = locked(descriptor!.value as Method, at, options as LockedOptions);
+      return undefined;
+    }
+    if (at.kind === 'method' && at.private && options.key === undefined) {
+      throw ByReferenceError.invalidOption(
+        `@Locked on ${String(at.name)}, a private method`,
+        'the option key',
+        undefined,
+      );
+    }
+    return locked(target as Method, at.name!, options as LockedOptions);
+  };
+  return decorate as LockedDecorator<This, Args>;
+}
+
+function locked(method: Method, name: string | symbol, options: LockedOptions): Method {
+  return async function replacement(this: object, ...args: unknown[]): Promise<unknown> {
+    const locks =
+      options.locks === undefined ? (this as { locks?: unknown } | undefined)?.locks : options.locks(this as never);
+    if (!isLocks(locks)) {
+      const where = `locks of @Locked on ${String(name)}`;
+      throw ByReferenceError.invalidOption(
+        where,
+        'a Locks in this.locks, or from the option locks: (self) => …',
+        locks,
+      );
+    }
+    const key =
+      options.key === undefined
+        ? [declaringClass(this, name, replacement), String(name), ...given(args)]
+        : options.key.apply(this as never, args as never);
+    return locks.run(
+      key,
+      () => method.apply(this, args),
+      options.waitMs === undefined ? {} : { waitMs: options.waitMs },
+    );
+  };
+}
+
+/** Not by instanceof: the application may have two copies of this package. */
+const isLocks = (value: unknown): value is Locks => typeof (value as Locks | null | undefined)?.run === 'function';
+
+/**
+ * The class whose method runs, so that subclasses that inherit it exclude each other. Where another decorator has
+ * wrapped the method, the first class that has one of this name: rather a lock too wide than one too narrow.
+ */
+function declaringClass(self: object, name: string | symbol, method: Method): string {
+  let first = self;
+  for (let owner: object | null = self; owner !== null; owner = Object.getPrototypeOf(owner) as object | null) {
+    const own = Object.getOwnPropertyDescriptor(owner, name);
+    if (own === undefined) continue;
+    first = owner;
+    if (own.value === method) break;
+  }
+  return typeof first === 'function' ? first.name : first.constructor.name;
+}
+
+/** `build(user)` and `build(user, undefined)` are the same call. */
+function given(args: readonly unknown[]): unknown[] {
+  const end = args.findLastIndex((arg) => arg !== undefined) + 1;
+  return args.slice(0, end);
+}

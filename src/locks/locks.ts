@@ -1,0 +1,155 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
+import { checkLockOptions } from './check-options.ts';
+import { Lease } from './lease.ts';
+import type { LockProvider } from './lock-provider.ts';
+import { patience } from './waiting.ts';
+
+export interface LockOptions {
+  /** How long to wait for the lock, in milliseconds; 0 tries once. Default: Infinity, as a row lock waits. */
+  readonly waitMs?: number;
+  /** Gives up waiting when it is aborted, and rejects with its reason. It does not stop work that has begun. */
+  readonly signal?: AbortSignal;
+}
+
+/** A lock in hand: `await using lock = await locks.acquire(key)`. */
+export interface Lock extends AsyncDisposable {
+  /** Aborted with E_LOCK_LOST when the lock is lost. */
+  readonly signal: AbortSignal;
+  /** Frees the lock; again is nothing. Rejects with E_LOCK_LOST when the lock was lost before. */
+  release(): Promise<void>;
+}
+
+/** Whether the work of `tryRun` ran, and what came of it. */
+export type Tried<T> =
+  | { readonly ran: true; readonly result: T }
+  | { readonly ran: false; readonly result?: undefined };
+
+/** The locks that an async context holds, innermost first. */
+interface Held {
+  readonly lease: Lease;
+  readonly outer: Held | undefined;
+}
+
+/**
+ * Work that runs one at a time per key, across processes. A key is an entity (its row: every instance, `Ref` and token
+ * of it is the same key), a string, or any value that `dedupeKey` takes. Build one for the application: nested calls of
+ * one key recognise each other within one `Locks`.
+ */
+export class Locks {
+  readonly #serializer: Pick<EntitySerializer, 'dedupeKey'>;
+  readonly #provider: LockProvider;
+  readonly #context = new AsyncLocalStorage<Held>();
+
+  constructor(serializer: Pick<EntitySerializer, 'dedupeKey'>, provider: LockProvider) {
+    if (typeof serializer?.dedupeKey !== 'function') {
+      throw ByReferenceError.invalidOption('serializer of Locks', 'an EntitySerializer', serializer);
+    }
+    if (typeof provider?.acquire !== 'function') {
+      throw ByReferenceError.invalidOption('provider of Locks', 'postgresLocks(orm) or another provider', provider);
+    }
+    this.#serializer = serializer;
+    this.#provider = provider;
+  }
+
+  /** The signal of the innermost lock that the calling work holds: aborted when that is lost. */
+  get signal(): AbortSignal | undefined {
+    let held = this.#context.getStore();
+    while (held !== undefined && !held.lease.isHeld) held = held.outer;
+    return held?.lease.signal;
+  }
+
+  /**
+   * Runs `fn` while nobody else holds the key. Nested in work that holds it already, it runs at once.
+   *
+   * Rejects with E_LOCKED, retryable, when the key was not free within `waitMs`; with what `fn` rejects with; and with
+   * E_LOCK_LOST where `fn` succeeded although its lock was lost meanwhile: then another may have run beside it. Throws
+   * what `dedupeKey` throws, and E_INVALID_OPTION. A failure of the lock's store passes through as it is.
+   */
+  async run<T>(key: unknown, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions = {}): Promise<T> {
+    return this.#use(await this.#acquireOrFail(key, options), fn);
+  }
+
+  /** Runs `fn` if nobody else holds the key just now. Rejects as `run` does, but with no E_LOCKED of its own. */
+  async tryRun<T>(key: unknown, fn: (signal: AbortSignal) => T | Promise<T>): Promise<Tried<T>> {
+    const lease = await this.#acquire(this.#textOf(key), { waitMs: 0 });
+    return lease === undefined ? { ran: false } : { ran: true, result: await this.#use(lease, fn) };
+  }
+
+  /**
+   * Takes the lock for code that is no function; whoever takes it must release it. A lock in hand belongs to no async
+   * context: who takes its key once more waits for its release. Throws as `run`.
+   */
+  async acquire(key: unknown, options: LockOptions = {}): Promise<Lock> {
+    return handle(await this.#acquireOrFail(key, options));
+  }
+
+  /** The same, or undefined if somebody else holds the key just now. */
+  async tryAcquire(key: unknown): Promise<Lock | undefined> {
+    const lease = await this.#acquire(this.#textOf(key), { waitMs: 0 });
+    return lease === undefined ? undefined : handle(lease);
+  }
+
+  /** Closes what the provider has opened, when the application ends; locks that are held are lost. */
+  async close(): Promise<void> {
+    await this.#provider.close?.();
+  }
+
+  async #acquireOrFail(key: unknown, options: LockOptions): Promise<Lease> {
+    checkLockOptions(options);
+    const text = this.#textOf(key);
+    const lease = await this.#acquire(text, options);
+    if (lease === undefined) throw ByReferenceError.notFree(text, options.waitMs ?? Infinity);
+    return lease;
+  }
+
+  async #acquire(key: string, { waitMs = Infinity, signal }: LockOptions): Promise<Lease | undefined> {
+    signal?.throwIfAborted();
+    const outer = this.#heldHere(key);
+    if (outer !== undefined) return outer.enter();
+    const { signal: until, end } = patience(waitMs, signal);
+    const held = await this.#provider.acquire(key, { signal: until }).finally(end);
+    if (signal?.aborted === true) {
+      await held?.release();
+      throw signal.reason;
+    }
+    return held === undefined ? undefined : new Lease(key, held);
+  }
+
+  #heldHere(key: string): Lease | undefined {
+    for (let held = this.#context.getStore(); held !== undefined; held = held.outer) {
+      if (held.lease.key === key && held.lease.isHeld) return held.lease;
+    }
+    return undefined;
+  }
+
+  async #use<T>(lease: Lease, fn: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+    let result: T;
+    try {
+      result = await this.#context.run({ lease, outer: this.#context.getStore() }, async () => fn(lease.signal));
+    } catch (error) {
+      // What the work says goes before what became of its lock.
+      await lease.leave().catch(() => undefined);
+      throw error;
+    }
+    await lease.leave();
+    return result;
+  }
+
+  #textOf(key: unknown): string {
+    // One key for all who have none is what nobody means.
+    if (key === undefined) throw ByReferenceError.invalidOption('key of a lock', 'an entity, a string or a value', key);
+    return this.#serializer.dedupeKey(key);
+  }
+}
+
+function handle(lease: Lease): Lock {
+  let isReleased = false;
+  const release = async (): Promise<void> => {
+    if (isReleased) return;
+    isReleased = true;
+    await lease.leave();
+  };
+  return { signal: lease.signal, release, [Symbol.asyncDispose]: release };
+}

@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import type { MikroORM } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
+import { nativeClientOf } from '../orm.ts';
+import { checkPostgresLocksOptions } from './check-options.ts';
+import { KeyedQueue } from './keyed-queue.ts';
+import type { HeldLock, LockProvider } from './lock-provider.ts';
+import { type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
+
+export interface PostgresLocksOptions {
+  /** Applications that share a database and have locks of their own give different names. Default: `mikro-orm-byref`. */
+  readonly namespace?: string;
+  /**
+   * Makes the client, not yet connected, that holds the locks: `() => new pg.Client(…)`. For a pooler in transaction
+   * mode, which the locks must go past, and for an ORM that was given a Kysely instance. Default: MikroORM's own
+   * settings.
+   */
+  readonly connection?: () => PostgresClientLike | Promise<PostgresClientLike>;
+  /** How often, in milliseconds at most, a waiting call asks again; a release wakes it sooner. Default: 500. */
+  readonly pollMs?: number;
+  /** After how many milliseconds without an answer the connection and its locks count as lost. Default: 10,000. */
+  readonly heartbeatMs?: number;
+}
+
+/**
+ * Locks kept by PostgreSQL as session-level advisory locks, on one connection per provider that is not of MikroORM's
+ * pool; no transaction stays open. A session that ends frees its locks: a crash at once, a cut network when the server
+ * notices. Within a process callers enter in the order in which they came; between processes the first to ask after
+ * a release wins.
+ *
+ * A key is 64 bits of SHA-256 there. Should two keys or another user of advisory locks collide in them, they wait for
+ * each other; they are never let in together.
+ *
+ * The first lock throws E_UNSUPPORTED where the ORM has no connection of this kind. Throws E_INVALID_OPTION.
+ */
+export function postgresLocks(orm: MikroORM, options: PostgresLocksOptions = {}): LockProvider {
+  checkPostgresLocksOptions(options);
+  return new PostgresLocks(orm, options);
+}
+
+class PostgresLocks implements LockProvider {
+  readonly #orm: MikroORM;
+  readonly #options: PostgresLocksOptions;
+  readonly #queue = new KeyedQueue();
+  #session: Promise<PostgresSession> | undefined;
+  #isClosed = false;
+
+  constructor(orm: MikroORM, options: PostgresLocksOptions) {
+    this.#orm = orm;
+    this.#options = options;
+  }
+
+  /** The session would let a second call of this process in: the queue keeps it out. */
+  async acquire(key: string, { signal }: { readonly signal: AbortSignal }): Promise<HeldLock | undefined> {
+    const leave = await this.#queue.enter(key, signal);
+    if (leave === undefined) return undefined;
+    let held: HeldLock | undefined;
+    try {
+      held = await this.#lock(numbersOf(this.#options.namespace ?? 'mikro-orm-byref', key), signal, leave);
+      return held;
+    } finally {
+      if (held === undefined) leave();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const session = await this.#session?.catch(() => undefined);
+    await session?.close(new Error('The provider of the locks was closed.'));
+  }
+
+  async #lock(lock: LockNumbers, signal: AbortSignal, leave: () => void): Promise<HeldLock | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const session = await this.#connected();
+      session.enter();
+      let isHeld = false;
+      try {
+        isHeld = await session.lock(lock, signal, this.#options.pollMs ?? 500);
+        return isHeld ? heldIn(session, lock, leave) : undefined;
+      } catch (error) {
+        // The session is gone, and all it may have got with it: it is safe to ask on another one.
+        if (!session.lost.aborted || attempt === 3) throw error;
+      } finally {
+        if (!isHeld) session.leave();
+      }
+    }
+  }
+
+  async #connected(): Promise<PostgresSession> {
+    if (this.#isClosed) {
+      throw ByReferenceError.unsupported('Taking a lock after close()', 'close the locks when the application ends');
+    }
+    this.#session ??= this.#open().catch((error: unknown) => {
+      this.#session = undefined;
+      throw error;
+    });
+    return this.#session;
+  }
+
+  async #open(): Promise<PostgresSession> {
+    const client = await (this.#options.connection?.() ?? clientOf(this.#orm));
+    const session = await PostgresSession.open(client, this.#options.heartbeatMs ?? 10_000);
+    session.lost.throwIfAborted();
+    session.lost.addEventListener('abort', () => (this.#session = undefined), { once: true });
+    return session;
+  }
+}
+
+function heldIn(session: PostgresSession, lock: LockNumbers, leave: () => void): HeldLock {
+  return {
+    signal: session.lost,
+    async release() {
+      if (!session.lost.aborted) await session.unlock(lock);
+      session.leave();
+      leave();
+    },
+  };
+}
+
+function numbersOf(namespace: string, key: string): LockNumbers {
+  const hash = createHash('sha256').update(`${namespace}\0${key}`).digest();
+  return { holder: `${hash.readBigInt64BE(0)}`, waiters: `${hash.readBigInt64BE(8)}` };
+}
+
+/** What of `pg.Pool` is used. */
+interface PoolLike {
+  readonly Client: new (options: object) => PostgresClientLike;
+  readonly options: object & { readonly password?: unknown };
+}
+
+/** A client of its own with the settings of MikroORM's pool, and of the same copy of pg. */
+async function clientOf(orm: MikroORM): Promise<PostgresClientLike> {
+  const pool = (await nativeClientOf(orm)) as Partial<PoolLike> | undefined;
+  if (typeof pool?.Client !== 'function' || typeof pool.options !== 'object') {
+    throw ByReferenceError.unsupported(
+      `Taking advisory locks through ${orm.em.getDriver().constructor.name}`,
+      'on PostgreSQL, pass postgresLocks the option connection: () => new pg.Client(…); on other databases, take verrouLocks()',
+    );
+  }
+  const { Client, options } = pool;
+  // The pool hides its password from enumeration.
+  return new Client({ ...options, password: options.password, keepAlive: true });
+}

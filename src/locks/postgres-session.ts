@@ -1,0 +1,162 @@
+import { about, pause, settled } from './waiting.ts';
+
+/** What of `pg.Client` is used. */
+export interface PostgresClientLike {
+  connect(): Promise<unknown>;
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly object[] }>;
+  on(event: 'notification', listener: (message: { channel: string; payload?: string | undefined }) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+  end(): Promise<void>;
+  ref?(): void;
+  unref?(): void;
+}
+
+/** A key as PostgreSQL knows it: two of its 64-bit advisory locks. */
+export interface LockNumbers {
+  /** Held by the holder. */
+  readonly holder: string;
+  /** Shared by the sessions that wait, so that a release knows whether to notify anybody. */
+  readonly waiters: string;
+}
+
+const CHANNEL = 'mikro_orm_byref_locks';
+
+/**
+ * One session of PostgreSQL, whose advisory locks last until they are released or the session ends. Statements go one
+ * at a time, and none of them waits in the server: a key that is taken delays no other key.
+ *
+ * A session holds a lock as often as it is asked to: the caller sees to it that a key is asked for once at a time.
+ */
+export class PostgresSession {
+  readonly #client: PostgresClientLike;
+  readonly #heartbeatMs: number;
+  readonly #lost = new AbortController();
+  /** Wakes the call that waits for a lock, by its number. */
+  readonly #wake = new Map<string, () => void>();
+  #last: Promise<unknown> = Promise.resolve();
+  #listening: Promise<unknown> | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #users = 0;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  private constructor(client: PostgresClientLike, heartbeatMs: number) {
+    this.#client = client;
+    this.#heartbeatMs = heartbeatMs;
+    client.on('error', (error) => this.drop(error));
+    client.on('end', () => this.drop(new Error('The connection that held the locks has ended.')));
+    client.on('notification', ({ channel, payload }) => {
+      if (channel === CHANNEL) this.#wake.get(payload ?? '')?.();
+    });
+  }
+
+  static async open(client: PostgresClientLike, heartbeatMs: number): Promise<PostgresSession> {
+    const session = new PostgresSession(client, heartbeatMs);
+    await client.connect();
+    client.unref?.();
+    return session;
+  }
+
+  /** Aborted when the session is gone, and with it every lock it held. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** While it has users the process stays alive for it, and it is asked at times whether it lives. */
+  enter(): void {
+    if (this.#users++ > 0) return;
+    this.#client.ref?.();
+    this.#heartbeat = setInterval(() => void this.#query('select 1').catch(() => undefined), this.#heartbeatMs);
+  }
+
+  leave(): void {
+    if (--this.#users > 0) return;
+    this.#client.unref?.();
+    clearInterval(this.#heartbeat);
+  }
+
+  /** Tries until it has the lock, or until `signal` is aborted. */
+  async lock(lock: LockNumbers, signal: AbortSignal, pollMs: number): Promise<boolean> {
+    if (await this.#tryLock(lock)) return true;
+    if (signal.aborted) return false;
+    await (this.#listening ??= this.#query(`listen ${CHANNEL}`));
+    // False while a release looks for waiters: then it is found by asking again.
+    const isAnnounced = await this.#ask('select pg_try_advisory_lock_shared($1) as answer', [lock.waiters]);
+    try {
+      // Announced first, tried second: a release in between is seen by the one or the other.
+      while (!(await this.#tryLock(lock))) {
+        if (signal.aborted) return false;
+        await pause(about(pollMs), [signal, this.lost], (wake) => this.#wake.set(lock.holder, wake));
+      }
+      return true;
+    } finally {
+      this.#wake.delete(lock.holder);
+      if (isAnnounced) await this.#query('select pg_advisory_unlock_shared($1)', [lock.waiters]).catch(this.#fail);
+    }
+  }
+
+  /** Never rejects: if the lock can't be released, or was not there to be released, the session is dropped. */
+  async unlock(lock: LockNumbers): Promise<void> {
+    try {
+      const wasHeld = await this.#ask(
+        `select pg_advisory_unlock($1) as answer, case when pg_try_advisory_xact_lock($2) then null else pg_notify('${CHANNEL}', $3)::text end`,
+        [lock.holder, lock.waiters, lock.holder],
+      );
+      if (!wasHeld) throw new Error('The session no longer held the lock: is there a pooler that shares sessions?');
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Ends the session; what it held is lost. */
+  drop(cause: unknown): void {
+    if (this.lost.aborted) return;
+    clearInterval(this.#heartbeat);
+    this.#lost.abort(cause);
+    // A connection that does not answer can't be asked to end: pg cuts it.
+    this.#ended = this.#client.end().catch(() => undefined);
+  }
+
+  /** Drops the session and waits for its connection to end. */
+  async close(cause: unknown): Promise<void> {
+    this.drop(cause);
+    await settled(this.#ended, this.#heartbeatMs);
+  }
+
+  readonly #fail = (error: unknown): void => this.drop(error);
+
+  #tryLock(lock: LockNumbers): Promise<boolean> {
+    return this.#ask('select pg_try_advisory_lock($1) as answer', [lock.holder]);
+  }
+
+  async #ask(sql: string, values: unknown[]): Promise<boolean> {
+    const [row] = await this.#query(sql, values);
+    return (row as { answer?: unknown }).answer === true;
+  }
+
+  #query(sql: string, values: unknown[] = []): Promise<readonly object[]> {
+    const result = this.#last.then(async () => {
+      this.lost.throwIfAborted();
+      const answered = this.#watch();
+      try {
+        return (await this.#client.query(sql, values)).rows;
+      } finally {
+        answered();
+      }
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Drops the session unless the returned function is called in time. */
+  #watch(): () => void {
+    let check: NodeJS.Immediate | undefined;
+    const drop = (): void => this.drop(new Error(`The database has not answered within ${this.#heartbeatMs} ms.`));
+    // After work that kept the thread busy, the answer may be there and not read yet: setImmediate comes after reading.
+    const timer = setTimeout(() => (check = setImmediate(drop)), this.#heartbeatMs);
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(check);
+    };
+  }
+}

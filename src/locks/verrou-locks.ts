@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { ByReferenceError } from '../errors.ts';
+import { checkVerrouLocksOptions } from './check-options.ts';
+import { KeyedQueue } from './keyed-queue.ts';
+import type { HeldLock, LockProvider } from './lock-provider.ts';
+import { about, pause } from './waiting.ts';
+import { type VerrouLockLike, VerrouLease } from './verrou-lease.ts';
+
+/** What of a `Verrou`, or of one of its `LockFactory`s, is used. */
+export interface VerrouLike {
+  createLock(name: string, ttl: number): VerrouLockLike;
+}
+
+export interface VerrouLocksOptions {
+  /** How long, in milliseconds, a lock outlives a process that died; it is extended while work runs. Default: 30,000. */
+  readonly leaseMs?: number;
+  /** How often, in milliseconds at most, a waiting call asks again. Default: 250. */
+  readonly pollMs?: number;
+  /** What the names of locks in the store begin with. Default: `mikro-orm-byref`. */
+  readonly namespace?: string;
+}
+
+/**
+ * Locks kept by Verrou's stores: Redis, a table, one process's memory. They are leases, which are extended while the
+ * work runs and run out when the process has died. A store that can't be reached loses the lock when its lease is over;
+ * so does work that keeps the thread busy for longer than the lease. Throws E_INVALID_OPTION.
+ */
+export function verrouLocks(verrou: VerrouLike, options: VerrouLocksOptions = {}): LockProvider {
+  checkVerrouLocksOptions(options);
+  if (typeof verrou?.createLock !== 'function') {
+    throw ByReferenceError.invalidOption('argument of verrouLocks', 'a Verrou or a LockFactory', verrou);
+  }
+  const { leaseMs = 30_000, pollMs = 250, namespace = 'mikro-orm-byref' } = options;
+  const queue = new KeyedQueue();
+
+  async function take(lock: VerrouLockLike, signal: AbortSignal, leave: () => void): Promise<HeldLock | undefined> {
+    for (;;) {
+      // The lease may have begun as early as it was asked for.
+      const askedAt = performance.now();
+      if (await lock.acquireImmediately()) return new VerrouLease(lock, leaseMs, askedAt, leave);
+      if (signal.aborted) return undefined;
+      await pause(about(pollMs), [signal]);
+    }
+  }
+
+  return {
+    async acquire(key, { signal }) {
+      const leave = await queue.enter(key, signal);
+      if (leave === undefined) return undefined;
+      let held: HeldLock | undefined;
+      try {
+        held = await take(verrou.createLock(nameOf(namespace, key), leaseMs), signal, leave);
+        return held;
+      } finally {
+        if (held === undefined) leave();
+      }
+    },
+  };
+}
+
+/** Short enough for a column, whatever the key. */
+const nameOf = (namespace: string, key: string): string =>
+  `${namespace}:${createHash('sha256').update(key).digest('base64url')}`;

@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe, test } from '@jest/globals';
+import { LockFactory } from '@verrou/core';
+import { memoryStore } from '@verrou/core/drivers/memory';
+import { verrouLocks } from 'mikro-orm-byref/locks';
+import { contractEntities, localLockContract, lockContract } from 'mikro-orm-byref/testing';
+import type { TestOrm } from '../../fixtures/orm.ts';
+import { openDatabase } from '../support/database.ts';
+import { forkLockWorker, type LockStore, lockStores } from '../support/lock-stores.ts';
+
+let database: TestOrm;
+beforeAll(async () => {
+  database = await openDatabase(contractEntities);
+});
+afterAll(() => database.close());
+
+// The global set-up says whether there is a Redis.
+describe.each(process.env['TEST_REDIS_URL'] === undefined ? ['table'] : ['table', 'redis'])(
+  'locks of Verrou in a %s store',
+  (kind) => {
+    let store: LockStore;
+    beforeAll(async () => {
+      store = await lockStores[kind]!(database.orm);
+    });
+    afterAll(() => store.close());
+
+    const worker = () => forkLockWorker(kind, database.url);
+    for (const { name, run } of lockContract(() => ({ ...store, orm: database.orm, worker }))) test(name, run);
+  },
+);
+
+describe('locks of Verrou in memory', () => {
+  const factory = new LockFactory(memoryStore().factory());
+  const provider = () => verrouLocks(factory, { leaseMs: 3_000, pollMs: 30 });
+  for (const { name, run } of localLockContract(() => ({ orm: database.orm, provider }))) test(name, run);
+});
