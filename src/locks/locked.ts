@@ -14,16 +14,22 @@ export interface LockedOptions<This extends object = never, Args extends unknown
   readonly waitMs?: LockOptions['waitMs'];
 }
 
-/** For methods that return a promise; a key that is computed from arguments wants them of its types. */
+type AsyncMethod = (this: never, ...args: never) => Promise<unknown>;
+
+/** What a method must be where the key is computed from arguments: one that takes them. */
+type Taking<KeyArgs extends unknown[], M extends AsyncMethod> =
+  Parameters<M> extends [...KeyArgs, ...unknown[]] ? unknown : never;
+
+/** For methods that return a promise; it leaves their types as they are. */
 export interface LockedDecorator<Self extends object, KeyArgs extends unknown[]> {
-  <This extends Self, Args extends [...KeyArgs, ...unknown[]], R>(
-    method: (this: This, ...args: Args) => Promise<R>,
-    context: ClassMethodDecoratorContext<This, (this: This, ...args: Args) => Promise<R>>,
-  ): (this: This, ...args: Args) => Promise<R>;
-  <Args extends [...KeyArgs, ...unknown[]], R>(
-    target: Self,
+  <This extends Self, M extends AsyncMethod>(
+    method: M & Taking<KeyArgs, M>,
+    context: ClassMethodDecoratorContext<This>,
+  ): M;
+  <M extends AsyncMethod>(
+    target: NoInfer<Self>,
     name: string | symbol,
-    descriptor: TypedPropertyDescriptor<(...args: Args) => Promise<R>>,
+    descriptor: TypedPropertyDescriptor<M> & Taking<KeyArgs, M>,
   ): void;
 }
 
