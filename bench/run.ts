@@ -7,6 +7,7 @@ import { createOrm } from '../fixtures/orm.ts';
 import { startPostgres } from '../fixtures/postgres.ts';
 import { table } from './measure.ts';
 import { benchJobs } from './jobs.ts';
+import { benchLocks } from './locks.ts';
 import { benchReferences, fill, type ReferenceRaces } from './references.ts';
 import { benchValues } from './values.ts';
 
@@ -79,6 +80,19 @@ try {
     ])}`,
   );
 
+  const { uncontended, statements } = await benchLocks(serializer, orm, url);
+  console.log(
+    `\n${table([
+      ['an uncontended lock', 'two select 1', 'lock', 'ratio'],
+      [
+        'PostgreSQL',
+        ms(uncontended.ms('floor')),
+        ms(uncontended.ms('lock')),
+        ratio(uncontended.ratio('lock', 'floor')),
+      ],
+    ])}`,
+  );
+
   const references = sizes
     .filter(({ size }) => size >= 1_000)
     .flatMap(({ size, codec, database, oneByOne }) => [
@@ -95,6 +109,8 @@ try {
     atMost('values, parse and decode / JSON.parse', values.ratio('decode', 'parse'), 2.5),
     atMost('1,000 jobs, by reference / with ids', jobs.ratio('reference', 'ids'), 1.15),
     atMost('queries to revive a batch of 100 jobs', batchQueries, 2, String),
+    atMost('statements of an uncontended lock', statements, 2, String),
+    atMost('uncontended lock / two round trips', uncontended.ratio('lock', 'floor'), 2),
     atMost('sign a token, us', signing.ms('sign') * 1_000, 10, us),
     atMost('verify a token, us', signing.ms('verify') * 1_000, 10, us),
   ];

@@ -23,8 +23,8 @@ type Taking<KeyArgs extends unknown[], M extends AsyncMethod> =
 /** For methods that return a promise; it leaves their types as they are. */
 export interface LockedDecorator<Self extends object, KeyArgs extends unknown[]> {
   <This extends Self, M extends AsyncMethod>(
-    method: M & Taking<KeyArgs, M>,
-    context: ClassMethodDecoratorContext<This>,
+    method: M,
+    context: ClassMethodDecoratorContext<This> & Taking<KeyArgs, M>,
   ): M;
   <M extends AsyncMethod>(
     target: NoInfer<Self>,

@@ -3,7 +3,7 @@ import { about, pause, settled } from './waiting.ts';
 /** What of `pg.Client` is used. */
 export interface PostgresClientLike {
   connect(): Promise<unknown>;
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly object[] }>;
+  query(text: string): Promise<{ readonly rows: readonly object[] }>;
   on(event: 'notification', listener: (message: { channel: string; payload?: string | undefined }) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'end', listener: () => void): unknown;
@@ -81,17 +81,25 @@ export class PostgresSession {
     if (signal.aborted) return false;
     await (this.#listening ??= this.#query(`listen ${CHANNEL}`));
     // False while a release looks for waiters: then it is found by asking again.
-    const isAnnounced = await this.#ask('select pg_try_advisory_lock_shared($1) as answer', [lock.waiters]);
+    const isAnnounced = await this.#ask(`pg_try_advisory_lock_shared('${lock.waiters}')`);
+    let isReleased = false;
+    let wake = (): void => undefined;
+    this.#wake.set(lock.holder, () => {
+      isReleased = true;
+      wake();
+    });
     try {
       // Announced first, tried second: a release in between is seen by the one or the other.
       while (!(await this.#tryLock(lock))) {
         if (signal.aborted) return false;
-        await pause(about(pollMs), [signal, this.lost], (wake) => this.#wake.set(lock.holder, wake));
+        // It may have been told before the answer of the try was read.
+        if (!isReleased) await pause(about(pollMs), [signal, this.lost], (end) => (wake = end));
+        isReleased = false;
       }
       return true;
     } finally {
       this.#wake.delete(lock.holder);
-      if (isAnnounced) await this.#query('select pg_advisory_unlock_shared($1)', [lock.waiters]).catch(this.#fail);
+      if (isAnnounced) await this.#query(`select pg_advisory_unlock_shared('${lock.waiters}')`).catch(this.#fail);
     }
   }
 
@@ -99,8 +107,7 @@ export class PostgresSession {
   async unlock(lock: LockNumbers): Promise<void> {
     try {
       const wasHeld = await this.#ask(
-        `select pg_advisory_unlock($1) as answer, case when pg_try_advisory_xact_lock($2) then null else pg_notify('${CHANNEL}', $3)::text end`,
-        [lock.holder, lock.waiters, lock.holder],
+        `pg_advisory_unlock('${lock.holder}'), case when pg_try_advisory_xact_lock('${lock.waiters}') then null else pg_notify('${CHANNEL}', '${lock.holder}')::text end`,
       );
       if (!wasHeld) throw new Error('The session no longer held the lock: is there a pooler that shares sessions?');
     } catch (error) {
@@ -126,20 +133,22 @@ export class PostgresSession {
   readonly #fail = (error: unknown): void => this.drop(error);
 
   #tryLock(lock: LockNumbers): Promise<boolean> {
-    return this.#ask('select pg_try_advisory_lock($1) as answer', [lock.holder]);
+    return this.#ask(`pg_try_advisory_lock('${lock.holder}')`);
   }
 
-  async #ask(sql: string, values: unknown[]): Promise<boolean> {
-    const [row] = await this.#query(sql, values);
-    return (row as { answer?: unknown }).answer === true;
+  /** What the first of the called functions says. */
+  async #ask(calls: string): Promise<boolean> {
+    const [row] = await this.#query(`select ${calls}`);
+    return Object.values(row!)[0] === true;
   }
 
-  #query(sql: string, values: unknown[] = []): Promise<readonly object[]> {
+  /** Without parameters, which would take more messages: all there is to insert are numbers of `LockNumbers`. */
+  #query(sql: string): Promise<readonly object[]> {
     const result = this.#last.then(async () => {
       this.lost.throwIfAborted();
       const answered = this.#watch();
       try {
-        return (await this.#client.query(sql, values)).rows;
+        return (await this.#client.query(sql)).rows;
       } finally {
         answered();
       }

@@ -22,7 +22,7 @@ export function patience(waitMs: number, signal: AbortSignal | undefined): Patie
 export function pause(
   ms: number,
   signals: readonly AbortSignal[],
-  onStart: (wake: () => void) => void = () => undefined,
+  onStart: (wake: () => void) => unknown = () => undefined,
 ): Promise<void> {
   return new Promise((resolve) => {
     const wake = (): void => {

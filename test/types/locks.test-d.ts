@@ -2,7 +2,7 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { LockFactory, Verrou } from '@verrou/core';
 import type { Client } from 'pg';
-import { type Lock, Locked, type Locks, type Tried } from 'mikro-orm-byref/locks';
+import { type Lock, Locked, type Locks, postgresLocks, type Tried, verrouLocks } from 'mikro-orm-byref/locks';
 import type { Post, User } from '../../fixtures/domain.ts';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;

@@ -1,0 +1,51 @@
+/** An uncontended lock on a warm connection, against the two round trips that it can't do without. */
+import type { EntitySerializer } from 'mikro-orm-byref';
+import { Locks, postgresLocks } from 'mikro-orm-byref/locks';
+import { Client } from 'pg';
+import type { MikroORM } from '@mikro-orm/core';
+import { User } from '../fixtures/domain.ts';
+import { race, type Race } from './measure.ts';
+
+export interface LockRaces {
+  /** `lock` against `floor`. */
+  readonly uncontended: Race;
+  /** Statements that a lock sends. */
+  readonly statements: number;
+}
+
+export async function benchLocks(serializer: EntitySerializer, orm: MikroORM, url: string): Promise<LockRaces> {
+  const user = orm.em.fork().getReference(User, 1);
+  const bare = new Client({ connectionString: url });
+  await bare.connect();
+  const used = new Client({ connectionString: url });
+  const locks = new Locks(serializer, postgresLocks(orm, { connection: () => used }));
+  try {
+    const floor = async (): Promise<void> => {
+      await bare.query('select 1');
+      await bare.query('select 1');
+    };
+    const lock = (): Promise<void> => locks.run(user, () => undefined);
+    const contenders = [
+      { name: 'floor', run: floor },
+      { name: 'lock', run: lock },
+    ];
+    return { uncontended: await race(contenders, 100), statements: await statementsOf(used, lock) };
+  } finally {
+    await locks.close();
+    await bare.end();
+  }
+}
+
+/** Counts what the client sends while `run` runs. */
+async function statementsOf(client: Client, run: () => Promise<void>): Promise<number> {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  let statements = 0;
+  Object.assign(client, {
+    query: (...args: unknown[]) => {
+      statements++;
+      return query(...args);
+    },
+  });
+  await run();
+  return statements;
+}
