@@ -23,7 +23,9 @@ export interface VerrouLocksOptions {
 /**
  * Locks kept by Verrou's stores: Redis, a table, one process's memory. They are leases, which are extended while the
  * work runs and run out when the process has died. A store that can't be reached loses the lock when its lease is over;
- * so does work that keeps the thread busy for longer than the lease. Throws E_INVALID_OPTION.
+ * so does work that keeps the thread busy for longer than the lease. Within a process callers enter in the order in which
+ * they came, and the store is asked by one of them: build one provider per process, which a memory store relies on.
+ * Throws E_INVALID_OPTION.
  */
 export function verrouLocks(verrou: VerrouLike, options: VerrouLocksOptions = {}): LockProvider {
   checkVerrouLocksOptions(options);

@@ -29,7 +29,8 @@ describe.each(process.env['TEST_REDIS_URL'] === undefined ? ['table'] : ['table'
 );
 
 describe('locks of Verrou in memory', () => {
-  const factory = new LockFactory(memoryStore().factory());
-  const provider = () => verrouLocks(factory, { leaseMs: 3_000, pollMs: 30 });
-  for (const { name, run } of localLockContract(() => ({ orm: database.orm, provider }))) test(name, run);
+  // One for the process: that store itself lets a second holder in when it asks in the moment of a release.
+  const provider = verrouLocks(new LockFactory(memoryStore().factory()), { leaseMs: 3_000, pollMs: 30 });
+  const setup = () => ({ orm: database.orm, provider: () => provider });
+  for (const { name, run } of localLockContract(setup)) test(name, run);
 });
