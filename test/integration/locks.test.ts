@@ -34,6 +34,9 @@ const holders = (): Promise<{ pid: number; state: string; xact_start: Date | nul
     "select distinct pid, state, xact_start from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and datname = current_database()",
   );
 
+/** It may have come before anybody listens. */
+const abortOf = async (signal: AbortSignal): Promise<unknown> => signal.aborted || once(signal, 'abort');
+
 /** A real client that tells what it sends. */
 function telling(onQuery: (sql: string) => void, connectionString: string): () => Client {
   return () => {
@@ -108,7 +111,7 @@ describe('the session of PostgreSQL', () => {
       expect(locks.signal).toBe(signal);
       const [session] = await holders();
       await execute(`select pg_terminate_backend(${session!.pid})`);
-      await once(signal, 'abort');
+      await abortOf(signal);
       expect(signal.reason).toMatchObject({ code: 'E_LOCK_LOST', retryable: true, cause: { code: '57P01' } });
       return 'done';
     });
@@ -221,7 +224,7 @@ describe('a network that goes silent', () => {
       await sleep(50);
       expect(signal.aborted).toBe(false);
       isSilent = true;
-      await once(signal, 'abort');
+      await abortOf(signal);
     });
     const error = await failureOf(() => work);
     expect([error.code, String(error.cause)]).toEqual(['E_LOCK_LOST', expect.stringContaining('not answered')]);
@@ -253,7 +256,7 @@ describe('leases of Verrou', () => {
       locks.run('key', async (signal) => {
         await execute('alter table verrou rename to verrou_gone');
         try {
-          await once(signal, 'abort');
+          await abortOf(signal);
         } finally {
           await execute('alter table verrou_gone rename to verrou');
         }
