@@ -233,13 +233,15 @@ describe('a network that goes silent', () => {
 
 describe('leases of Verrou', () => {
   const LEASE_MS = 1_500;
-  const provider = async (): Promise<LockProvider> => {
-    const factory = new LockFactory(kyselyStore({ connection: database.orm.em.getKysely() }).factory());
-    return verrouLocks(factory, { leaseMs: LEASE_MS, pollMs: 50 });
-  };
+  // One: two stores that create their table at the same time fail.
+  let factory: LockFactory;
+  beforeAll(() => {
+    factory = new LockFactory(kyselyStore({ connection: database.orm.em.getKysely() }).factory());
+  });
+  const provider = () => verrouLocks(factory, { leaseMs: LEASE_MS, pollMs: 50 });
 
   test('are extended while the work runs, and no longer', async () => {
-    const [locks, others] = [locksOf(await provider()), locksOf(await provider())];
+    const [locks, others] = [locksOf(provider()), locksOf(provider())];
     await locks.run('long', async (signal) => {
       await expect(others.run('long', () => 0, { waitMs: 2 * LEASE_MS })).rejects.toMatchObject({ code: 'E_LOCKED' });
       expect(signal.aborted).toBe(false);
@@ -250,7 +252,7 @@ describe('leases of Verrou', () => {
   });
 
   test('a store that can’t be reached loses the lock when the lease is over', async () => {
-    const locks = locksOf(await provider());
+    const locks = locksOf(provider());
     await locks.run('warm', () => 0);
     const error = await failureOf(() =>
       locks.run('key', async (signal) => {
@@ -267,7 +269,7 @@ describe('leases of Verrou', () => {
   });
 
   test('work that keeps the thread busy beyond the lease is not believed', async () => {
-    const locks = locksOf(await provider());
+    const locks = locksOf(provider());
     const error = await failureOf(() =>
       locks.run('busy', () => {
         const busyUntil = performance.now() + LEASE_MS + 100;
