@@ -16,13 +16,17 @@ export interface ByReferenceOptions extends AdapterOptions {
   readonly serializer: EntitySerializer;
 }
 
-/** The options of a class, taken apart. */
-export interface Settled<Options> {
+/** How jobs are written, and where. */
+export interface Writing {
   readonly codec: JobCodec;
   /** On BullMQ's PostgreSQL backend. */
   readonly pool: TransactionPool | undefined;
   /** Jobs whose transaction has committed, on their way to Redis. */
   readonly sending: Set<Promise<unknown>>;
+}
+
+/** The options of a class, taken apart. */
+export interface Settled<Options> extends Writing {
   /** BullMQ's own. */
   readonly options: Options;
 }

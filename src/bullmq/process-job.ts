@@ -4,7 +4,7 @@ import { ByReferenceError } from '../errors.ts';
 import { isOrmError, runInRequest } from '../orm.ts';
 import { describe, mayAppear } from '../tasks/job-runner.ts';
 import type { JobCodec } from './job-codec.ts';
-import { type JobLike, jobView } from './job-view.ts';
+import { type JobLike, jobView, sandboxView } from './job-view.ts';
 
 /** Milliseconds until a job that can't be read yet is looked at again: the first time, and at most. */
 const [FIRST_LOOK_MS, LONGEST_LOOK_MS] = [1_000, 60_000];
@@ -26,6 +26,16 @@ export function processJob<Job extends JobLike>(
       em.clear();
     }
   });
+}
+
+/** Hands a job to a sandboxed processor, which reads it in its own process and writes what is to be stored. */
+export async function passOnJob<Job extends JobLike>(
+  codec: JobCodec,
+  job: Job,
+  _token: string | undefined,
+  processor: (view: Job) => unknown,
+): Promise<unknown> {
+  return codec.accept(await processor(sandboxView(job, codec)));
 }
 
 async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {

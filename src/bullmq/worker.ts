@@ -1,8 +1,8 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
-import { type ByReferenceJob, jobClass } from './job.ts';
+import { jobClass } from './job.ts';
+import { markByReference } from './mark.ts';
 import { type BullMqOptions, type ByReferenceOptions, settle, type Settled } from './options.ts';
-import { sandboxView } from './job-view.ts';
-import { processJob } from './process-job.ts';
+import { passOnJob, processJob } from './process-job.ts';
 
 /**
  * BullMQ's Worker, its data by reference: a processor gets the rows of now, in an EntityManager and request context of
@@ -17,7 +17,7 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
 > {
   readonly #settled: Settled<WorkerOptions>;
   readonly #isSandboxed: boolean;
-  readonly #job: typeof ByReferenceJob;
+  readonly #job: typeof Job;
 
   constructor(
     name: string,
@@ -30,21 +30,21 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
     this.#settled = settled;
     this.#isSandboxed = typeof processor === 'string' || processor instanceof URL;
     this.#job = jobClass(settled.codec);
+    markByReference(this);
   }
 
   protected override get Job(): typeof Job {
-    return this.#job as typeof Job;
+    return this.#job;
   }
 
   /** The processor itself stays as it is given, as BullMQ looks at how many arguments it takes. */
-  protected override async callProcessJob(
+  protected override callProcessJob(
     job: Job<Data, Result, Name>,
     token: string,
     signal?: AbortSignal,
   ): Promise<Result> {
-    const { codec } = this.#settled;
-    if (this.#isSandboxed) return codec.accept(await super.callProcessJob(sandboxView(job, codec), token, signal));
-    const run = (view: Job<Data, Result, Name>): Promise<Result> => super.callProcessJob(view, token, signal);
-    return processJob(codec, job as never, token, run as never) as Promise<Result>;
+    const process = this.#isSandboxed ? passOnJob : processJob;
+    const call = (view: Job<Data, Result, Name>): Promise<Result> => super.callProcessJob(view, token, signal);
+    return process(this.#settled.codec, job as never, token, call as never) as Promise<Result>;
   }
 }

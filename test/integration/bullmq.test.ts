@@ -148,6 +148,20 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
       expect(await stored(queue.name)).not.toMatch(/ann@|hunter2/);
     });
 
+    test('a class of the application’s own on top of the queue keeps its methods', async () => {
+      const calls: string[] = [];
+      class Logged extends ByReferenceQueue<{ user: User }> {
+        override async add(...args: Parameters<ByReferenceQueue<{ user: User }>['add']>) {
+          calls.push(args[0]);
+          return super.add(...args);
+        }
+      }
+      const queue = close(new Logged(name(), { ...settings(), serializer }, ...store.backend));
+      const user = await em().findOneOrFail(User, 1);
+      expect((await queue.add('x', { user })).data).toEqual(serializer.encode({ user }));
+      expect(calls).toEqual(['x']);
+    });
+
     test('by whatever method: nothing of a row is stored', async () => {
       const queue = queueOf<{ user: User }>(name());
       const user = await em().findOneOrFail(User, 1);
