@@ -10,6 +10,7 @@ export default {
     '^mikro-orm-byref/class-transformer$': '<rootDir>/src/class-transformer/index.ts',
     '^mikro-orm-byref/graphile-worker$': '<rootDir>/src/graphile-worker/index.ts',
     '^mikro-orm-byref/locks$': '<rootDir>/src/locks/index.ts',
+    '^mikro-orm-byref/nestjs$': '<rootDir>/src/nestjs/index.ts',
     '^mikro-orm-byref/pg-boss$': '<rootDir>/src/pg-boss/index.ts',
     '^mikro-orm-byref/tasks$': '<rootDir>/src/tasks/index.ts',
     '^mikro-orm-byref/testing$': '<rootDir>/src/testing/index.ts',

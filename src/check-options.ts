@@ -24,7 +24,8 @@ export const isName = (value: unknown): value is string =>
   typeof value === 'string' && value !== '' && isStorableString(value);
 export const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
 const isFunction = (value: unknown): boolean => typeof value === 'function';
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isListOf =
   (isItem: (item: unknown) => boolean) =>
   (value: unknown): boolean =>
@@ -32,6 +33,7 @@ const isListOf =
 const aFunction: Check = ['a function', isFunction];
 export const aCount: Check = ['a positive integer', isCount];
 const anObject: Check = ['an object', isObject];
+export const aName: Check = ['a name', isName];
 const names: Check = ['an array of names', isListOf(isName)];
 
 const classes: Check = [
@@ -42,7 +44,7 @@ const classes: Check = [
 const missing = oneOf('throw', 'null', 'omit');
 
 const CLASS_CHECKS: Record<keyof ByReferenceOptions, Check> = {
-  name: ['a name', isName],
+  name: aName,
   aliases: names,
   toJSON: oneOf(true, false),
   version: ['the name of a property', isName],

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { afterCommit } from '../after-commit.ts';
 import { transactionFor } from '../tasks/transaction.ts';
-import type { Settled } from './options.ts';
+import type { Writing } from './options.ts';
 
 /**
  * How jobs reach BullMQ: at once; inside a transaction, that of the entities in their data or the ambient one, with its
@@ -11,10 +11,10 @@ import type { Settled } from './options.ts';
  */
 export class Route {
   readonly #em: EntityManager | undefined;
-  readonly #pool: Settled<object>['pool'];
+  readonly #pool: Writing['pool'];
   readonly #sending: Set<Promise<unknown>>;
 
-  constructor({ codec, pool, sending }: Settled<object>, entities: Iterable<AnyEntity>) {
+  constructor({ codec, pool, sending }: Writing, entities: Iterable<AnyEntity>) {
     this.#em = transactionFor(codec.serializer.orm.em, undefined, entities);
     this.#pool = pool;
     this.#sending = sending;

@@ -34,6 +34,8 @@ function redis(url: string): Store {
 async function postgres(databaseUrl: string): Promise<Store> {
   const pool = new Pool({ connectionString: databaseUrl, options: '-c search_path=bullmq' });
   pool.on('error', () => undefined);
+  // Each queue and worker of BullMQ listens to its errors.
+  pool.setMaxListeners(0);
   const client = await pool.connect();
   await bullmq.runMigrations(client as never, 'bullmq').finally(() => client.release());
   return { connection: pool, backend: [bullmq.createPostgresBackend], close: () => pool.end() };

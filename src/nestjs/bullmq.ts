@@ -1,0 +1,172 @@
+import { BullModule, BullRegistrar, getFlowProducerToken, getQueueToken, WorkerHost } from '@nestjs/bullmq';
+import { type BeforeApplicationShutdown, type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { type FlowProducer, type Queue, Worker } from 'bullmq';
+import { makeFlowProducerByReference, makeQueueByReference, makeWorkerByReference } from '../bullmq/in-place.ts';
+import { JobCodec } from '../bullmq/job-codec.ts';
+import { isByReference } from '../bullmq/mark.ts';
+import { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
+import { type ByReferenceModuleOptions, OPTIONS } from './options.ts';
+
+class BullMqByReference {}
+
+Module({})(BullMqByReference);
+
+export function bullMqModule(): DynamicModule {
+  const host = {
+    provide: BullMqHost,
+    // The registrar is there once a queue is registered. Asking for it puts this before it registers the workers.
+    inject: [EntitySerializer, OPTIONS, ModulesContainer, { token: BullRegistrar, optional: true }],
+    useFactory: (
+      serializer: EntitySerializer,
+      options: ByReferenceModuleOptions,
+      modules: ModulesContainer,
+      registrar: BullRegistrar | undefined,
+    ) => new BullMqHost(new JobCodec(serializer, options.jobs ?? {}), modules, registrar),
+  };
+  return { module: BullMqByReference, global: true, providers: [host] };
+}
+
+/** Makes the queues, flow producers and workers of one application by reference. */
+class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
+  readonly #codec: JobCodec;
+  readonly #modules: ModulesContainer;
+  readonly #registrar: BullRegistrar | undefined;
+  readonly #workers = new Set<Worker>();
+
+  constructor(codec: JobCodec, modules: ModulesContainer, registrar: BullRegistrar | undefined) {
+    this.#codec = codec;
+    this.#modules = modules;
+    this.#registrar = registrar;
+    if (registrar !== undefined) this.#watch(registrar);
+    goFirst(modules);
+  }
+
+  /** All instances are there, and nobody else's hook has run. */
+  onModuleInit(): void {
+    for (const { name, instance } of this.#providers()) {
+      if (name.startsWith(QUEUE) && isQueue(instance)) {
+        refuseProcessors(instance);
+        makeQueueByReference(instance, this.#codec);
+      } else if (name.startsWith(FLOW_PRODUCER) && isFlowProducer(instance)) {
+        makeFlowProducerByReference(instance, this.#codec);
+      } else if (name === BullRegistrar.name && this.#registrar === undefined) {
+        throw ByReferenceError.unsupported(
+          'A second copy of @nestjs/bullmq',
+          'its processors would be handed tokens; see npm ls @nestjs/bullmq',
+        );
+      }
+    }
+  }
+
+  /** Jobs under way need the ORM and the queues, which close with the application. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.close()));
+  }
+
+  /**
+   * The class of workers is one for the process, so it is ours only while this application registers its own; and that
+   * class has to know the serializer, as @nestjs/bullmq hands a worker none of our options.
+   */
+  #watch(registrar: BullRegistrar): void {
+    const register = registrar.register.bind(registrar);
+    registrar.register = () => {
+      const before = workerClass();
+      BullModule.workerClass = this.#workerClass(before);
+      try {
+        register();
+      } finally {
+        BullModule.workerClass = before;
+      }
+      this.#checkWorkers();
+    };
+  }
+
+  #workerClass(base: typeof Worker): typeof Worker {
+    const opened = (worker: Worker, processor: unknown): void => {
+      makeWorkerByReference(worker, processor, this.#codec);
+      this.#workers.add(worker);
+    };
+    return class ByReferenceWorker extends base {
+      constructor(...args: ConstructorParameters<typeof Worker>) {
+        super(...args);
+        opened(this, args[1]);
+      }
+    };
+  }
+
+  /** A worker that was made another way would hand tokens to its processor. */
+  #checkWorkers(): void {
+    for (const { name, instance } of this.#providers()) {
+      const worker = instance instanceof WorkerHost ? workerOf(instance) : undefined;
+      if (worker !== undefined && !isByReference(worker)) {
+        throw ByReferenceError.unsupported(
+          `The worker of ${name}`,
+          'this release of @nestjs/bullmq makes it in a new way',
+        );
+      }
+    }
+  }
+
+  *#providers(): Generator<{ readonly name: string; readonly instance: unknown }> {
+    for (const { providers } of this.#modules.values()) {
+      for (const [token, { instance }] of providers) {
+        yield { name: typeof token === 'function' ? token.name : String(token), instance: instance as unknown };
+      }
+    }
+  }
+}
+
+const QUEUE = getQueueToken('x').slice(0, -1);
+const FLOW_PRODUCER = getFlowProducerToken('x').slice(0, -1);
+
+/** By their looks: BullMQ may be there twice, @nestjs/bull has the same tokens, and a test's double is left. */
+const isFlowProducer = (instance: unknown): instance is FlowProducer => {
+  const { Job, add, addBulk } = (instance ?? {}) as { Job?: unknown; add?: unknown; addBulk?: unknown };
+  return [Job, add, addBulk].every((member) => typeof member === 'function');
+};
+const isQueue = (instance: unknown): instance is Queue =>
+  isFlowProducer(instance) && typeof (instance as unknown as Partial<Queue>).upsertJobScheduler === 'function';
+
+/** Undefined for a class without `@Processor()`. */
+function workerOf(host: WorkerHost): Worker | undefined {
+  try {
+    return host.worker;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Their workers start with the queue, before anything can be done about them, and would be handed tokens. */
+function refuseProcessors(queue: Queue): void {
+  const { processors = [] } = queue.opts as { processors?: readonly unknown[] };
+  const isInProcess = (processor: unknown): boolean =>
+    typeof processor === 'function' || typeof (processor as { callback?: unknown } | null)?.callback === 'function';
+  if (!processors.some(isInProcess)) return;
+  throw ByReferenceError.unsupported(
+    `A function among the processors of registerQueue({ name: "${queue.name}" })`,
+    'take a class with @Processor()',
+  );
+}
+
+/** What `BullModule.workerClass` was set to last; the property itself can't be read. */
+function workerClass(): typeof Worker {
+  const { _workerClass: current } = BullModule as unknown as { _workerClass?: typeof Worker };
+  if (typeof current === 'function') return current;
+  throw ByReferenceError.unsupported('This release of @nestjs/bullmq', 'it keeps the class of its workers elsewhere');
+}
+
+/**
+ * Hooks run by distance, and global modules all have the greatest, in the order of imports. Only one that comes before
+ * them is in time for queues that are used in a hook. Nest has no public way to say so.
+ */
+function goFirst(modules: ModulesContainer): void {
+  for (const module of modules.values()) {
+    if (module.metatype !== BullMqByReference) continue;
+    if (typeof module.distance !== 'number') {
+      throw ByReferenceError.unsupported('This release of @nestjs/core', 'it orders the hooks of modules in a new way');
+    }
+    module.distance = Infinity;
+  }
+}

@@ -1,0 +1,3 @@
+export { ByReferenceModule } from './module.ts';
+
+export type { ByReferenceAsyncOptions, ByReferenceModuleOptions, ByReferenceRootOptions } from './options.ts';

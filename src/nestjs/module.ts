@@ -1,0 +1,82 @@
+import { MikroORM } from '@mikro-orm/core';
+import { getMikroORMToken } from '@mikro-orm/nestjs';
+import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
+import { EntitySerializer } from '../entity-serializer.ts';
+import { Tasks } from '../tasks/tasks.ts';
+import { bullMqModule } from './load-bullmq.ts';
+import {
+  type ByReferenceAsyncOptions,
+  type ByReferenceModuleOptions,
+  type ByReferenceRootOptions,
+  checkAsyncOptions,
+  checkModuleOptions,
+  checkRootOptions,
+  OPTIONS,
+} from './options.ts';
+import { makeTasks, TaskHost } from './task-host.ts';
+
+/**
+ * Entities travel by reference through the queues of an application: import it once, anywhere, beside MikroOrmModule.
+ *
+ * `EntitySerializer` and, with an engine, `Tasks` can be injected everywhere. With @nestjs/bullmq, a `@Processor` gets
+ * the rows of now, in an EntityManager and request context of its own; queues of `@InjectQueue()` and flow producers of
+ * `@InjectFlowProducer()` write tokens, from the first `onModuleInit` on. Responses are what they were.
+ */
+export class ByReferenceModule {
+  /** Throws E_INVALID_OPTION. */
+  static forRoot(options: ByReferenceRootOptions = {}): DynamicModule {
+    checkRootOptions(options);
+    const tasks = options.engine === undefined ? [] : TASKS;
+    return moduleOf({ provide: OPTIONS, useValue: options }, options.contextName, tasks);
+  }
+
+  /**
+   * Whether there is an engine is known too late for Nest to refuse `Tasks`: without one it can be injected, and throws
+   * E_INVALID_OPTION when it is used. Throws E_INVALID_OPTION.
+   */
+  static forRootAsync({ imports = [], ...options }: ByReferenceAsyncOptions): DynamicModule {
+    checkAsyncOptions(options);
+    const { contextName, inject = [], useFactory } = options;
+    const provider: FactoryProvider<ByReferenceModuleOptions> = {
+      provide: OPTIONS,
+      inject,
+      async useFactory(...dependencies: unknown[]) {
+        const given = await useFactory(...dependencies);
+        checkModuleOptions(given);
+        return given;
+      },
+    };
+    return moduleOf(provider, contextName, TASKS, imports);
+  }
+}
+
+Module({})(ByReferenceModule);
+
+const TASKS: readonly Provider[] = [
+  { provide: Tasks, inject: [EntitySerializer, OPTIONS], useFactory: makeTasks },
+  {
+    provide: TaskHost,
+    inject: [Tasks, OPTIONS],
+    useFactory: (tasks: Tasks, options: ByReferenceModuleOptions) => new TaskHost(tasks, options),
+  },
+];
+
+function moduleOf(
+  options: Provider,
+  contextName: string | undefined,
+  tasks: readonly Provider[],
+  imports: DynamicModule['imports'] = [],
+): DynamicModule {
+  const serializer: Provider = {
+    provide: EntitySerializer,
+    inject: [contextName === undefined ? MikroORM : getMikroORMToken(contextName), OPTIONS],
+    useFactory: (orm: MikroORM, given: ByReferenceModuleOptions) => new EntitySerializer(orm, given.serializer),
+  };
+  return {
+    module: ByReferenceModule,
+    global: true,
+    imports: [...imports, bullMqModule()],
+    providers: [options, serializer, ...tasks],
+    exports: [OPTIONS, EntitySerializer, ...(tasks.length > 0 ? [Tasks] : [])],
+  };
+}

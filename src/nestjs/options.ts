@@ -1,0 +1,84 @@
+import type { MikroORM } from '@mikro-orm/core';
+import type { FactoryProvider, ModuleMetadata } from '@nestjs/common';
+import { aName, check, type Check, isObject, oneOf } from '../check-options.ts';
+import { ByReferenceError } from '../errors.ts';
+import type { EntitySerializerOptions } from '../options.ts';
+import type { AdapterOptions } from '../tasks/adapter-options.ts';
+import { ADAPTER_CHECKS, checkTasksOptions } from '../tasks/check-options.ts';
+import type { Engine } from '../tasks/engine.ts';
+import type { TasksOptions } from '../tasks/tasks.ts';
+
+/** What `forRoot` takes, and what the factory of `forRootAsync` gives. */
+export interface ByReferenceModuleOptions {
+  /** Options of the application's EntitySerializer. */
+  readonly serializer?: EntitySerializerOptions;
+  /** How the queues, flow producers and processors of @nestjs/bullmq read and write their jobs. */
+  readonly jobs?: AdapterOptions;
+  /** Where `Tasks` puts its jobs. Without one there is no `Tasks`. Default: none. */
+  readonly engine?: Engine | ((orm: MikroORM) => Engine | Promise<Engine>);
+  /** Options of `Tasks`. */
+  readonly tasks?: TasksOptions;
+  /** Whether this process works the tasks that are defined when the application is initialised. Default: false. */
+  readonly work?: boolean;
+}
+
+export interface ContextOption {
+  /** The `contextName` of the ORM, where @mikro-orm/nestjs has several. Default: the one without a name. */
+  readonly contextName?: string;
+}
+
+export type ByReferenceRootOptions = ByReferenceModuleOptions & ContextOption;
+
+export interface ByReferenceAsyncOptions
+  extends
+    ContextOption,
+    Pick<ModuleMetadata, 'imports'>,
+    Pick<FactoryProvider<ByReferenceModuleOptions>, 'inject' | 'useFactory'> {}
+
+/** The injection token of the options. */
+export const OPTIONS = Symbol('mikro-orm-byref.nestjs.options');
+
+const anObject: Check = ['an object', isObject];
+
+const MODULE_CHECKS: Record<keyof ByReferenceModuleOptions, Check> = {
+  serializer: anObject,
+  jobs: anObject,
+  engine: ['an Engine or a function that makes one', (value) => typeof value === 'function' || isEngine(value)],
+  tasks: anObject,
+  work: oneOf(true, false),
+};
+
+const ROOT_CHECKS: Record<keyof ByReferenceRootOptions, Check> = { ...MODULE_CHECKS, contextName: aName };
+
+const ASYNC_CHECKS: Record<keyof ByReferenceAsyncOptions, Check> = {
+  contextName: aName,
+  imports: ['an array of modules', Array.isArray],
+  inject: ['an array of tokens', Array.isArray],
+  useFactory: ['a function', (value) => typeof value === 'function'],
+};
+
+export function checkRootOptions(options: ByReferenceRootOptions): void {
+  check(options, ROOT_CHECKS, 'option ');
+  checkMembers(options);
+}
+
+export function checkModuleOptions(options: ByReferenceModuleOptions): void {
+  check(options, MODULE_CHECKS, 'option ');
+  checkMembers(options);
+}
+
+export function checkAsyncOptions(options: ByReferenceAsyncOptions): void {
+  check(options, ASYNC_CHECKS, 'option ');
+  if (options.useFactory === undefined)
+    throw ByReferenceError.invalidOption('option useFactory', 'a function', undefined);
+}
+
+export const isEngine = (value: unknown): value is Engine =>
+  typeof (value as Partial<Engine> | null)?.enqueue === 'function';
+
+function checkMembers({ jobs = {}, tasks = {}, engine, work = false }: ByReferenceModuleOptions): void {
+  check(jobs, ADAPTER_CHECKS, 'option jobs.');
+  checkTasksOptions(tasks);
+  if (work && engine === undefined)
+    throw ByReferenceError.invalidOption('option engine', 'an Engine, for work', engine);
+}
