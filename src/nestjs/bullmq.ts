@@ -1,12 +1,13 @@
 import { BullModule, BullRegistrar, getFlowProducerToken, getQueueToken, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { type FlowProducer, type Queue, Worker } from 'bullmq';
+import type { FlowProducer, Queue, Worker } from 'bullmq';
 import { makeFlowProducerByReference, makeQueueByReference, makeWorkerByReference } from '../bullmq/in-place.ts';
 import { JobCodec } from '../bullmq/job-codec.ts';
 import { isByReference } from '../bullmq/mark.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
+import { goFirst, providersOf, workerClass } from './nest.ts';
 import { type ByReferenceModuleOptions, OPTIONS } from './options.ts';
 
 class BullMqByReference {}
@@ -40,12 +41,12 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
     this.#modules = modules;
     this.#registrar = registrar;
     if (registrar !== undefined) this.#watch(registrar);
-    goFirst(modules);
+    goFirst(modules, BullMqByReference);
   }
 
   /** All instances are there, and nobody else's hook has run. */
   onModuleInit(): void {
-    for (const { name, instance } of this.#providers()) {
+    for (const { name, instance } of providersOf(this.#modules)) {
       if (name.startsWith(QUEUE) && isQueue(instance)) {
         refuseProcessors(instance);
         makeQueueByReference(instance, this.#codec);
@@ -98,21 +99,13 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
 
   /** A worker that was made another way would hand tokens to its processor. */
   #checkWorkers(): void {
-    for (const { name, instance } of this.#providers()) {
+    for (const { name, instance } of providersOf(this.#modules)) {
       const worker = instance instanceof WorkerHost ? workerOf(instance) : undefined;
       if (worker !== undefined && !isByReference(worker)) {
         throw ByReferenceError.unsupported(
           `The worker of ${name}`,
           'this release of @nestjs/bullmq makes it in a new way',
         );
-      }
-    }
-  }
-
-  *#providers(): Generator<{ readonly name: string; readonly instance: unknown }> {
-    for (const { providers } of this.#modules.values()) {
-      for (const [token, { instance }] of providers) {
-        yield { name: typeof token === 'function' ? token.name : String(token), instance: instance as unknown };
       }
     }
   }
@@ -148,25 +141,4 @@ function refuseProcessors(queue: Queue): void {
     `A function among the processors of registerQueue({ name: "${queue.name}" })`,
     'take a class with @Processor()',
   );
-}
-
-/** What `BullModule.workerClass` was set to last; the property itself can't be read. */
-function workerClass(): typeof Worker {
-  const { _workerClass: current } = BullModule as unknown as { _workerClass?: typeof Worker };
-  if (typeof current === 'function') return current;
-  throw ByReferenceError.unsupported('This release of @nestjs/bullmq', 'it keeps the class of its workers elsewhere');
-}
-
-/**
- * Hooks run by distance, and global modules all have the greatest, in the order of imports. Only one that comes before
- * them is in time for queues that are used in a hook. Nest has no public way to say so.
- */
-function goFirst(modules: ModulesContainer): void {
-  for (const module of modules.values()) {
-    if (module.metatype !== BullMqByReference) continue;
-    if (typeof module.distance !== 'number') {
-      throw ByReferenceError.unsupported('This release of @nestjs/core', 'it orders the hooks of modules in a new way');
-    }
-    module.distance = Infinity;
-  }
 }
