@@ -75,6 +75,7 @@ test('every TypeScript block is compiled', () => {
     'signing',
     'jobs',
     ...(redisUrl === undefined ? [] : ['bullmq']),
+    'locks',
     'rest',
   ]);
 });
