@@ -39,6 +39,11 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
     this.#items.delete(transaction!);
   }
 
+  /** The transaction that a savepoint is in; undefined for an outermost one. */
+  protected parentOf(transaction: object): object | undefined {
+    return this.#parents.get(transaction);
+  }
+
   /** Told of each item whose transaction rolls back. */
   protected dropped(_item: Item): void {}
 
@@ -46,7 +51,7 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
   protected release(transaction: object): readonly Item[] {
     const items = this.#items.get(transaction) ?? [];
     this.#items.delete(transaction);
-    const parent = this.#parents.get(transaction);
+    const parent = this.parentOf(transaction);
     if (parent === undefined) return items;
     for (const item of items) this.add(parent, item);
     return [];

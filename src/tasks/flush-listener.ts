@@ -1,11 +1,10 @@
-import type { AnyEntity, EntityManager, EventArgs, EventSubscriber, TransactionEventArgs } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager, TransactionEventArgs } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { rowBody } from '../entity-reference.ts';
+import { type ChangeKind, FlushWatcher } from '../flush-watcher.ts';
 import type { Model } from '../model-registry.ts';
 import type { EntityClass } from '../options.ts';
-import { transactionOf } from '../orm.ts';
 import { EntityToken } from '../token.ts';
-import { TransactionScopes } from '../transaction-scopes.ts';
 import type { Change } from './task.ts';
 
 /** Told of the changes of a transaction, once, before it commits. */
@@ -22,7 +21,7 @@ export function watchChanges(
   serializer.orm.em.getEventManager().registerSubscriber(listener);
 }
 
-class FlushListener extends TransactionScopes<Change> implements EventSubscriber {
+class FlushListener extends FlushWatcher<Change> {
   readonly #serializer: EntitySerializer;
   readonly #models: ReadonlySet<Model>;
   readonly #onChanges: OnChanges;
@@ -34,33 +33,20 @@ class FlushListener extends TransactionScopes<Change> implements EventSubscriber
     this.#onChanges = onChanges;
   }
 
-  afterCreate(args: EventArgs<AnyEntity>): Promise<void> {
-    return this.#note('create', args);
-  }
-
-  afterUpdate(args: EventArgs<AnyEntity>): Promise<void> {
-    return this.#note('update', args);
-  }
-
-  /** Afterwards the entity has no key any more. */
-  beforeDelete(args: EventArgs<AnyEntity>): Promise<void> {
-    return this.#note('delete', args);
-  }
-
   async beforeTransactionCommit({ em, transaction }: TransactionEventArgs): Promise<void> {
     const changes = merged(this.release(transaction!));
     if (changes.length > 0) await this.#onChanges(changes as Change<never>[], em);
   }
 
-  async #note(change: Change['change'], { entity, em }: EventArgs<AnyEntity>): Promise<void> {
+  protected override itemOf(change: ChangeKind, entity: AnyEntity): Change | undefined {
     const model = this.#serializer.registry.modelOf(entity.constructor);
-    if (model === undefined || !this.#models.has(model)) return;
+    if (model === undefined || !this.#models.has(model)) return undefined;
     const token = EntityToken.fromBody(rowBody(entity, model));
-    const noted: Change = { change, token, entity: change === 'delete' ? null : entity };
-    const transaction = transactionOf(em);
-    // Without a transaction (implicitTransactions: false) each statement is committed at once.
-    if (transaction === undefined) await this.#onChanges([noted as Change<never>], em);
-    else this.add(transaction, noted);
+    return { change, token, entity: change === 'delete' ? null : entity };
+  }
+
+  protected override committed(change: Change, em: EntityManager): Promise<void> {
+    return this.#onChanges([change as Change<never>], em);
   }
 }
 
