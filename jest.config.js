@@ -7,6 +7,7 @@ export default {
   moduleNameMapper: {
     '^mikro-orm-byref$': '<rootDir>/src/index.ts',
     '^mikro-orm-byref/bullmq$': '<rootDir>/src/bullmq/index.ts',
+    '^mikro-orm-byref/cache$': '<rootDir>/src/cache/index.ts',
     '^mikro-orm-byref/class-transformer$': '<rootDir>/src/class-transformer/index.ts',
     '^mikro-orm-byref/graphile-worker$': '<rootDir>/src/graphile-worker/index.ts',
     '^mikro-orm-byref/locks$': '<rootDir>/src/locks/index.ts',

@@ -23,20 +23,20 @@ export const oneOf = (...values: unknown[]): Check => [
 export const isName = (value: unknown): value is string =>
   typeof value === 'string' && value !== '' && isStorableString(value);
 export const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
-const isFunction = (value: unknown): boolean => typeof value === 'function';
+export const isFunction = (value: unknown): boolean => typeof value === 'function';
 export const isObject = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isListOf =
   (isItem: (item: unknown) => boolean) =>
   (value: unknown): boolean =>
     Array.isArray(value) && value.every(isItem);
-const aFunction: Check = ['a function', isFunction];
+export const aFunction: Check = ['a function', isFunction];
 export const aCount: Check = ['a positive integer', isCount];
-const anObject: Check = ['an object', isObject];
+export const anObject: Check = ['an object', isObject];
 export const aName: Check = ['a name', isName];
 const names: Check = ['an array of names', isListOf(isName)];
 
-const classes: Check = [
+export const classes: Check = [
   'an array of entity classes',
   isListOf((item) => isFunction(item) || isObject((item as SchemaLike | null)?.meta)),
 ];
@@ -102,6 +102,7 @@ const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
   ...TOKEN_CHECKS,
   metadata: anObject,
   onEntity: aFunction,
+  onCopy: aFunction,
   sign: ['{ purpose, expiresInMs } or { purpose, expiresAt }', isObject],
 };
 
@@ -121,7 +122,8 @@ const LIMIT_CHECKS: Record<keyof Limits, Check> = { depth: aCount, nodes: aCount
 /** Refuses unknown names and bad values: a typo in an option must not switch a safeguard off. */
 export function check(options: object, checks: Readonly<Record<string, Check>>, prefix: string): void {
   if (!isObject(options)) throw ByReferenceError.invalidOption('options', 'an object', options);
-  for (const [name, value] of Object.entries(options)) {
+  for (const name of Object.keys(options)) {
+    const value = (options as Readonly<Record<string, unknown>>)[name];
     if (!Object.hasOwn(checks, name)) {
       throw ByReferenceError.invalidOption(`${prefix}${name}`, `one of ${Object.keys(checks).join(', ')}`, value);
     }

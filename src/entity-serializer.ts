@@ -290,7 +290,7 @@ export class EntitySerializer {
     return revive(decoded.slots, this.registry, this.orm.em, options, this.#options);
   }
 
-  #referring(options: TokenOptions & Pick<SerializeOptions, 'onEntity'>): EncodeHooks {
+  #referring(options: TokenOptions & Pick<SerializeOptions, 'onEntity' | 'onCopy'>): EncodeHooks {
     return this.#hooks.referring({ ...options, versions: options.versions ?? this.#options.versions ?? false });
   }
 

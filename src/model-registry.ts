@@ -109,7 +109,7 @@ export class ModelRegistry {
   }
 
   /** The models that an allow-list admits: each class with its subclasses. Throws E_INVALID_OPTION for an unknown class. */
-  admittedBy(only: readonly unknown[]): ReadonlySet<Model> {
+  admittedBy(only: readonly unknown[], option = 'option only'): ReadonlySet<Model> {
     const admitted = new Set<Model>();
     for (const item of only) {
       const cls = classOf(item);
@@ -119,7 +119,7 @@ export class ModelRegistry {
       }
       const isKnown = admitted.size > before || this.#byClass.has(cls);
       if (!isKnown)
-        throw ByReferenceError.invalidOption('option only', 'classes of this ORM or base classes of them', cls ?? item);
+        throw ByReferenceError.invalidOption(option, 'classes of this ORM or base classes of them', cls ?? item);
     }
     return admitted;
   }

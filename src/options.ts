@@ -133,6 +133,8 @@ export interface SerializeOptions extends TokenOptions {
   readonly metadata?: JsonObject;
   /** @internal Told of each entity on the way. */
   readonly onEntity?: (entity: AnyEntity) => void;
+  /** @internal Told of each entity that travels as a copy. */
+  readonly onCopy?: (entity: AnyEntity) => void;
 }
 
 /** What `verify` takes: the purpose, and how the row is revived; one that is missing is always E_ENTITY_NOT_FOUND. */

@@ -251,6 +251,26 @@ export function findByKeys(
   return em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>;
 }
 
+/** Whether a query can read a class; an abstract base of classes with tables of their own has none. */
+export const isQueryable = (metadata: EntityMetadata): boolean =>
+  metadata.abstract !== true || metadata.root.discriminatorColumn !== undefined;
+
+/** The rows that a condition matches, as entities that hold their key only and that nothing manages; hidden ones too. */
+export const findKeys = (em: EntityManager, metadata: EntityMetadata, where: object): Promise<AnyEntity[]> =>
+  em.find<AnyEntity>(
+    metadata.class,
+    where as never,
+    {
+      fields: metadata.primaryKeys,
+      populate: false,
+      filters: false,
+      disableIdentityMap: true,
+      flushMode: 'commit',
+      connectionType: 'write',
+      cache: false,
+    } as never,
+  );
+
 /** MikroORM takes a tuple with a boolean in it for nested conditions; PostgreSQL reads the word as the value. */
 const operand = (value: unknown): unknown => (typeof value === 'boolean' ? String(value) : value);
 
@@ -329,6 +349,19 @@ export function ambientTransaction(em: EntityManager): EntityManager | undefined
   const context = em.getContext(false);
   return transactionOf(context) === undefined ? undefined : context;
 }
+
+/** The EntityManager of the transaction or request around the call; undefined where there is none. */
+export function ambientContext(em: EntityManager): EntityManager | undefined {
+  const context = em.getContext(false);
+  return context === em ? undefined : context;
+}
+
+/** The owners of the many-to-many and one-to-many collections that a flush writes. */
+export const ownersOfWrittenCollections = (em: EntityManager): AnyEntity[] =>
+  em
+    .getUnitOfWork(false)
+    .getCollectionUpdates()
+    .map(({ owner }) => owner as AnyEntity);
 
 /**
  * Gives `fn` an EntityManager of its own, to which the global one resolves meanwhile: for a job, what a request has.

@@ -39,9 +39,14 @@ export class WalkerHooks {
     versions = false,
     unflushed = 'allow',
     onEntity,
-  }: TokenOptions & Pick<SerializeOptions, 'onEntity'>): EncodeHooks {
+    onCopy,
+  }: TokenOptions & Pick<SerializeOptions, 'onEntity' | 'onCopy'>): EncodeHooks {
     return {
       ...this.#naming,
+      snapshot: (entity, path) => {
+        onCopy?.(entity);
+        return this.#naming.snapshot(entity, path);
+      },
       entity: (entity, path) => {
         onEntity?.(entity);
         const model = this.#registry.modelOfOrFail(entity, path);

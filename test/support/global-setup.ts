@@ -14,8 +14,12 @@ export default async function setUp(): Promise<void> {
   if (redis !== undefined) {
     process.env['TEST_REDIS_URL'] = redis.url;
   } else if (process.env['CI'] === 'true') {
-    throw new Error('Neither REDIS_URL nor a redis-server: BullMQ would be tested on PostgreSQL only.');
+    throw new Error(
+      'Neither REDIS_URL nor a redis-server: BullMQ would be tested on PostgreSQL only, the cache in memory only.',
+    );
   } else {
-    process.stderr.write('Neither REDIS_URL nor a redis-server: BullMQ is tested on PostgreSQL only.\n');
+    process.stderr.write(
+      'Neither REDIS_URL nor a redis-server: BullMQ is tested on PostgreSQL only, the cache in memory only.\n',
+    );
   }
 }

@@ -1,0 +1,23 @@
+import { createHash } from 'node:crypto';
+import type { EntitySerializer } from '../entity-serializer.ts';
+
+/** Some stores of bentocache have columns of 255 characters, and it puts a prefix before the key. */
+const LONGEST = 160;
+
+/** The key of an entry: a string as it is, any other value in canonical encoding; neither can be taken for the other. */
+export const entryKey = (serializer: EntitySerializer, key: unknown): string =>
+  shortened(typeof key === 'string' ? 'byref:text:' : 'byref:value:', () =>
+    typeof key === 'string' ? key : serializer.dedupeKey(key),
+  );
+
+/** Where the last invalidation of a tag is kept. */
+export const stampKey = (tag: string): string => shortened(STAMP, () => tag);
+
+export const STAMP = 'byref:tag:';
+
+/** A digest never looks like what it stands for: it is longer than what stays as it is. */
+function shortened(prefix: string, read: () => string): string {
+  const text = read();
+  if (text.length <= LONGEST) return prefix + text;
+  return `${prefix}${text.slice(0, LONGEST - 64)}#${createHash('sha512').update(text).digest('base64url')}`;
+}

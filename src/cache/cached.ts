@@ -1,0 +1,79 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
+import type { EntityClass } from '../options.ts';
+import { checkCachedOptions } from './check-options.ts';
+import type { EntityCache } from './entity-cache.ts';
+import type { Freshness } from './options.ts';
+
+export interface CachedOptions extends Freshness {
+  /** As in `getOrSet`; a function where the classes import each other. Default: none. */
+  readonly dependsOn?: readonly EntityClass[] | (() => readonly EntityClass[]);
+  /**
+   * What tells one call's value from another's: `(user: User) => ['profile', user]`. Default: the names of class and
+   * method, and the arguments. What else the method reads of `this` is for the key to say.
+   */
+  readonly key?: (...args: never[]) => unknown;
+  /** Where the cache is: `(self: Reports) => self.pages`. Default: `this.cache`. */
+  readonly cache?: (self: never) => EntityCache;
+}
+
+/** Only methods that return promises can be cached. */
+type AsyncMethod = (...args: never[]) => Promise<unknown>;
+
+/** A legacy decorator and a TC39 one. */
+export interface CachedDecorator {
+  <Method extends AsyncMethod>(
+    target: object,
+    name: string | symbol,
+    descriptor: TypedPropertyDescriptor<Method>,
+  ): void;
+  <Method extends AsyncMethod>(method: Method, context: ClassMethodDecoratorContext): Method;
+}
+
+/** As the decorator sees what it calls. */
+type Method = (this: object, ...args: unknown[]) => Promise<unknown>;
+
+/**
+ * A method whose result is kept in an EntityCache. What it returns comes through the serializer, on a miss too:
+ * references are entities in it, collections arrays. They belong to `this.em`, where that is an EntityManager, else to
+ * the request context's. Throws E_INVALID_OPTION; the method throws as `getOrSet`.
+ */
+export function Cached(options: CachedOptions): CachedDecorator {
+  checkCachedOptions(options);
+  const decorate = (
+    target: object,
+    context: string | symbol | { readonly name: string | symbol },
+    descriptor?: TypedPropertyDescriptor<Method>,
+  ): Method | void => {
+    if (typeof context === 'object') return cached(target as Method, context.name, options);
+    if (typeof descriptor?.value !== 'function') {
+      throw ByReferenceError.invalidOption('target of @Cached', 'a method', target);
+    }
+    descriptor.value = cached(descriptor.value, context, options);
+  };
+  return decorate as CachedDecorator;
+}
+
+function cached(method: Method, name: string | symbol, options: CachedOptions): Method {
+  const { key: readKey, cache: readCache, dependsOn = [], ...freshness } = options;
+  return async function (this: object, ...args: unknown[]): Promise<unknown> {
+    const cache = readCache === undefined ? (this as { cache?: unknown }).cache : readCache(this as never);
+    const { em } = this as { em?: unknown };
+    return cacheOrFail(cache, name).getOrSet({
+      ...freshness,
+      key: readKey === undefined ? [this.constructor.name, String(name), args] : readKey(...(args as never[])),
+      dependsOn: typeof dependsOn === 'function' ? dependsOn() : dependsOn,
+      factory: () => method.apply(this, args),
+      ...(isEntityManager(em) && { em }),
+    });
+  };
+}
+
+function cacheOrFail(cache: unknown, name: string | symbol): EntityCache {
+  if (typeof (cache as Partial<EntityCache> | null | undefined)?.getOrSet === 'function') return cache as EntityCache;
+  const expected = 'an EntityCache; set this.cache, or say where it is with @Cached({ cache })';
+  throw ByReferenceError.invalidOption(`cache of the method ${String(name)}`, expected, cache);
+}
+
+const isEntityManager = (value: unknown): value is EntityManager =>
+  typeof (value as Partial<EntityManager> | null | undefined)?.getContext === 'function';

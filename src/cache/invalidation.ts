@@ -1,0 +1,87 @@
+import type { EntityManager } from '@mikro-orm/core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterCommit } from '../after-commit.ts';
+import type { EntitySerializer } from '../entity-serializer.ts';
+import type { EntityClass } from '../options.ts';
+import { ambientContext, contextOf, findKeys, isQueryable, transactionOf } from '../orm.ts';
+import type { BentoCacheLike } from './bento-like.ts';
+import { BusCheck } from './bus-check.ts';
+import { stampKey } from './cache-key.ts';
+import { Invalidator } from './invalidator.ts';
+import type { LogicalClock } from './logical-clock.ts';
+import type { CacheRecord } from './record.ts';
+import { TagStamps } from './tag-stamps.ts';
+import { modelTag, rowTag, type Tag } from './tags.ts';
+
+/** Longer than this no commit waits for the cache's store to hear of it. */
+const COMMIT_WAITS_MS = 1_000;
+
+/** Told of what goes wrong behind the back of a caller. */
+export type Report = (error: unknown) => undefined;
+
+/** What makes values stale: commits and `touch`, here and in other processes. */
+export class Invalidation {
+  readonly #serializer: EntitySerializer;
+  readonly #stamps: TagStamps;
+  readonly #busCheck: BusCheck;
+  readonly #invalidator: Invalidator;
+  readonly #report: Report;
+
+  constructor(
+    serializer: EntitySerializer,
+    bento: BentoCacheLike,
+    clock: LogicalClock,
+    options: { readonly report: Report; readonly singleProcess: boolean },
+  ) {
+    this.#serializer = serializer;
+    this.#report = options.report;
+    this.#stamps = new TagStamps(bento, clock);
+    this.#busCheck = new BusCheck(bento, !options.singleProcess);
+    this.#invalidator = new Invalidator(serializer.registry, clock, (tags) => this.#invalidate(tags));
+    serializer.orm.em.getEventManager().registerSubscriber(this.#invalidator);
+  }
+
+  /** An instant before which a transaction can have read nothing; undefined for one that is not watched. */
+  begunAt(transaction: object): number | undefined {
+    return this.#invalidator.begunAt(transaction);
+  }
+
+  /** Whether a value may lack something that was committed since its factory began; true where nobody can tell. */
+  async isStale({ tags = [], startedAt }: CacheRecord): Promise<boolean> {
+    try {
+      return await this.#stamps.isInvalidated(tags, startedAt);
+    } catch (error) {
+      this.#report(error);
+      return true;
+    }
+  }
+
+  async touch(cls: EntityClass, where: object, em: EntityManager | undefined): Promise<void> {
+    const { registry, orm } = this.#serializer;
+    const models = [...registry.admittedBy([cls], 'model')];
+    const queryable = models.filter(({ metadata }) => isQueryable(metadata));
+    const own = queryable.filter((model) => model.class === cls);
+    const tags = new Set<Tag>(models.map(modelTag));
+    const context = em === undefined ? ambientContext(orm.em) : contextOf(em);
+    for (const { metadata } of own.length > 0 ? own : queryable) {
+      for (const row of await findKeys(context ?? orm.em.fork(), metadata, where)) {
+        const tag = rowTag(registry, row);
+        if (tag !== undefined) tags.add(tag);
+      }
+    }
+    if (context === undefined || transactionOf(context) === undefined) await this.#invalidate(tags);
+    else afterCommit(context, () => this.#invalidate(tags), { onError: this.#report });
+  }
+
+  async #invalidate(tags: ReadonlySet<Tag>): Promise<void> {
+    const [first] = tags;
+    const told = this.#stamps
+      .invalidate(tags)
+      .then(() => this.#busCheck.check(stampKey(first!), (key) => this.#stamps.read(key)))
+      .catch(this.#report);
+    const waiting = new AbortController();
+    const waited = sleep(COMMIT_WAITS_MS, undefined, { ref: false, signal: waiting.signal }).catch(() => undefined);
+    await Promise.race([told, waited]);
+    waiting.abort();
+  }
+}

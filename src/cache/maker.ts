@@ -1,0 +1,99 @@
+import type { AnyEntity, EntityManager } from '@mikro-orm/core';
+import { afterCommit } from '../after-commit.ts';
+import type { EntitySerializer } from '../entity-serializer.ts';
+import type { JsonObject, JsonValue } from '../json.ts';
+import { ambientContext, contextOf, runInRequest, transactionOf } from '../orm.ts';
+import { Flights } from './flights.ts';
+import type { Invalidation, Report } from './invalidation.ts';
+import type { LogicalClock } from './logical-clock.ts';
+import type { Counters, GetOrSetOptions } from './options.ts';
+import { type CacheRecord, writeRecord } from './record.ts';
+import { modelTags, rowTag, type Tag } from './tags.ts';
+
+/** A value to be found or made. */
+export interface Entry {
+  readonly key: string;
+  readonly options: GetOrSetOptions<unknown>;
+}
+
+/** What a Maker works with. */
+interface Workshop {
+  readonly serializer: EntitySerializer;
+  readonly clock: LogicalClock;
+  readonly invalidation: Invalidation;
+  readonly counters: Counters;
+  readonly report: Report;
+  /** Keeps a value; never rejects. */
+  readonly store: (entry: Entry, record: CacheRecord) => Promise<void>;
+}
+
+/** Runs factories: one at a time per key, and in the background behind a stale value. */
+export class Maker {
+  readonly #workshop: Workshop;
+  readonly #flights = new Flights();
+
+  constructor(workshop: Workshop) {
+    this.#workshop = workshop;
+  }
+
+  /**
+   * What a factory makes that began after this call, or what another makes of which nothing has been invalidated since
+   * it began: of two in a row, the second began after.
+   */
+  async current(entry: Entry): Promise<CacheRecord> {
+    const { serializer, clock, invalidation, store } = this.#workshop;
+    const { em } = entry.options;
+    const context = em === undefined ? ambientContext(serializer.orm.em) : contextOf(em);
+    const transaction = context && transactionOf(context);
+    if (transaction !== undefined) return this.#currentIn(transaction, context!, entry);
+    const since = clock.now();
+    const make = (): Promise<CacheRecord> => this.#make(entry, context ?? serializer.orm.em.fork());
+    for (;;) {
+      const record = await this.#flights.join(entry.key, make, (made) => store(entry, made));
+      if (record.startedAt > since || !(await invalidation.isStale(record))) return record;
+    }
+  }
+
+  /** Makes the value again, unless that is under way; nobody waits for it. */
+  refresh(entry: Entry): void {
+    const { serializer, counters, report, store } = this.#workshop;
+    if (this.#flights.has(entry.key)) return;
+    const make = (): Promise<CacheRecord> => runInRequest(serializer.orm.em, (em) => this.#make(entry, em));
+    this.#flights
+      .join(entry.key, make, (record) => store(entry, record))
+      .then(
+        () => counters.refreshes++,
+        (error: unknown) => {
+          counters.failedRefreshes++;
+          report(error);
+        },
+      );
+  }
+
+  /** What is being made under the key is not stored. */
+  drop(key: string): void {
+    this.#flights.drop(key);
+  }
+
+  /** Nobody else may see what is not committed; and the transaction may read what was so when it began. */
+  async #currentIn(transaction: object, em: EntityManager, entry: Entry): Promise<CacheRecord> {
+    const begunAt = this.#workshop.invalidation.begunAt(transaction);
+    const record = await this.#make(entry, em, begunAt);
+    if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record));
+    return record;
+  }
+
+  async #make({ options }: Entry, em: EntityManager, startedAt = this.#workshop.clock.now()): Promise<CacheRecord> {
+    const { serializer, counters } = this.#workshop;
+    const { registry } = serializer;
+    const tags = new Set<Tag>(options.dependsOn && modelTags(registry, options.dependsOn));
+    const onEntity = (entity: AnyEntity): void => {
+      const tag = rowTag(registry, entity);
+      if (tag !== undefined) tags.add(tag);
+    };
+    counters.factoryCalls++;
+    const value = await options.factory(em);
+    const payload = serializer.encode(value, { onEntity, onCopy: onEntity }) as unknown as JsonObject;
+    return writeRecord(payload as { data: JsonValue }, tags, { startedAt, expiresAt: Date.now() + options.ttlMs });
+  }
+}

@@ -1,0 +1,27 @@
+import type { AnyEntity } from '@mikro-orm/core';
+import { rowBody } from '../entity-reference.ts';
+import { ByReferenceError } from '../errors.ts';
+import type { Model, ModelRegistry } from '../model-registry.ts';
+import type { EntityClass } from '../options.ts';
+
+/** What an entry hangs on: a row, by the root of its inheritance tree, or any row of a model. */
+export type Tag = string;
+
+export const modelTag = ({ name }: Model): Tag => `model:${name}`;
+
+/** The tags of classes with their subclasses. Throws E_INVALID_OPTION for a class that the ORM does not know. */
+export const modelTags = (registry: ModelRegistry, classes: readonly EntityClass[]): Tag[] =>
+  Array.from(registry.admittedBy(classes, 'option dependsOn'), modelTag);
+
+/** The tag of an entity's row; undefined where no payload could name it. */
+export function rowTag(registry: ModelRegistry, entity: AnyEntity): Tag | undefined {
+  const model = registry.modelOf(entity.constructor);
+  if (model === undefined) return undefined;
+  const root = registry.modelOf(model.metadata.root.class) ?? model;
+  try {
+    return `row:${JSON.stringify(rowBody(entity, { ...model, name: root.name }))}`;
+  } catch (error) {
+    if (error instanceof ByReferenceError) return undefined;
+    throw error;
+  }
+}

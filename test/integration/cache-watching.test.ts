@@ -1,0 +1,102 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { EntitySerializer } from 'mikro-orm-byref';
+import { EntityCache } from 'mikro-orm-byref/cache';
+import { Comment, domain, User } from '../../fixtures/domain.ts';
+import { Animal, Car, Cat, Document, Dog, inheritance, Invoice, Puppy, Vehicle } from '../../fixtures/inheritance.ts';
+import type { TestOrm } from '../../fixtures/orm.ts';
+import { inMemory } from '../support/bento.ts';
+import { openDatabase } from '../support/database.ts';
+
+let database: TestOrm;
+let cache: EntityCache;
+
+async function open(...args: Parameters<typeof openDatabase>): Promise<void> {
+  database = await openDatabase(...args);
+  cache = new EntityCache(new EntitySerializer(database.orm), inMemory(), { singleProcess: true });
+}
+afterEach(() => database.close());
+
+/** How often a value that depends on some classes has been made, one call later. */
+async function madeFor(name: string, dependsOn: readonly (abstract new () => object)[]): Promise<number> {
+  const options = { key: name, ttlMs: 60_000, dependsOn: dependsOn as never };
+  let made = (counts.get(name) ?? 0) as number;
+  await cache.getOrSet({ ...options, factory: () => void made++ });
+  counts.set(name, made);
+  return made;
+}
+let counts: Map<string, number>;
+beforeEach(() => {
+  counts = new Map();
+});
+
+describe('dependsOn', () => {
+  beforeEach(() => open(inheritance));
+
+  const all = async () => [
+    await madeFor('animals', [Animal]),
+    await madeFor('dogs', [Dog]),
+    await madeFor('cats', [Cat]),
+    await madeFor('vehicles', [Vehicle]),
+    await madeFor('documents', [Document]),
+  ];
+
+  test('takes in subclasses of single tables, of tables per type and of an abstract base', async () => {
+    expect(await all()).toEqual([1, 1, 1, 1, 1]);
+    const em = database.orm.em.fork();
+    const puppy = em.create(Puppy, { id: 1, name: 'Bit' } as never);
+    await em.flush();
+    expect(await all()).toEqual([2, 2, 1, 1, 1]);
+    em.create(Car, { id: 1, wheels: 4, doors: 5 } as never);
+    await em.flush();
+    expect(await all()).toEqual([2, 2, 1, 2, 1]);
+    em.create(Invoice, { id: 1, total: 1 } as never);
+    await em.flush();
+    expect(await all()).toEqual([2, 2, 1, 2, 2]);
+    await em.remove(puppy).flush();
+    expect(await all()).toEqual([3, 3, 1, 2, 2]);
+    await cache.touch(Animal);
+    expect(await all()).toEqual([4, 4, 2, 2, 2]);
+    await cache.touch(Document);
+    expect(await all()).toEqual([4, 4, 2, 2, 3]);
+  });
+
+  test('a row is the same by whichever class of its tree a value names it', async () => {
+    const em = database.orm.em.fork();
+    em.create(Puppy, { id: 1, name: 'Bit' } as never);
+    await em.flush();
+    const name = () =>
+      cache.getOrSet({
+        key: 'name',
+        ttlMs: 60_000,
+        em: database.orm.em.fork(),
+        factory: async (own) => {
+          const animal = own.getReference(Animal, 1);
+          return { animal, name: (await own.fork().findOneOrFail(Animal, 1)).name };
+        },
+      });
+    expect((await name()).name).toBe('Bit');
+    const other = database.orm.em.fork();
+    (await other.findOneOrFail(Puppy, 1)).name = 'Byte';
+    await other.flush();
+    expect((await name()).name).toBe('Byte');
+  });
+});
+
+describe('without implicit transactions', () => {
+  beforeEach(() => open(domain, { implicitTransactions: false }));
+
+  test('each statement counts at once', async () => {
+    const made = () => madeFor('page', [Comment, User]);
+    expect(await made()).toBe(1);
+    const em = database.orm.em.fork();
+    const user = em.create(User, { id: 1, name: 'Ann', email: 'a' });
+    await em.flush();
+    expect(await made()).toBe(2);
+    user.name = 'Bea';
+    await em.flush();
+    expect(await made()).toBe(3);
+    await em.remove(user).flush();
+    expect(await made()).toBe(4);
+    expect(await made()).toBe(4);
+  });
+});
