@@ -6,6 +6,7 @@ import { domain } from '../fixtures/domain.ts';
 import { createOrm } from '../fixtures/orm.ts';
 import { startPostgres } from '../fixtures/postgres.ts';
 import { table } from './measure.ts';
+import { benchCache } from './cache.ts';
 import { benchJobs } from './jobs.ts';
 import { benchLocks } from './locks.ts';
 import { benchReferences, fill, type ReferenceRaces } from './references.ts';
@@ -93,6 +94,19 @@ try {
     ])}`,
   );
 
+  const { hits, queries } = await benchCache(serializer, orm);
+  const [plainHit, dependentHit] = [
+    hits.ratio('here', 'bentocache'),
+    hits.ratio('here, depends', 'bentocache, tagged'),
+  ];
+  console.log(
+    `\n${table([
+      ['a cache hit of 4 kB', 'bentocache', 'here', 'ratio'],
+      ['without entities', ms(hits.ms('bentocache')), ms(hits.ms('here')), ratio(plainHit)],
+      ['with a tag', ms(hits.ms('bentocache, tagged')), ms(hits.ms('here, depends')), ratio(dependentHit)],
+    ])}`,
+  );
+
   const references = sizes
     .filter(({ size }) => size >= 1_000)
     .flatMap(({ size, codec, database, oneByOne }) => [
@@ -111,6 +125,9 @@ try {
     atMost('queries to revive a batch of 100 jobs', batchQueries, 2, String),
     atMost('statements of an uncontended lock', statements, 2, String),
     atMost('uncontended lock / two round trips', uncontended.ratio('lock', 'floor'), 2),
+    atMost('cache hit without entities / bentocache', plainHit, 1.2),
+    atMost('cache hit with a tag / bentocache', dependentHit, 1.2),
+    atMost('queries of a cache hit with 10 entities', queries, 1, String),
     atMost('sign a token, us', signing.ms('sign') * 1_000, 10, us),
     atMost('verify a token, us', signing.ms('verify') * 1_000, 10, us),
   ];
