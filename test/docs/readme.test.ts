@@ -76,6 +76,7 @@ test('every TypeScript block is compiled', () => {
     'jobs',
     ...(redisUrl === undefined ? [] : ['bullmq']),
     'locks',
+    'cache',
     'rest',
   ]);
 });
