@@ -1,5 +1,5 @@
 import type { EntityManager, EventSubscriber, TransactionEventArgs } from '@mikro-orm/core';
-import { isSavepoint } from './orm.ts';
+import { isSavepoint, knownParentOf, onSavepointEnd } from './orm.ts';
 
 /**
  * Keeps items for each open transaction and savepoint: a savepoint that is released hands its items up, one that is
@@ -13,13 +13,20 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
 
   add(transaction: object, item: Item): void {
     const items = this.#items.get(transaction);
-    if (items === undefined) this.#items.set(transaction, [item]);
-    else items.push(item);
+    if (items !== undefined) {
+      items.push(item);
+      return;
+    }
+    this.#items.set(transaction, [item]);
+    onSavepointEnd(transaction, (parent) => {
+      if (parent === undefined) this.#drop(transaction);
+      else this.#handUp(transaction, parent);
+    });
   }
 
   /** Whether a transaction is a savepoint, however deep, of another one. One of an unknown parent may be. */
   isWithin(inner: object, outer: object): boolean {
-    const parent = this.#parents.get(inner);
+    const parent = this.parentOf(inner);
     if (parent === undefined) return isSavepoint(inner);
     return parent === outer || this.isWithin(parent, outer);
   }
@@ -35,13 +42,12 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
   }
 
   async afterTransactionRollback({ transaction }: TransactionEventArgs): Promise<void> {
-    for (const item of this.#items.get(transaction!) ?? []) this.dropped(item);
-    this.#items.delete(transaction!);
+    this.#drop(transaction!);
   }
 
   /** The transaction that a savepoint is in; undefined for an outermost one. */
   protected parentOf(transaction: object): object | undefined {
-    return this.#parents.get(transaction);
+    return this.#parents.get(transaction) ?? knownParentOf(transaction);
   }
 
   /** Told of each item whose transaction rolls back. */
@@ -49,11 +55,23 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
 
   /** The items of an outermost transaction that commits; those of a savepoint go up, and none are returned. */
   protected release(transaction: object): readonly Item[] {
+    const parent = this.parentOf(transaction);
+    if (parent === undefined) return this.#take(transaction);
+    this.#handUp(transaction, parent);
+    return [];
+  }
+
+  #handUp(transaction: object, parent: object): void {
+    for (const item of this.#take(transaction)) this.add(parent, item);
+  }
+
+  #drop(transaction: object): void {
+    for (const item of this.#take(transaction)) this.dropped(item);
+  }
+
+  #take(transaction: object): readonly Item[] {
     const items = this.#items.get(transaction) ?? [];
     this.#items.delete(transaction);
-    const parent = this.parentOf(transaction);
-    if (parent === undefined) return items;
-    for (const item of items) this.add(parent, item);
-    return [];
+    return items;
   }
 }

@@ -42,7 +42,7 @@ async function rowsOrFailure(
   try {
     const orm = await openOrm(config);
     try {
-      // MikroORM is needed from here on, and only for this.
+      // Imported only where MikroORM is needed.
       const { readRows } = await import('./rows.ts');
       return { rows: await readRows(orm, tokens, options) };
     } finally {

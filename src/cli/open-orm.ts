@@ -8,11 +8,9 @@ export async function openOrm(path: string): Promise<MikroORM> {
   // What the configuration has to say must not get between the lines of the report.
   console.log = console.info = console.error;
   const { CLIHelper } = await mikroOrmCli();
-  const { preferTs, tsConfigPath, tsLoader } = CLIHelper.getSettings();
-  // As the command does before it reads anything.
-  if (preferTs !== false && !(await CLIHelper.registerTypeScriptSupport(tsConfigPath, tsLoader))) {
-    process.env['MIKRO_ORM_CLI_PREFER_TS'] ??= '0';
-  }
+  // MikroORM is needed from here on.
+  const { prepareForTypeScript } = await import('../orm.ts');
+  await prepareForTypeScript(CLIHelper);
   // Looking must not change anything: by default MikroORM creates a database that is not there.
   return CLIHelper.getORM(undefined, path === '' ? undefined : [path], { ensureDatabase: false });
 }

@@ -39,7 +39,7 @@ export class Effect {
 }
 
 /** The entities that the cases use. */
-export const contractEntities = [
+export const contractEntities: (EntitySchema<Account> | EntitySchema<Effect>)[] = [
   new EntitySchema<Account>({
     class: Account,
     tableName: 'byref_contract_account',
@@ -217,7 +217,8 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     await context.orm.em.fork().nativeDelete(Account, id);
     await tasks.work();
     const handle = await task.delay({ account });
-    await context.until(async () => (await handle.attempt()) >= 1);
+    // When the second attempt has begun, the first has found no row.
+    await context.until(async () => (await handle.attempt()) >= 2);
     await context.orm.em.fork().insert(Account, { id, email: 'late@example.org' });
     assert.equal((await context.end(handle)).state, 'completed');
     assert.ok((await handle.attempt()) > 1);

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import { type OwnServer, startOwnPostgres } from '../../fixtures/postgres.ts';
 import { connect, Effect, Order, type System } from './system.ts';
 
@@ -69,12 +70,11 @@ async function chaos(postgres: OwnServer): Promise<number> {
 }
 
 async function prepared(url: string): Promise<System> {
-  const { MikroORM } = await import('@mikro-orm/postgresql');
-  const maker = new MikroORM({ entities: [], discovery: { warnWhenNoEntities: false }, clientUrl: url });
-  await maker.schema.ensureDatabase();
+  const maker = makeOrm({ entities: [], discovery: { warnWhenNoEntities: false }, clientUrl: url });
+  await schemaOf(maker).ensureDatabase();
   await maker.close(true);
   const system = await connect(url);
-  await system.orm.schema.create();
+  await schemaOf(system.orm).refresh();
   return system;
 }
 

@@ -1,10 +1,11 @@
 /** What producer and worker of the chaos test share: an order, its effect, and the task between them. */
 import { type EntityManager, EntitySchema } from '@mikro-orm/core';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { type Task, Tasks } from 'mikro-orm-byref/tasks';
+import { makeOrm } from '../../fixtures/majors.ts';
 
 export class Order {
   declare id: number;
@@ -38,7 +39,7 @@ export interface System {
 }
 
 export async function connect(clientUrl: string): Promise<System> {
-  const orm = new MikroORM({ entities, clientUrl });
+  const orm = makeOrm({ entities, clientUrl });
   const boss = new PgBoss({
     connectionString: clientUrl,
     schedule: false,

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/core';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { afterCommit, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
+import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 beforeEach(async () => {
-  await database.orm.schema.clear();
+  await schemaOf(database.orm).clear();
   ran = [];
 });
 
@@ -98,6 +98,63 @@ test('a savepoint waits for the outermost commit, and takes its callbacks along 
     expect(ran).toEqual([]);
   });
   expect(ran).toEqual(['outer', 'released', 'innermost']);
+});
+
+test('onRollback is told of each callback that goes down with its savepoint, once', async () => {
+  const told: string[] = [];
+  const tell = (em: EntityManager, name: string): void =>
+    afterCommit(em, () => void ran.push(name), { onRollback: () => told.push(name) });
+  await fork().transactional(async (em) => {
+    tell(em, 'outer');
+    await em
+      .transactional(async (inner) => {
+        await inner.transactional(async (innermost) => tell(innermost, 'innermost'));
+        tell(inner, 'inner');
+        expect(told).toEqual([]);
+        fail();
+      })
+      .catch(() => {});
+    expect(told).toEqual(['innermost', 'inner']);
+  });
+  expect([ran, told]).toEqual([['outer'], ['innermost', 'inner']]);
+});
+
+test('savepoints that are begun by hand', async () => {
+  const outer = fork();
+  await outer.begin();
+  const savepoint = async (): Promise<EntityManager> => {
+    const em = fork();
+    await em.begin({ ctx: outer.getTransactionContext() });
+    return em;
+  };
+  const lost = await savepoint();
+  note(lost, 'lost');
+  await lost.rollback();
+  const kept = await savepoint();
+  note(kept, 'kept');
+  await kept.commit();
+  expect(ran).toEqual([]);
+  await outer.commit();
+  expect(ran).toEqual(['kept']);
+});
+
+test('a savepoint that the database does not release counts as rolled back', async () => {
+  const told: string[] = [];
+  await fork().transactional(async (em) => {
+    note(em, 'outer');
+    em.create(User, { id: 1, name: 'a', email: 'b' });
+    await em.flush();
+    const inner = em.transactional(async (own) => {
+      afterCommit(own, () => void ran.push('inner'), { onRollback: () => told.push('inner') });
+      await own
+        .getConnection()
+        .execute('select 1 / 0', [], 'all', own.getTransactionContext())
+        .catch(() => {});
+    });
+    await expect(inner).rejects.toThrow('current transaction is aborted');
+    expect(told).toEqual(['inner']);
+  });
+  expect(ran).not.toContain('inner');
 });
 
 test('a released savepoint goes down with the transaction around it', async () => {
@@ -197,7 +254,7 @@ test('by default it is a process warning', async () => {
 });
 
 test('without the listener it refuses instead of never running', async () => {
-  const bare = new MikroORM({ entities: domain, clientUrl: database.orm.config.get('clientUrl')! });
+  const bare = makeOrm({ entities: domain, clientUrl: database.orm.config.get('clientUrl')! });
   await bare.em.fork().transactional(async (em) => {
     expect((await failureOf(() => afterCommit(em, () => {}))).code).toBe('E_INVALID_OPTION');
   });

@@ -4,17 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Utils } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { domain, Post, User } from '../../fixtures/domain.ts';
 import { Dog, inheritance } from '../../fixtures/inheritance.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { Parcel, parcels, Weight } from '../../fixtures/parcels.ts';
 import { openDatabase } from '../support/database.ts';
+import { consumerFolder, packageFolder } from '../support/package.ts';
 
 const EPOCH = '1970-01-01T00:00:00.000Z';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 /** What npm links `byref` to; `npm test` has built it. */
-const command = join(root, 'dist/cli/byref.js');
+const command = join(packageFolder, 'dist/cli/byref.js');
 
 /** MikroORM keeps settings of this process's own in it. */
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MIKRO_ORM_')));
@@ -51,7 +53,7 @@ beforeAll(async () => {
   await run(`insert into t1.tenanted values (1, 'First')`);
 
   folder = mkdtempSync(join(tmpdir(), 'byref-cli-'));
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  symlinkSync(join(consumerFolder, 'node_modules'), join(folder, 'node_modules'));
   mkdirSync(join(folder, 'config'));
   writePackage({});
   const config = `
@@ -80,8 +82,9 @@ beforeEach(() => rmSync(join(folder, 'queries.log'), { force: true }));
 function writePackage(mikroOrm: object): void {
   const content = {
     type: 'module',
-    devDependencies: { '@mikro-orm/cli': '7.2.1' },
-    'mikro-orm': { preferTs: false, ...mikroOrm },
+    devDependencies: { '@mikro-orm/cli': Utils.getORMVersion() },
+    // By the names of MikroORM 7 and 6.
+    'mikro-orm': { preferTs: false, useTsNode: false, ...mikroOrm },
   };
   writeFileSync(join(folder, 'package.json'), JSON.stringify(content));
 }
@@ -439,7 +442,7 @@ describe('the configuration', () => {
 
 describe('the command', () => {
   test('prints its help and its version', async () => {
-    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
     const [help, short, number] = await Promise.all([
       byref(['--help']),
       byref(['inspect', '-h']),
@@ -471,7 +474,12 @@ describe('the command', () => {
     // Alone in a folder, it can import nothing but node's own modules.
     const alone = mkdtempSync(join(tmpdir(), 'byref-alone-'));
     try {
-      const { stdout, status } = spawnSync('cp', ['-r', join(root, 'dist'), join(root, 'package.json'), alone]);
+      const { stdout, status } = spawnSync('cp', [
+        '-r',
+        join(packageFolder, 'dist'),
+        join(packageFolder, 'package.json'),
+        alone,
+      ]);
       expect([status, String(stdout)]).toEqual([0, '']);
       const run = (...args: string[]) =>
         spawnSync(process.execPath, [join(alone, 'dist/cli/byref.js'), 'inspect', ...args, '{"$byref":1,"data":1}'], {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { type EntityManager, EntitySchema, LockMode, ref, type Ref, type ScalarReference } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { inheritance, Vehicle } from '../../fixtures/inheritance.ts';
+import { schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -42,7 +43,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 beforeEach(async () => {
-  await database.orm.schema.clear();
+  await schemaOf(database.orm).clear();
   const run = (sql: string): Promise<unknown> => database.orm.em.fork().getConnection().execute(sql);
   await run(`insert into owner values (1, 'Ann')`);
   await run(`insert into pet (id, name, owner_id, diary) values (1, 'Rex', 1, 'woof'), (2, 'Bit', 1, 'yap')`);

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Collection, type EntityManager, ref, wrap } from '@mikro-orm/core';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { EntitySerializer, type ReviveReport } from 'mikro-orm-byref';
 import { Comment, domain, Post, Tag, User } from '../../fixtures/domain.ts';
+import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -19,7 +19,7 @@ afterAll(() => database.close());
 
 /** Bob (1) and Ann (2), a post of each, two comments under Bob's. */
 beforeEach(async () => {
-  await database.orm.schema.clear();
+  await schemaOf(database.orm).clear();
   em = database.orm.em.fork();
   const bob = em.create(User, { id: 1, name: 'Bob', email: 'bob@old.example', nickname: 'Bobby' });
   const ann = em.create(User, { id: 2, name: 'Ann', email: 'ann@example' });
@@ -320,7 +320,7 @@ describe('a result cache and a replica are no source', () => {
     const clientUrl = database.orm.config.get('clientUrl')!;
     // A replica that is no server at all: a read that went there would fail.
     const replicas = [{ clientUrl: 'postgresql://nobody@127.0.0.1:1/nowhere' }];
-    const replicated = new MikroORM({ entities: domain, clientUrl, replicas });
+    const replicated = makeOrm({ entities: domain, clientUrl, replicas });
     const own = new EntitySerializer(replicated);
     const data = { $byref: 1, data: { $entity: ['User', 1] } };
     const back = await own.decode<User>(data, { em: replicated.em.fork(), populate: { User: ['posts'] } });

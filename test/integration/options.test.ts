@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { type EntityManager, LockMode } from '@mikro-orm/core';
 import { type DeserializeOptions, type Drift, EntitySerializer, type ReviveReport } from 'mikro-orm-byref';
 import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
+import { schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -21,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 beforeEach(async () => {
-  await database.orm.schema.clear();
+  await schemaOf(database.orm).clear();
   em = database.orm.em.fork();
   for (const id of [1, 2, 3]) {
     const author = em.create(User, { id, name: `n${id}`, email: 'old' });

@@ -4,12 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, RequestContext } from '@mikro-orm/core';
-import { fromKysely, type Job, PgBoss } from 'pg-boss';
+import { type Job, PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { byReference, pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { type Change, Tasks } from 'mikro-orm-byref/tasks';
 import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
+import { bossDatabase } from '../support/boss-database.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
 import { queueName as name, until } from '../support/jobs.ts';
@@ -379,11 +380,7 @@ describe('pg-boss’s own API by reference', () => {
     await boss.createQueue(queue);
     const own = wrapped();
     const send = (em: EntityManager): Promise<string | null> =>
-      own.send(
-        queue,
-        { user: user(em), n: 1 },
-        { db: fromKysely((em as never as { getKysely(): never }).getKysely()) },
-      );
+      own.send(queue, { user: user(em), n: 1 }, { db: bossDatabase(em) });
     let lost: string | null = null;
     await database.orm.em
       .fork()

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { defineEntity, p, wrap } from '@mikro-orm/postgresql';
 import { byValue, EntitySerializer } from 'mikro-orm-byref';
 import { domain, Post, Tag, User } from '../../fixtures/domain.ts';
+import { baseOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -11,7 +12,7 @@ const GeoSchema = defineEntity({
   embeddable: true,
   properties: { lat: p.float(), secret: p.string().hidden() },
 });
-class Geo extends GeoSchema.class {
+class Geo extends baseOf(GeoSchema) {
   isNorth(): boolean {
     return this.lat > 0;
   }
@@ -23,7 +24,7 @@ const StreetSchema = defineEntity({
   embeddable: true,
   properties: { line: p.string(), geo: () => p.embedded(Geo) },
 });
-class Street extends StreetSchema.class {}
+class Street extends baseOf(StreetSchema) {}
 StreetSchema.setClass(Street);
 
 const ShopSchema = defineEntity({
@@ -41,7 +42,7 @@ const ShopSchema = defineEntity({
     loud: p.string().persist(false).nullable(),
   },
 });
-class Shop extends ShopSchema.class {
+class Shop extends baseOf(ShopSchema) {
   title(): string {
     return `Shop ${this.id}, ${this.street.line}`;
   }

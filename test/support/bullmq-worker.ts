@@ -1,14 +1,14 @@
 /** `node bullmq-worker.ts <Redis | PostgreSQL> <database url> <queue>`: works a transactional task there, and dies in its first job. */
 import { type EntityManager } from '@mikro-orm/core';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
 import { Tasks } from 'mikro-orm-byref/tasks';
 import { domain, Post, User } from '../../fixtures/domain.ts';
+import { makeOrm } from '../../fixtures/majors.ts';
 import { storeKinds } from './bullmq.ts';
 
 const [kind, clientUrl, queue] = process.argv.slice(2) as [string, string, string];
-const orm = new MikroORM({ entities: domain, clientUrl });
+const orm = makeOrm({ entities: domain, clientUrl });
 const store = await storeKinds()
   .find(({ name }) => name === kind)!
   .open(clientUrl);

@@ -1,14 +1,14 @@
 /** `node dies-in-graphile-task.ts <url>`: works the queue `bill`, writes in its transaction, says so, and never ends. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { graphileWorkerEngine } from 'mikro-orm-byref/graphile-worker';
 import { Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
+import { makeOrm } from '../../fixtures/majors.ts';
 import { runnerOptions } from './graphile-worker.ts';
 
 const clientUrl = process.argv[2]!;
-const orm = new MikroORM({ entities: domain, clientUrl });
+const orm = makeOrm({ entities: domain, clientUrl });
 const tasks = new Tasks(new EntitySerializer(orm), graphileWorkerEngine(runnerOptions(clientUrl)));
 tasks.define(
   'bill',

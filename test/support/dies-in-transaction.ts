@@ -1,14 +1,14 @@
 /** `node dies-in-transaction.ts <url>`: writes a row and enqueues a job for it, says the job's id, and never commits. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
+import { makeOrm } from '../../fixtures/majors.ts';
 
 const clientUrl = process.argv[2]!;
-const orm = new MikroORM({ entities: domain, clientUrl });
+const orm = makeOrm({ entities: domain, clientUrl });
 const boss = await new PgBoss({ connectionString: clientUrl, supervise: false, schedule: false }).start();
 const task = new Tasks(new EntitySerializer(orm), pgBossEngine(boss)).define(
   'half-way',

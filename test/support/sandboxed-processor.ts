@@ -1,11 +1,11 @@
 /** A processor that BullMQ runs in a process of its own, with an ORM of its own. */
-import { MikroORM } from '@mikro-orm/postgresql';
 import type { SandboxedJob } from 'bullmq';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { byReferenceProcessor } from 'mikro-orm-byref/bullmq';
 import { domain, type User } from '../../fixtures/domain.ts';
+import { makeOrm } from '../../fixtures/majors.ts';
 
-const orm = new MikroORM({ entities: domain, clientUrl: process.env['SANDBOX_DATABASE_URL']! });
+const orm = makeOrm({ entities: domain, clientUrl: process.env['SANDBOX_DATABASE_URL']! });
 const serializer = new EntitySerializer(orm);
 
 export default byReferenceProcessor(serializer, async (job: SandboxedJob<{ user: User }>, _token, signal) => {
