@@ -7,6 +7,8 @@ import { storedValue } from './orm.ts';
 export class VersionProperty {
   readonly name: string;
   readonly isDate: boolean;
+  /** Not to be shown to people. */
+  readonly isHidden: boolean;
   /** Milliseconds that the column can't tell apart: `timestamp(0)` keeps whole seconds. */
   readonly #resolution: number;
 
@@ -20,12 +22,14 @@ export class VersionProperty {
       const expected = `an integer or date property of ${metadata.className}`;
       throw ByReferenceError.invalidOption('@ByReference option version', expected, name);
     }
-    return new VersionProperty(name, type === 'Date', property!.precision ?? property!.length);
+    return new VersionProperty(name, type === 'Date', property!);
   }
 
-  private constructor(name: string, isDate: boolean, precision: number | undefined) {
+  private constructor(name: string, isDate: boolean, property: EntityMetadata['props'][number]) {
+    const precision = property.precision ?? property.length;
     this.name = name;
     this.isDate = isDate;
+    this.isHidden = property.hidden === true;
     this.#resolution = isDate && precision !== undefined && precision < 3 ? 10 ** (3 - precision) : 1;
   }
 

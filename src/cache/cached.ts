@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { EntityClass } from '../options.ts';
+import { inPlaceOf } from '../replaced-method.ts';
 import { checkCachedOptions } from './check-options.ts';
 import type { EntityCache } from './entity-cache.ts';
 import type { Freshness } from './options.ts';
@@ -56,7 +57,7 @@ export function Cached(options: CachedOptions): CachedDecorator {
 
 function cached(method: Method, name: string | symbol, options: CachedOptions): Method {
   const { key: readKey, cache: readCache, dependsOn = [], ...freshness } = options;
-  return async function (this: object, ...args: unknown[]): Promise<unknown> {
+  const replacement: Method = async function (...args) {
     const cache = readCache === undefined ? (this as { cache?: unknown }).cache : readCache(this as never);
     const { em } = this as { em?: unknown };
     return cacheOrFail(cache, name).getOrSet({
@@ -67,6 +68,7 @@ function cached(method: Method, name: string | symbol, options: CachedOptions): 
       ...(isEntityManager(em) && { em }),
     });
   };
+  return inPlaceOf(method, replacement);
 }
 
 function cacheOrFail(cache: unknown, name: string | symbol): EntityCache {

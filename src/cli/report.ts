@@ -73,7 +73,8 @@ function driftText({ drift, current }: RowState): string {
   if (drift === undefined) return '';
   if (drift === 'same') return ', version as in the token';
   const meaning = drift === 'older' ? ': not visible yet, or a replica lags behind' : '';
-  return `, ${drift} than the token, version ${JSON.stringify(current)} now${meaning}`;
+  const version = current === undefined ? '' : `, version ${JSON.stringify(current)} now`;
+  return `, ${drift} than the token${version}${meaning}`;
 }
 
 const tagLines = ({ report }: Finding): string[] =>

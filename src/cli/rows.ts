@@ -82,7 +82,8 @@ function driftOf(
   const current = version?.read(entity);
   if (token.version === undefined || version === undefined || current === undefined) return {};
   const age = version.compare(current, token.version);
-  return { drift: age === 0 ? 'same' : age > 0 ? 'newer' : 'older', current: writeKeyValue(current) };
+  const drift = age === 0 ? 'same' : age > 0 ? 'newer' : 'older';
+  return version.isHidden ? { drift } : { drift, current: writeKeyValue(current) };
 }
 
 /** Property by property: one that can't be written hides none of the others. */

@@ -1,4 +1,5 @@
 import { ByReferenceError } from '../errors.ts';
+import { inPlaceOf } from '../replaced-method.ts';
 import { checkLockedOptions } from './check-options.ts';
 import type { LockOptions, Locks } from './locks.ts';
 
@@ -68,7 +69,9 @@ export function Locked<This extends object = object, Args extends unknown[] = []
 }
 
 function locked(method: Method, name: string | symbol, options: LockedOptions): Method {
-  return async function replacement(this: object, ...args: unknown[]): Promise<unknown> {
+  return inPlaceOf(method, replacement);
+
+  async function replacement(this: object, ...args: unknown[]): Promise<unknown> {
     const locks =
       options.locks === undefined ? (this as { locks?: unknown } | undefined)?.locks : options.locks(this as never);
     if (!isLocks(locks)) {
@@ -88,7 +91,7 @@ function locked(method: Method, name: string | symbol, options: LockedOptions): 
       () => method.apply(this, args),
       options.waitMs === undefined ? {} : { waitMs: options.waitMs },
     );
-  };
+  }
 }
 
 /** Not by instanceof: the application may have two copies of this package. */

@@ -109,7 +109,10 @@ export class Locks {
     const outer = this.#heldHere(key);
     if (outer !== undefined) return outer.enter();
     const { signal: until, end } = patience(waitMs, signal);
-    const held = await this.#provider.acquire(key, { signal: until }).finally(end);
+    const acquiring = this.#provider.acquire(key, { signal: until });
+    // A store that does not answer makes nobody wait for longer; a single try is as long as it takes.
+    const held = await (waitMs === 0 ? acquiring : Promise.race([acquiring, givenUp(until)])).finally(end);
+    if (held === undefined) acquiring.then((late) => late?.release()).catch(() => undefined);
     if (signal?.aborted === true) {
       await held?.release();
       throw signal.reason;
@@ -144,12 +147,14 @@ export class Locks {
   }
 }
 
+/** Resolves a moment after the signal, so that a provider that heeds it goes first. */
+const givenUp = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    signal.addEventListener('abort', () => setImmediate(() => resolve(undefined)), { once: true });
+  });
+
 function handle(lease: Lease): Lock {
-  let isReleased = false;
-  const release = async (): Promise<void> => {
-    if (isReleased) return;
-    isReleased = true;
-    await lease.leave();
-  };
+  let released: Promise<void> | undefined;
+  const release = (): Promise<void> => (released ??= lease.leave());
   return { signal: lease.signal, release, [Symbol.asyncDispose]: release };
 }

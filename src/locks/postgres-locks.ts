@@ -6,6 +6,7 @@ import { checkPostgresLocksOptions } from './check-options.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { HeldLock, LockProvider } from './lock-provider.ts';
 import { type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
+import { about, pause } from './waiting.ts';
 
 export interface PostgresLocksOptions {
   /** Applications that share a database and have locks of their own give different names. Default: `mikro-orm-byref`. */
@@ -37,6 +38,9 @@ export function postgresLocks(orm: MikroORM, options: PostgresLocksOptions = {})
   checkPostgresLocksOptions(options);
   return new PostgresLocks(orm, options);
 }
+
+/** Sessions that a call asks which does not wait, or no longer: those before were gone. */
+const TRIES = 3;
 
 class PostgresLocks implements LockProvider {
   readonly #orm: MikroORM;
@@ -70,19 +74,24 @@ class PostgresLocks implements LockProvider {
   }
 
   async #lock(lock: LockNumbers, signal: AbortSignal, leave: () => void): Promise<HeldLock | undefined> {
+    const { pollMs = 500 } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const session = await this.#connected();
       session.enter();
       let isHeld = false;
       try {
-        isHeld = await session.lock(lock, signal, this.#options.pollMs ?? 500);
-        return isHeld ? heldIn(session, lock, leave) : undefined;
+        isHeld = await session.lock(lock, signal, pollMs);
+        // Not one that was lost again before the work could begin.
+        isHeld &&= !session.lost.aborted;
+        if (isHeld) return heldIn(session, lock, leave);
+        if (!session.lost.aborted) return undefined;
       } catch (error) {
         // The session is gone, and all it may have got with it: it is safe to ask on another one.
-        if (!session.lost.aborted || attempt === 3) throw error;
+        if (!session.lost.aborted || (signal.aborted && attempt >= TRIES)) throw error;
       } finally {
         if (!isHeld) session.leave();
       }
+      if (attempt > 1) await pause(about(pollMs), [signal]);
     }
   }
 

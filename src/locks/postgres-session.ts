@@ -52,7 +52,12 @@ export class PostgresSession {
 
   static async open(client: PostgresClientLike, heartbeatMs: number): Promise<PostgresSession> {
     const session = new PostgresSession(client, heartbeatMs);
-    await client.connect();
+    const answered = session.#watch();
+    try {
+      await Promise.race([client.connect(), rejectedBy(session.lost)]);
+    } finally {
+      answered();
+    }
     client.unref?.();
     return session;
   }
@@ -66,7 +71,7 @@ export class PostgresSession {
   enter(): void {
     if (this.#users++ > 0) return;
     this.#client.ref?.();
-    this.#heartbeat = setInterval(() => void this.#query('select 1').catch(() => undefined), this.#heartbeatMs);
+    this.#heartbeat = setInterval(() => void this.#query('select 1').catch(this.#onHeartbeat), this.#heartbeatMs);
   }
 
   leave(): void {
@@ -79,7 +84,7 @@ export class PostgresSession {
   async lock(lock: LockNumbers, signal: AbortSignal, pollMs: number): Promise<boolean> {
     if (await this.#tryLock(lock)) return true;
     if (signal.aborted) return false;
-    await (this.#listening ??= this.#query(`listen ${CHANNEL}`));
+    await this.#listen();
     // False while a release looks for waiters: then it is found by asking again.
     const isAnnounced = await this.#ask(`pg_try_advisory_lock_shared('${lock.waiters}')`);
     let isReleased = false;
@@ -132,8 +137,27 @@ export class PostgresSession {
 
   readonly #fail = (error: unknown): void => this.drop(error);
 
-  #tryLock(lock: LockNumbers): Promise<boolean> {
-    return this.#ask(`pg_try_advisory_lock('${lock.holder}')`);
+  /** A server that refuses has answered. */
+  readonly #onHeartbeat = (error: unknown): void => {
+    if (!isAnswer(error)) this.drop(error);
+  };
+
+  #listen(): Promise<unknown> {
+    this.#listening ??= this.#query(`listen ${CHANNEL}`).catch((error: unknown) => {
+      this.#listening = undefined;
+      throw error;
+    });
+    return this.#listening;
+  }
+
+  /** Where no answer came, as with a time-out of the client's own, the lock may be there: it is let go. */
+  async #tryLock(lock: LockNumbers): Promise<boolean> {
+    try {
+      return await this.#ask(`pg_try_advisory_lock('${lock.holder}')`);
+    } catch (error) {
+      if (!isAnswer(error)) await this.#query(`select pg_advisory_unlock('${lock.holder}')`).catch(this.#fail);
+      throw error;
+    }
   }
 
   /** What the first of the called functions says. */
@@ -149,6 +173,10 @@ export class PostgresSession {
       const answered = this.#watch();
       try {
         return (await this.#client.query(sql)).rows;
+      } catch (error) {
+        // The session's end, told as the answer to what was asked last.
+        if (/^(?:57P|08)/.test((error as { code?: string }).code ?? '')) this.drop(error);
+        throw error;
       } finally {
         answered();
       }
@@ -168,3 +196,9 @@ export class PostgresSession {
     return () => clearTimeout(timer);
   }
 }
+
+/** Whether an error is the server's own word. */
+const isAnswer = (error: unknown): boolean => typeof (error as { severity?: unknown } | null)?.severity === 'string';
+
+const rejectedBy = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));

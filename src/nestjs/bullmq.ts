@@ -1,6 +1,6 @@
 import { BullModule, BullRegistrar, getFlowProducerToken, getQueueToken, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { LazyModuleLoader, ModulesContainer } from '@nestjs/core';
 import type { FlowProducer, Queue, Worker } from 'bullmq';
 import { makeFlowProducerByReference, makeQueueByReference, makeWorkerByReference } from '../bullmq/in-place.ts';
 import { JobCodec } from '../bullmq/job-codec.ts';
@@ -18,13 +18,18 @@ export function bullMqModule(): DynamicModule {
   const host = {
     provide: BullMqHost,
     // The registrar is there once a queue is registered. Asking for it puts this before it registers the workers.
-    inject: [EntitySerializer, OPTIONS, ModulesContainer, { token: BullRegistrar, optional: true }],
+    inject: [EntitySerializer, OPTIONS, ModulesContainer, LazyModuleLoader, { token: BullRegistrar, optional: true }],
     useFactory: (
       serializer: EntitySerializer,
       options: ByReferenceModuleOptions,
       modules: ModulesContainer,
+      loader: LazyModuleLoader,
       registrar: BullRegistrar | undefined,
-    ) => new BullMqHost(new JobCodec(serializer, options.jobs ?? {}), modules, registrar),
+    ) => {
+      const host = new BullMqHost(new JobCodec(serializer, options.jobs ?? {}), modules, registrar);
+      host.watchLoader(loader);
+      return host;
+    },
   };
   return { module: BullMqByReference, global: true, providers: [host] };
 }
@@ -46,8 +51,13 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
 
   /** All instances are there, and nobody else's hook has run. */
   onModuleInit(): void {
-    for (const { name, instance } of providersOf(this.#modules)) {
-      if (name.startsWith(QUEUE) && isQueue(instance)) {
+    for (const { name, instance, isPerRequest } of providersOf(this.#modules)) {
+      if (isPerRequest && (name.startsWith(QUEUE) || name.startsWith(FLOW_PRODUCER))) {
+        throw ByReferenceError.unsupported(
+          `${name}, which is made per request,`,
+          'it would store entities by value; give its factory no request-scoped providers',
+        );
+      } else if (name.startsWith(QUEUE) && isQueue(instance)) {
         refuseProcessors(instance);
         makeQueueByReference(instance, this.#codec);
       } else if (name.startsWith(FLOW_PRODUCER) && isFlowProducer(instance)) {
@@ -59,6 +69,16 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
         );
       }
     }
+  }
+
+  /** Modules that are loaded later are told of by nothing else. */
+  watchLoader(loader: LazyModuleLoader): void {
+    const load = loader.load.bind(loader);
+    loader.load = async (...args) => {
+      const loaded = await load(...args);
+      this.onModuleInit();
+      return loaded;
+    };
   }
 
   /** Jobs under way need the ORM and the queues, which close with the application. */

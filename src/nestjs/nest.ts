@@ -4,13 +4,19 @@ import type { ModulesContainer } from '@nestjs/core';
 import type { Worker } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 
-/** The providers of an application, by name; those that are made per request have their prototype for an instance. */
-export function* providersOf(
-  modules: ModulesContainer,
-): Generator<{ readonly name: string; readonly instance: unknown }> {
+export interface ProviderInstance {
+  readonly name: string;
+  /** Of one that is made per request: a prototype. */
+  readonly instance: unknown;
+  readonly isPerRequest: boolean;
+}
+
+/** The providers of an application, by name. */
+export function* providersOf(modules: ModulesContainer): Generator<ProviderInstance> {
   for (const { providers } of modules.values()) {
-    for (const [token, { instance }] of providers) {
-      yield { name: typeof token === 'function' ? token.name : String(token), instance: instance as unknown };
+    for (const [token, wrapper] of providers) {
+      const name = typeof token === 'function' ? token.name : String(token);
+      yield { name, instance: wrapper.instance as unknown, isPerRequest: !wrapper.isDependencyTreeStatic() };
     }
   }
 }
