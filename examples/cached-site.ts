@@ -45,7 +45,11 @@ const latestComments = () =>
 
 async function post(request: IncomingMessage): Promise<boolean> {
   const form = new URLSearchParams(await bodyOf(request));
-  const [author, text] = [form.get('author')?.trim() ?? '', form.get('text')?.trim() ?? ''];
+  // Browsers send line breaks as two characters, and count one.
+  const [author, text] = ['author', 'text'].map((name) => form.get(name)?.trim().replaceAll('\r\n', '\n') ?? '') as [
+    string,
+    string,
+  ];
   if (author === '' || author.length > 80 || text === '' || text.length > 2_000 || /\0/.test(author + text))
     return false;
   const em = orm.em.fork();
@@ -65,6 +69,8 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 
 function send(response: ServerResponse, status: number, html: string): void {
   response.writeHead(status, {
+    // What is left of a body that was refused must not be taken for the next request.
+    ...(status === 400 && { connection: 'close' }),
     'content-type': 'text/html; charset=utf-8',
     'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
     'cache-control': 'no-store',
@@ -73,11 +79,14 @@ function send(response: ServerResponse, status: number, html: string): void {
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { pathname } = new URL(request.url ?? '/', 'http://site');
+  const [pathname] = (request.url ?? '/').split('?');
   switch (`${request.method} ${pathname}`) {
     case 'GET /':
       return send(response, 200, homePage(await latestComments()));
     case 'POST /comments':
+      // A form of another site.
+      if ((request.headers['sec-fetch-site'] ?? 'same-origin') !== 'same-origin')
+        return send(response, 403, messagePage('Comments are written on this site'));
       if (!(await post(request))) return send(response, 400, messagePage('A comment needs a name and a text'));
       response.writeHead(303, { location: '/' }).end();
       return;

@@ -174,7 +174,9 @@ export class ModelRegistry {
 
 /** Has rows of its own that a key can name: no embeddable, no pivot table, no view without a key, no abstract base. */
 function isReferable(metadata: EntityMetadata): boolean {
-  if (metadata.embeddable || metadata.virtual || metadata.pivotTable || metadata.primaryKeys.length === 0) return false;
+  // A pivot table that MikroORM has made itself has its name for a class.
+  const isPivot = metadata.pivotTable && metadata.className.split('.').at(-1) === metadata.tableName;
+  if (metadata.embeddable || metadata.virtual || isPivot || metadata.primaryKeys.length === 0) return false;
   return !metadata.abstract || metadata.root.discriminatorMap !== undefined;
 }
 

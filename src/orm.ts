@@ -434,12 +434,20 @@ export function ambientContext(em: EntityManager): EntityManager | undefined {
   return context === em ? undefined : context;
 }
 
-/** The owners of the many-to-many and one-to-many collections that a flush writes. */
-export const ownersOfWrittenCollections = (em: EntityManager): AnyEntity[] =>
-  em
-    .getUnitOfWork(false)
-    .getCollectionUpdates()
-    .map(({ owner }) => owner as AnyEntity);
+/** An EntityManager that has read nothing yet, with the schema and the filters of another one, and its transaction. */
+export function freshFork(em: EntityManager, { inTransaction }: { readonly inTransaction: boolean }): EntityManager {
+  const { schema } = em;
+  return em.fork({ keepTransactionContext: inTransaction, ...(schema !== undefined && { schema }) });
+}
+
+/** The entities on both sides of the collections that a flush is about to write, as far as they are known. */
+export function* entitiesOfWrittenCollections(em: EntityManager): Iterable<AnyEntity> {
+  for (const collection of em.getUnitOfWork(false).getCollectionUpdates()) {
+    yield collection.owner as AnyEntity;
+    const before = (collection as { getSnapshot?(): AnyEntity[] | undefined }).getSnapshot?.() ?? [];
+    yield* new Set([...before, ...collection.getItems(false)]);
+  }
+}
 
 /**
  * Gives `fn` an EntityManager of its own, to which the global one resolves meanwhile: for a job, what a request has.

@@ -7,7 +7,7 @@ interface Lifetime {
 /** What this library uses of a `BentoCache` (1.6), of one of its stores, or of a namespace of one. */
 export interface BentoCacheLike {
   get(options: { key: string } & Lifetime): Promise<unknown>;
-  set(options: { key: string; value: unknown } & Lifetime): Promise<boolean>;
+  set(options: { key: string; value: unknown; suppressL2Errors?: boolean } & Lifetime): Promise<boolean>;
   getOrSet(
     options: {
       key: string;

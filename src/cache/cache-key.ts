@@ -19,5 +19,5 @@ export const STAMP = 'byref:tag:';
 function shortened(prefix: string, read: () => string): string {
   const text = read();
   if (text.length <= LONGEST) return prefix + text;
-  return `${prefix}${text.slice(0, LONGEST - 64)}#${createHash('sha512').update(text).digest('base64url')}`;
+  return `${prefix}${text.slice(0, LONGEST - 64)}#${createHash('sha512').update(Buffer.from(text, 'utf16le')).digest('base64url')}`;
 }

@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { EntityClass } from '../options.ts';
-import { inPlaceOf } from '../replaced-method.ts';
+import { contextOf } from '../orm.ts';
+import { classNameOf, declaringClass, given, inPlaceOf } from '../replaced-method.ts';
 import { checkCachedOptions } from './check-options.ts';
 import type { EntityCache } from './entity-cache.ts';
 import type { Freshness } from './options.ts';
@@ -57,14 +58,24 @@ export function Cached(options: CachedOptions): CachedDecorator {
 
 function cached(method: Method, name: string | symbol, options: CachedOptions): Method {
   const { key: readKey, cache: readCache, dependsOn = [], ...freshness } = options;
+  if (typeof name === 'symbol' && readKey === undefined) {
+    throw ByReferenceError.invalidOption(`option key of @Cached on ${String(name)}`, 'a function', undefined);
+  }
   const replacement: Method = async function (...args) {
     const cache = readCache === undefined ? (this as { cache?: unknown }).cache : readCache(this as never);
     const { em } = this as { em?: unknown };
     return cacheOrFail(cache, name).getOrSet({
       ...freshness,
-      key: readKey === undefined ? [this.constructor.name, String(name), args] : readKey(...(args as never[])),
+      // Two classes: a subclass may make something else of a method that it inherits, and call that of its base.
+      key:
+        readKey === undefined
+          ? [classNameOf(this), declaringClass(this, name, replacement), String(name), ...given(args)]
+          : readKey(...(args as never[])),
       dependsOn: typeof dependsOn === 'function' ? dependsOn() : dependsOn,
-      factory: () => method.apply(this, args),
+      factory: (own) => {
+        if (isEntityManager(em)) checkContext(em, own, name);
+        return method.apply(this, args);
+      },
       ...(isEntityManager(em) && { em }),
     });
   };
@@ -75,6 +86,13 @@ function cacheOrFail(cache: unknown, name: string | symbol): EntityCache {
   if (typeof (cache as Partial<EntityCache> | null | undefined)?.getOrSet === 'function') return cache as EntityCache;
   const expected = 'an EntityCache; set this.cache, or say where it is with @Cached({ cache })';
   throw ByReferenceError.invalidOption(`cache of the method ${String(name)}`, expected, cache);
+}
+
+/** What one EntityManager has in memory, changed or old, is not for all who ask the cache. */
+function checkContext(em: EntityManager, own: EntityManager, name: string | symbol): void {
+  if (contextOf(em) === own) return;
+  const expected = 'the ORM’s own, orm.em, which stands for one of its own while the method runs; or getOrSet()';
+  throw ByReferenceError.invalidOption(`this.em of the cached method ${String(name)}`, expected, em);
 }
 
 const isEntityManager = (value: unknown): value is EntityManager =>

@@ -34,14 +34,20 @@ export class EntityCache {
     invalidated: 0,
     unreadable: 0,
   };
-  /** What a first level that does not serialize hands out again and again. */
-  readonly #shared = new WeakSet<CacheRecord>();
+  /** Whether the first level hands out one object again and again, as one that does not serialize does. */
+  #isShared: boolean | undefined;
 
   /** Throws E_INVALID_OPTION. */
   constructor(serializer: EntitySerializer, bentocache: BentoCacheLike, options: EntityCacheOptions = {}) {
     checkCacheOptions(options);
     const { onError = warn, singleProcess = false } = options;
-    const report: Report = (error) => void onError(error);
+    const report: Report = (error) => {
+      try {
+        onError(error);
+      } catch (failure) {
+        warn(failure);
+      }
+    };
     const clock = new LogicalClock();
     const invalidation = new Invalidation(serializer, bentocache, clock, { report, singleProcess });
     this.#serializer = serializer;
@@ -72,7 +78,8 @@ export class EntityCache {
     const record = await this.#stored(entry);
     // Nothing is awaited without need: a hit is a matter of microseconds.
     if (record !== undefined && (record.tags === undefined || !(await this.#invalidation.isStale(record)))) {
-      const revived = record.plain === undefined ? await this.#revive(record, options.em) : this.#plain(record);
+      const revived =
+        record.plain === undefined ? await this.#revive(record, options.em) : await this.#plain(record, entry);
       if (revived !== undefined) {
         this.#count(record, entry);
         return revived.value as Revived<T>;
@@ -129,7 +136,6 @@ export class EntityCache {
   }
 
   async #store({ key, options }: Entry, record: CacheRecord): Promise<void> {
-    this.#shared.add(record);
     await this.#bento.set({ key, value: record, ...lifeOf(options) }).catch(this.#report);
   }
 
@@ -142,13 +148,15 @@ export class EntityCache {
     }
   }
 
-  #plain(record: CacheRecord): { value: unknown } {
-    return { value: this.#shared.has(record) ? structuredClone(record.plain) : record.plain };
+  /** A value that its receiver may change; read twice, the first time, to see whether it is anybody else's. */
+  async #plain(record: CacheRecord, { key, options }: Entry): Promise<{ value: unknown }> {
+    this.#isShared ??= (await this.#bento.get({ key, ...lifeOf(options) })) === record;
+    return { value: this.#isShared ? structuredClone(record.plain) : record.plain };
   }
 
   /** Undefined where the value must be made again. */
   async #revive(record: CacheRecord, em?: EntityManager, isLast = false): Promise<{ value: unknown } | undefined> {
-    if (record.plain !== undefined) return this.#plain(record);
+    if (record.plain !== undefined) return { value: structuredClone(record.plain) };
     try {
       // A cached entity is always that of now, whatever the version it was cached with.
       const options = { missing: 'throw', drift: 'ignore', signed: false, ...(em !== undefined && { em }) } as const;

@@ -61,7 +61,7 @@ export class Invalidation {
     const models = [...registry.admittedBy([cls], 'model')];
     const queryable = models.filter(({ metadata }) => isQueryable(metadata));
     const own = queryable.filter((model) => model.class === cls);
-    const tags = new Set<Tag>(models.map(modelTag));
+    const tags = new Set<Tag>();
     const context = em === undefined ? ambientContext(orm.em) : contextOf(em);
     for (const { metadata } of own.length > 0 ? own : queryable) {
       for (const row of await findKeys(context ?? orm.em.fork(), metadata, where)) {
@@ -69,15 +69,17 @@ export class Invalidation {
         if (tag !== undefined) tags.add(tag);
       }
     }
+    // The last are kept longest, where a store is too small for all.
+    for (const model of models) tags.add(modelTag(model));
     if (context === undefined || transactionOf(context) === undefined) await this.#invalidate(tags);
     else afterCommit(context, () => this.#invalidate(tags), { onError: this.#report });
   }
 
   async #invalidate(tags: ReadonlySet<Tag>): Promise<void> {
-    const [first] = tags;
+    const last = [...tags].at(-1)!;
     const told = this.#stamps
       .invalidate(tags)
-      .then(() => this.#busCheck.check(stampKey(first!), (key) => this.#stamps.read(key)))
+      .then(() => this.#busCheck.check(stampKey(last), (key) => this.#stamps.read(key)))
       .catch(this.#report);
     const waiting = new AbortController();
     const waited = sleep(COMMIT_WAITS_MS, undefined, { ref: false, signal: waiting.signal }).catch(() => undefined);

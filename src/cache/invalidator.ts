@@ -1,9 +1,10 @@
 import type { AnyEntity, EntityManager, EventArgs, FlushEventArgs, TransactionEventArgs } from '@mikro-orm/core';
 import { type ChangeKind, FlushWatcher } from '../flush-watcher.ts';
 import type { ModelRegistry } from '../model-registry.ts';
-import { ownersOfWrittenCollections } from '../orm.ts';
+import type { EntityClass } from '../options.ts';
+import { entitiesOfWrittenCollections } from '../orm.ts';
 import type { LogicalClock } from './logical-clock.ts';
-import { modelTag, rowTag, type Tag } from './tags.ts';
+import { modelTags, rowTag, type Tag } from './tags.ts';
 
 /** Invalidates tags; never rejects. */
 type Invalidate = (tags: ReadonlySet<Tag>) => Promise<void>;
@@ -16,6 +17,8 @@ export class Invalidator extends FlushWatcher<readonly Tag[]> {
   /** By the EntityManager that is about to open a transaction, and then by the transaction. */
   readonly #openingAt = new WeakMap<EntityManager, number>();
   readonly #begunAt = new WeakMap<object, number>();
+  /** What the collections of a flush under way link. */
+  readonly #linked = new WeakMap<EntityManager, readonly AnyEntity[]>();
 
   constructor(registry: ModelRegistry, clock: LogicalClock, invalidate: Invalidate) {
     super();
@@ -52,9 +55,14 @@ export class Invalidator extends FlushWatcher<readonly Tag[]> {
     return this.note(this.itemOf('update', entity), em);
   }
 
-  /** Pivot rows are no entities; the owner of the collection is what has changed. */
+  /** Pivot rows are no entities; those on both sides are what has changed. */
+  async onFlush({ em }: FlushEventArgs): Promise<void> {
+    this.#linked.set(em, [...entitiesOfWrittenCollections(em)]);
+  }
+
   async afterFlush({ em }: FlushEventArgs): Promise<void> {
-    for (const owner of ownersOfWrittenCollections(em)) await this.note(this.itemOf('update', owner), em);
+    for (const entity of this.#linked.get(em) ?? []) await this.note(this.itemOf('update', entity), em);
+    this.#linked.delete(em);
   }
 
   /** Nothing that is cached can hold a row that was not committed yet. */
@@ -62,7 +70,8 @@ export class Invalidator extends FlushWatcher<readonly Tag[]> {
     const model = this.#registry.modelOf(entity.constructor);
     if (model === undefined) return undefined;
     const row = change === 'create' ? undefined : rowTag(this.#registry, entity);
-    return row === undefined ? [modelTag(model)] : [modelTag(model), row];
+    // A reference of the base class may stand for a row of any subclass. Rows first: the last are kept longest.
+    return [...(row === undefined ? [] : [row]), ...modelTags(this.#registry, [entity.constructor as EntityClass])];
   }
 
   protected override committed(tags: readonly Tag[]): Promise<void> {

@@ -1,8 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { afterCommit } from '../after-commit.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import type { JsonObject, JsonValue } from '../json.ts';
-import { ambientContext, contextOf, runInRequest, transactionOf } from '../orm.ts';
+import { ambientContext, freshFork, runInContext, runInRequest, transactionOf } from '../orm.ts';
 import { Flights } from './flights.ts';
 import type { Invalidation, Report } from './invalidation.ts';
 import type { LogicalClock } from './logical-clock.ts';
@@ -31,6 +32,8 @@ interface Workshop {
 export class Maker {
   readonly #workshop: Workshop;
   readonly #flights = new Flights();
+  /** The keys that an async context is making values for. */
+  readonly #making = new AsyncLocalStorage<ReadonlySet<string>>();
 
   constructor(workshop: Workshop) {
     this.#workshop = workshop;
@@ -41,13 +44,14 @@ export class Maker {
    * it began: of two in a row, the second began after.
    */
   async current(entry: Entry): Promise<CacheRecord> {
-    const { serializer, clock, invalidation, store } = this.#workshop;
-    const { em } = entry.options;
-    const context = em === undefined ? ambientContext(serializer.orm.em) : contextOf(em);
-    const transaction = context && transactionOf(context);
-    if (transaction !== undefined) return this.#currentIn(transaction, context!, entry);
+    const { clock, invalidation, store } = this.#workshop;
+    const context = this.#contextOf(entry);
+    const transaction = transactionOf(context);
+    if (transaction !== undefined) return this.#currentIn(transaction, context, entry);
+    const make = (): Promise<CacheRecord> => this.#make(entry, freshFork(context, { inTransaction: false }));
+    // Its own factory would wait for itself.
+    if (this.#making.getStore()?.has(entry.key) === true) return make();
     const since = clock.now();
-    const make = (): Promise<CacheRecord> => this.#make(entry, context ?? serializer.orm.em.fork());
     for (;;) {
       const record = await this.#flights.join(entry.key, make, (made) => store(entry, made));
       if (record.startedAt > since || !(await invalidation.isStale(record))) return record;
@@ -56,9 +60,10 @@ export class Maker {
 
   /** Makes the value again, unless that is under way; nobody waits for it. */
   refresh(entry: Entry): void {
-    const { serializer, counters, report, store } = this.#workshop;
+    const { counters, report, store } = this.#workshop;
     if (this.#flights.has(entry.key)) return;
-    const make = (): Promise<CacheRecord> => runInRequest(serializer.orm.em, (em) => this.#make(entry, em));
+    const own = freshFork(this.#contextOf(entry), { inTransaction: false });
+    const make = (): Promise<CacheRecord> => runInRequest(own, (em) => this.#make(entry, em));
     this.#flights
       .join(entry.key, make, (record) => store(entry, record))
       .then(
@@ -78,12 +83,17 @@ export class Maker {
   /** Nobody else may see what is not committed; and the transaction may read what was so when it began. */
   async #currentIn(transaction: object, em: EntityManager, entry: Entry): Promise<CacheRecord> {
     const begunAt = this.#workshop.invalidation.begunAt(transaction);
-    const record = await this.#make(entry, em, begunAt);
+    const record = await this.#make(entry, freshFork(em, { inTransaction: true }), begunAt);
     if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record));
     return record;
   }
 
-  async #make({ options }: Entry, em: EntityManager, startedAt = this.#workshop.clock.now()): Promise<CacheRecord> {
+  /** By an EntityManager that has nothing in memory: what a request has changed or read before is not for all. */
+  async #make(
+    { key, options }: Entry,
+    em: EntityManager,
+    startedAt = this.#workshop.clock.now(),
+  ): Promise<CacheRecord> {
     const { serializer, counters } = this.#workshop;
     const { registry } = serializer;
     const tags = new Set<Tag>(options.dependsOn && modelTags(registry, options.dependsOn));
@@ -92,8 +102,15 @@ export class Maker {
       if (tag !== undefined) tags.add(tag);
     };
     counters.factoryCalls++;
-    const value = await options.factory(em);
+    const making = new Set([...(this.#making.getStore() ?? []), key]);
+    const value = await this.#making.run(making, () => runInContext(em, async () => options.factory(em)));
     const payload = serializer.encode(value, { onEntity, onCopy: onEntity }) as unknown as JsonObject;
     return writeRecord(payload as { data: JsonValue }, tags, { startedAt, expiresAt: Date.now() + options.ttlMs });
+  }
+
+  /** Whose schema, filters and transaction count. */
+  #contextOf({ options: { em } }: Entry): EntityManager {
+    const given = em ?? this.#workshop.serializer.orm.em;
+    return ambientContext(given) ?? given;
   }
 }

@@ -32,8 +32,8 @@ export interface GetOrSetOptions<T> extends Freshness {
    */
   readonly dependsOn?: readonly EntityClass[];
   /**
-   * Makes the value. On a miss it gets the caller's EntityManager, in the background one of its own, in a request
-   * context of its own.
+   * Makes the value, with an EntityManager of its own: with the caller's schema, filters and open transaction, but
+   * nothing in memory. The ORM's own EntityManager stands for it meanwhile.
    */
   readonly factory: (em: EntityManager) => T | Promise<T>;
   /** Whose identity map receives the entities. Default: the request context's, as MikroORM has it. */

@@ -7,7 +7,9 @@ import type { Tag } from './tags.ts';
 export const STAMP_MS = 30 * 24 * 3_600_000;
 
 /** Tags whose invalidation this process has heard of last. */
-const RECENT = 10_000;
+const RECENT = 100_000;
+
+const LONGEST_RETRY_MS = 60_000;
 
 /**
  * When each tag was last invalidated, kept in the cache's own store: its second level and its bus carry that to other
@@ -60,9 +62,23 @@ export class TagStamps {
     return stamp;
   }
 
+  /** A second level that fails says so, instead of being passed over. */
   #stamp(key: string, now: number): Promise<boolean> {
     this.#note(key, now);
-    return this.#bento.set({ key, value: now, ttl: STAMP_MS, grace: false });
+    return this.#write(key, now, 1);
+  }
+
+  /** What could not be written is written later, for as long as this process lives: others go by it. */
+  async #write(key: string, now: number, attempt: number): Promise<boolean> {
+    try {
+      return await this.#bento.set({ key, value: now, ttl: STAMP_MS, grace: false, suppressL2Errors: false });
+    } catch (error) {
+      const again = (): void => {
+        if (this.#recent.get(key) === now) this.#write(key, now, attempt + 1).catch(() => undefined);
+      };
+      setTimeout(again, Math.min(1_000 * 2 ** (attempt - 1), LONGEST_RETRY_MS)).unref();
+      throw error;
+    }
   }
 
   #note(key: string, now: number): void {

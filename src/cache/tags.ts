@@ -17,9 +17,10 @@ export const modelTags = (registry: ModelRegistry, classes: readonly EntityClass
 export function rowTag(registry: ModelRegistry, entity: AnyEntity): Tag | undefined {
   const model = registry.modelOf(entity.constructor);
   if (model === undefined) return undefined;
-  const root = registry.modelOf(model.metadata.root.class) ?? model;
+  const { root } = model.metadata;
+  const name = registry.modelOf(root.class)?.name ?? root.className;
   try {
-    return `row:${JSON.stringify(rowBody(entity, { ...model, name: root.name }))}`;
+    return `row:${JSON.stringify(rowBody(entity, { ...model, name }))}`;
   } catch (error) {
     if (error instanceof ByReferenceError) return undefined;
     throw error;

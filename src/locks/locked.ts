@@ -1,5 +1,5 @@
 import { ByReferenceError } from '../errors.ts';
-import { inPlaceOf } from '../replaced-method.ts';
+import { declaringClass, given, inPlaceOf } from '../replaced-method.ts';
 import { checkLockedOptions } from './check-options.ts';
 import type { LockOptions, Locks } from './locks.ts';
 
@@ -96,24 +96,3 @@ function locked(method: Method, name: string | symbol, options: LockedOptions): 
 
 /** Not by instanceof: the application may have two copies of this package. */
 const isLocks = (value: unknown): value is Locks => typeof (value as Locks | null | undefined)?.run === 'function';
-
-/**
- * The class whose method runs, so that subclasses that inherit it exclude each other. Where another decorator has
- * wrapped the method, the first class that has one of this name: rather a lock too wide than one too narrow.
- */
-function declaringClass(self: object, name: string | symbol, method: Method): string {
-  let first = self;
-  for (let owner: object | null = self; owner !== null; owner = Object.getPrototypeOf(owner) as object | null) {
-    const own = Object.getOwnPropertyDescriptor(owner, name);
-    if (own === undefined) continue;
-    first = owner;
-    if (own.value === method) break;
-  }
-  return typeof first === 'function' ? first.name : first.constructor.name;
-}
-
-/** `build(user)` and `build(user, undefined)` are the same call. */
-function given(args: readonly unknown[]): unknown[] {
-  const end = args.findLastIndex((arg) => arg !== undefined) + 1;
-  return args.slice(0, end);
-}

@@ -68,27 +68,84 @@ beforeEach(async () => {
   cache = new EntityCache(new EntitySerializer(database.orm), inMemory(), { singleProcess: true });
 });
 
-test('the default key is the class, the method and the arguments', async () => {
-  const reports = new Reports(database.orm.em.fork());
-  const [ann, bob] = await database.orm.em.fork().find(User, {}, { orderBy: { id: 'asc' } });
-  expect((await reports.profile(ann!)).text).toBe('Ann!');
-  expect((await reports.profile(ann!)).text).toBe('Ann!');
-  expect(reports.calls).toBe(1);
-  expect((await reports.profile(ann!, { loud: true })).text).toBe('ANN');
-  expect((await reports.profile(bob!)).text).toBe('Bob!');
-  expect([await reports.size(), await reports.size()]).toEqual([4, 4]);
-  expect(await new MoreReports(database.orm.em.fork()).size()).toBe(1);
+/** As a request has it: the ORM's EntityManager stands for one of its own. */
+const inRequest = <T>(run: (em: EntityManager) => Promise<T>): Promise<T> =>
+  RequestContext.create(database.orm.em, () => run(RequestContext.getEntityManager()!));
+
+test('the default key is the class, the method and the arguments', () =>
+  inRequest(async () => {
+    const reports = new Reports(database.orm.em);
+    const [ann, bob] = await database.orm.em.fork().find(User, {}, { orderBy: { id: 'asc' } });
+    expect((await reports.profile(ann!)).text).toBe('Ann!');
+    expect((await reports.profile(ann!)).text).toBe('Ann!');
+    expect(reports.calls).toBe(1);
+    expect((await reports.profile(ann!, { loud: true })).text).toBe('ANN');
+    expect((await reports.profile(bob!)).text).toBe('Bob!');
+    expect([await reports.size(), await reports.size()]).toEqual([4, 4]);
+    expect(await new MoreReports(database.orm.em).size()).toBe(1);
+  }));
+
+test('entities come to this.em, and a commit makes the result stale', () =>
+  inRequest(async (em) => {
+    const reports = new Reports(database.orm.em);
+    const ann = em.getReference(User, 1);
+    expect((await reports.profile(ann)).user).toBe(ann);
+    ann.name = 'Anne';
+    await em.flush();
+    expect((await reports.profile(ann)).text).toBe('Anne!');
+    expect(reports.calls).toBe(2);
+  }));
+
+test('what one EntityManager has in memory, old or changed, is not for all', async () => {
+  const old = database.orm.em.fork();
+  const [ann] = await old.find(User, { id: 1 });
+  const other = database.orm.em.fork();
+  (await other.findOneOrFail(User, 1)).name = 'Anne';
+  await other.flush();
+  expect((await failureOf(() => new Reports(old).profile(ann!))).message).toMatch(
+    /this\.em of the cached method profile/,
+  );
+  const text = (em: EntityManager): Promise<{ name: string }> =>
+    cache.getOrSet({
+      key: 'text',
+      ttlMs: HOUR,
+      em,
+      factory: async (own) => ({ name: (await own.findOneOrFail(User, 1)).name }),
+    });
+  ann!.name = 'never flushed';
+  expect(await text(old)).toEqual({ name: 'Anne' });
+  expect(await text(database.orm.em.fork())).toEqual({ name: 'Anne' });
 });
 
-test('entities come to this.em, and a commit makes the result stale', async () => {
-  const em = database.orm.em.fork();
-  const reports = new Reports(em);
-  const ann = em.getReference(User, 1);
-  expect((await reports.profile(ann)).user).toBe(ann);
-  ann.name = 'Anne';
-  await em.flush();
-  expect((await reports.profile(ann)).text).toBe('Anne!');
-  expect(reports.calls).toBe(2);
+test('a method that calls the cached one of its base, and one that calls itself', () =>
+  inRequest(async () => {
+    class Derived extends Reports {
+      @Cached({ ttlMs: HOUR })
+      override async size(): Promise<number> {
+        return 10 + (await super.size());
+      }
+    }
+    expect(await new Derived(database.orm.em).size()).toBe(11);
+    const get = (depth: number): Promise<number> =>
+      cache.getOrSet({ key: 'self', ttlMs: HOUR, factory: () => (depth === 0 ? 1 : get(depth - 1)) });
+    expect(await get(2)).toBe(1);
+  }));
+
+test('static methods are those of their class; one that a symbol names wants a key', async () => {
+  const made = (of: string): { list(): Promise<string> } => {
+    class Lists {
+      static readonly cache = cache;
+      @Cached({ ttlMs: HOUR })
+      static async list(): Promise<string> {
+        return of;
+      }
+    }
+    Object.defineProperty(Lists, 'name', { value: of });
+    return Lists;
+  };
+  expect([await made('A').list(), await made('B').list()]).toEqual(['A', 'B']);
+  const decorate = Cached({ ttlMs: 1 }) as unknown as (method: () => void, context: object) => void;
+  expect((await failureOf(() => decorate(() => undefined, { name: Symbol('list') }))).message).toMatch(/option key/);
 });
 
 test('the global EntityManager is that of the request', async () => {
@@ -100,7 +157,7 @@ test('the global EntityManager is that of the request', async () => {
 });
 
 test('a key, a cache and classes of its own choice', async () => {
-  const reports = new Reports(database.orm.em.fork(), undefined as never);
+  const reports = new Reports(database.orm.em, undefined as never);
   expect([await reports.parity(1), await reports.parity(3), await reports.parity(2)]).toEqual(['odd', 'odd', 'even']);
   expect(reports.calls).toBe(2);
   const em = database.orm.em.fork();

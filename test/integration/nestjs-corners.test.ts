@@ -24,7 +24,7 @@ import { openDatabase } from '../support/database.ts';
 import { queueName } from '../support/jobs.ts';
 import { listen, ormModule, start } from '../support/nest.ts';
 
-const [redis] = storeKinds().filter(({ name }) => name === 'Redis');
+const redis = storeKinds().find(({ name }) => name === 'Redis');
 
 if (redis !== undefined)
   describe('Nest with Redis', () => {
