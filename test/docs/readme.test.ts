@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -9,10 +9,15 @@ import { MikroORM } from '@mikro-orm/postgresql';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const readme = readFileSync(`${root}README.md`, 'utf8');
+const guides = readdirSync(`${root}docs`)
+  .filter((name) => name.endsWith('.md'))
+  .toSorted();
+/** The README, whose model.ts the guides' blocks import, and docs/*.md. */
+const pages = [readme, ...guides.map((name) => readFileSync(`${root}docs/${name}`, 'utf8'))].join('\n');
 const folder = `${root}build/readme`;
 
 /** The blocks that start with a comment naming their file: `// reminder.ts`. */
-const blocks = Array.from(readme.matchAll(/```ts\n\/\/ (\S+)\.ts\n(.*?)```/gs), ([, name, code]) => ({
+const blocks = Array.from(pages.matchAll(/```ts\n\/\/ (\S+)\.ts\n(.*?)```/gs), ([, name, code]) => ({
   name: name!,
   code: code!,
 }));
@@ -22,9 +27,9 @@ const programs = blocks.filter(
   ({ code }) => code.includes('// →') && (redisUrl !== undefined || !code.includes('REDIS_URL')),
 );
 
-/** The databases that the README names, under names of this run: a reader may have made them for real. */
+/** The databases that the pages name, under names of this run: a reader may have made them for real. */
 const suffix = randomBytes(4).toString('hex');
-const databases = [...new Set(readme.match(/(?<=dbName: ')byref_\w+(?=')/g))].map((name) => `${name}_${suffix}`);
+const databases = [...new Set(pages.match(/(?<=dbName: ')byref_\w+(?=')/g))].map((name) => `${name}_${suffix}`);
 
 /** What the compiler says of the folder. */
 async function compile(...flags: string[]): Promise<string> {
@@ -35,7 +40,7 @@ async function compile(...flags: string[]): Promise<string> {
   );
 }
 
-/** Runs the README's code as a user does: compiled by tsc, against the built package. */
+/** Runs the pages' code as a user does: compiled by tsc, against the built package. */
 beforeAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -67,7 +72,8 @@ afterAll(async () => {
 });
 
 test('every TypeScript block is compiled', () => {
-  expect(readme.match(/```ts/g)).toHaveLength(blocks.length);
+  expect(pages.match(/```ts/g)).toHaveLength(blocks.length);
+  expect(new Set(blocks.map(({ name }) => name)).size).toBe(blocks.length);
   expect(programs.map(({ name }) => name)).toEqual([
     'reminder',
     'usage',
@@ -78,6 +84,16 @@ test('every TypeScript block is compiled', () => {
     'locks',
     'cache',
     'rest',
+    // docs/coming-from.md
+    'rails',
+    'laravel',
+    'celery',
+    // docs/timing.md
+    'races',
+    'drift',
+    'unflushed',
+    'row-locks',
+    'retries',
   ]);
 });
 
