@@ -37,7 +37,8 @@ export function rowBody(
 ): TokenBody {
   const key = primaryKey.write(entity);
   if (key === undefined) {
-    throw ByReferenceError.unserializable(`The primary key of ${name}`, 'its columns could not hold it', path?.());
+    const advice = `it has to be ${primaryKey.expected}`;
+    throw ByReferenceError.unserializable(`The primary key of ${name}`, advice, path?.());
   }
   const schema = rowSchemaOf(entity);
   return writeTokenBody(name, key, schema === ownSchema ? undefined : schema, version);

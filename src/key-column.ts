@@ -24,7 +24,7 @@ export interface KeyColumn {
 
 const plain = (wire: JsonValue): string | number => wire as string | number;
 
-function integer(name: string, min: number, max: number): KeyColumn {
+export function integer(name: string, min: number, max: number): KeyColumn {
   const read = (wire: JsonValue): number | undefined =>
     Number.isInteger(wire) && (wire as number) >= min && (wire as number) <= max ? (wire as number) : undefined;
   return {
@@ -41,32 +41,37 @@ function toInteger(value: unknown): unknown {
   return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
 }
 
-const INT8_MIN = -(2n ** 63n);
-const INT8_MAX = 2n ** 63n - 1n;
+/** An integer that is a bigint to JavaScript; `short` matches the spellings that fit for certain. */
+export function bigInteger(name: string, min: bigint, max: bigint, short: RegExp): KeyColumn {
+  const fits = (value: bigint): boolean => value >= min && value <= max;
+  const canonical = (wire: JsonValue): string => (wire as { readonly $bigint: string }).$bigint;
+  return {
+    expected: `{"$bigint":"…"} that fits ${name}`,
+    write(value) {
+      if (typeof value === 'string' && short.test(value)) return { $bigint: value };
+      // Any other form; a number only where JavaScript has not rounded it.
+      const isInteger = typeof value === 'number' ? Number.isSafeInteger(value) : /^-?\d{1,19}$/.test(String(value));
+      const integer = isInteger ? BigInt(String(value)) : undefined;
+      return integer !== undefined && fits(integer) ? { $bigint: integer.toString() } : undefined;
+    },
+    read(wire) {
+      const text = (wire as { readonly $bigint?: unknown }).$bigint;
+      if (typeof text === 'string' && short.test(text)) return text;
+      const value = readKeyValue(wire);
+      return typeof value === 'bigint' && fits(value) ? canonical(wire) : undefined;
+    },
+    canonical,
+  };
+}
 
-/** MikroORM's database form of nearly every bigint: so few digits fit for certain. */
-const SHORT_INTEGER = /^(?:0|-?[1-9]\d{0,17})$/;
-const isInt8 = (value: bigint): boolean => value >= INT8_MIN && value <= INT8_MAX;
+/** MikroORM's database form of nearly every bigint is one of up to 18 digits. */
+const int8 = bigInteger('int8', -(2n ** 63n), 2n ** 63n - 1n, /^(?:0|-?[1-9]\d{0,17})$/);
 
-const int8: KeyColumn = {
-  expected: '{"$bigint":"…"} that fits int8',
-  write(value) {
-    if (typeof value === 'string' && SHORT_INTEGER.test(value)) return { $bigint: value };
-    // Any other form; a number only where JavaScript has not rounded it.
-    const isInteger = typeof value === 'number' ? Number.isSafeInteger(value) : /^-?\d{1,19}$/.test(String(value));
-    const integer = isInteger ? BigInt(String(value)) : undefined;
-    return integer !== undefined && isInt8(integer) ? { $bigint: integer.toString() } : undefined;
-  },
-  read(wire) {
-    const text = (wire as { readonly $bigint?: unknown }).$bigint;
-    if (typeof text === 'string' && SHORT_INTEGER.test(text)) return text;
-    const value = readKeyValue(wire);
-    return typeof value === 'bigint' && isInt8(value) ? int8.canonical(wire) : undefined;
-  },
-  canonical: (wire) => (wire as { $bigint: string }).$bigint,
-};
-
-function text(expected: string, isValid: (value: string) => boolean, canonical: (value: string) => string): KeyColumn {
+export function text(
+  expected: string,
+  isValid: (value: string) => boolean,
+  canonical: (value: string) => string,
+): KeyColumn {
   const read = (wire: JsonValue): string | undefined =>
     typeof wire === 'string' && isStorableString(wire) && isValid(wire) ? wire : undefined;
   return {
@@ -80,11 +85,11 @@ function text(expected: string, isValid: (value: string) => boolean, canonical: 
   };
 }
 
-const same = (value: string): string => value;
+export const same = (value: string): string => value;
 const lowerCase = (value: string): string => value.toLowerCase();
 
-const anyText = text('a string without NUL or lone surrogates', () => true, same);
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+export const anyText = text('a string without NUL or lone surrogates', () => true, same);
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const uuid = text('a uuid', (value) => UUID.test(value), lowerCase);
 /** PostgreSQL pads char(n) with spaces that its comparisons ignore. */
 const paddedText = text(
@@ -94,14 +99,18 @@ const paddedText = text(
 );
 const caselessText = text(anyText.expected, () => true, lowerCase);
 const DECIMAL = /^-?\d{1,131072}(?:\.\d{1,16383})?$/;
-const decimalText = text('a decimal number as a string', (value) => DECIMAL.test(value), normalDecimal);
-const decimal: KeyColumn = {
-  ...decimalText,
-  write: (value) => decimalText.write(typeof value === 'number' || typeof value === 'bigint' ? String(value) : value),
-};
+const decimal = decimalNumber('a decimal number as a string', () => true);
+
+/** A decimal number that JavaScript holds as text or as a number. */
+export function decimalNumber(expected: string, isValid: (value: string) => boolean): KeyColumn {
+  const column = text(expected, (value) => DECIMAL.test(value) && isValid(value), normalDecimal);
+  const toText = (value: unknown): unknown =>
+    typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
+  return { ...column, write: (value) => column.write(toText(value)) };
+}
 
 /** The shortest spelling: no leading or trailing zeros, no negative zero. */
-function normalDecimal(value: string): string {
+export function normalDecimal(value: string): string {
   const [, sign, whole, fraction = ''] = /^(-?)0*(\d*?)(?:\.(\d*?)0*)?$/.exec(value)!;
   const digits = `${whole === '' ? '0' : whole}${fraction === '' ? '' : `.${fraction}`}`;
   return digits === '0' ? digits : sign + digits;
@@ -138,7 +147,7 @@ function instant(expected: string, isValid: (value: Date) => boolean, toDatabase
 }
 
 const MIDNIGHT = 'T00:00:00.000Z';
-const dateTime = instant(
+export const dateTime = instant(
   '{"$date":"…Z"} of the years 1 to 9999',
   () => true,
   (value) => value,
@@ -157,7 +166,7 @@ const float: KeyColumn = {
   canonical: plain,
 };
 
-const boolean: KeyColumn = {
+export const boolean: KeyColumn = {
   expected: 'true or false',
   write: (value) =>
     value === 0 || value === 1 ? value === 1 : (boolean.read(value as JsonValue) as boolean | undefined),
@@ -183,16 +192,17 @@ const COLUMNS: Readonly<Record<string, KeyColumn>> = {
   ...only(boolean, 'boolean', 'bool'),
 };
 
-function only(column: KeyColumn, ...names: string[]): Record<string, KeyColumn> {
+export function only(column: KeyColumn, ...names: string[]): Record<string, KeyColumn> {
   return Object.fromEntries(names.map((name) => [name, column]));
 }
 
-/** The kind of a column by its SQL type, `varchar(36)` or `timestamp(3) without time zone`; an unknown type is text. */
-export function keyColumn(sqlType: string): KeyColumn {
-  const name = sqlType
+/** The kind of a column by its SQL type; an unknown type is text. */
+export const keyColumn = (sqlType: string): KeyColumn => COLUMNS[typeName(sqlType)] ?? anyText;
+
+/** The name of an SQL type alone: that of `varchar(36)`, or of `timestamp(3) without time zone`. */
+export const typeName = (sqlType: string): string =>
+  sqlType
     .toLowerCase()
     .replace(/\([^)]*\)/, '')
     .replace(/\s+/g, ' ')
     .trim();
-  return COLUMNS[name] ?? anyText;
-}

@@ -174,6 +174,14 @@ export function managesPendingChanges(em: EntityManager): boolean {
 export const eagerRelations = (metadata: EntityMetadata): string[] =>
   metadata.relations.filter((relation) => relation.eager).map((relation) => relation.name);
 
+/** SQLite, whatever its driver: told by a function of its SQL, because the core does not know the classes of drivers. */
+export const isSqlite = (platform: Platform): boolean => platform.getCurrentTimestampSQL(0).includes('strftime');
+
+/** PostgreSQL, PGlite among it. */
+export const isPostgres = (platform: Platform): boolean => platform.getDefaultSchemaName() === 'public';
+
+export const driverName = (em: EntityManager): string => em.getDriver().constructor.name;
+
 /** SKIP LOCKED, exclusive and shared. */
 export const skipsLocked = (lockMode: LockMode): boolean => lockMode === 4 || lockMode === 6;
 

@@ -9,7 +9,8 @@ import {
 } from '@mikro-orm/core';
 import type { JsonArray, JsonValue } from './json.ts';
 import { keyColumn, type KeyColumn } from './key-column.ts';
-import { keyProperties, keyValuesOf } from './orm.ts';
+import { isSqlite, keyProperties, keyValuesOf } from './orm.ts';
+import { sqliteKeyColumn } from './sqlite-key-column.ts';
 
 /** A key read from the wire: what `find` takes, and what tells rows apart. */
 export interface DatabaseKey {
@@ -50,7 +51,7 @@ export class PrimaryKey {
   private constructor(metadata: EntityMetadata, platform: Platform) {
     this.#leaves = keyProperties(metadata).map((property) => ({
       property,
-      column: keyColumn(property.columnTypes[0]!),
+      column: isSqlite(platform) ? sqliteKeyColumn(property) : keyColumn(property.columnTypes[0]!),
     }));
     this.#platform = platform;
     const [first] = metadata.primaryKeys;
@@ -61,6 +62,11 @@ export class PrimaryKey {
   /** How many columns the key has. */
   get width(): number {
     return this.#leaves.length;
+  }
+
+  /** What a key is on the wire, for error messages. */
+  get expected(): string {
+    return this.#leaves.map((_, index) => this.#expected(index)).join(', ');
   }
 
   /** The wire form of an entity's key, or undefined when a part of it is missing or out of its column's range. */

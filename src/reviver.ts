@@ -7,6 +7,7 @@ import type { ModelRegistry } from './model-registry.ts';
 import type { DeserializeOptions, Drift } from './options.ts';
 import { contextOf } from './orm.ts';
 import { type Reference, References, type Row } from './references.ts';
+import { requireRowLocks } from './row-locks.ts';
 import { OMITTED } from './values/value-type.ts';
 
 const revivals = channel('mikro-orm-byref:revive');
@@ -121,6 +122,7 @@ function refuseImpossible(em: EntityManager, globalEm: EntityManager, settings: 
   if (em.config !== globalEm.config) {
     throw ByReferenceError.invalidOption('option em', "an EntityManager of the serializer's own ORM", em);
   }
+  if (settings.lockMode !== undefined) requireRowLocks(em);
   if (settings.lockMode !== undefined && !em.isInTransaction()) {
     throw ByReferenceError.invalidOption(
       'option lockMode',

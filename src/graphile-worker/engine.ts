@@ -11,6 +11,7 @@ import { ByReferenceError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { transactionOf } from '../orm.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { requirePostgres } from '../tasks/postgres-only.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
 import { addJobs, introduceQueue } from './enqueueing.ts';
@@ -66,7 +67,12 @@ class GraphileWorkerEngine implements Engine {
     this.#finishing = new Finishing(this.#schemas, keepResultsForMs);
   }
 
+  checkDatabase(em: EntityManager): void {
+    requirePostgres(em, 'graphile-worker');
+  }
+
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    if (em !== undefined) this.checkDatabase(em);
     for (const job of jobs) checkJob(job);
     for (const { queue } of jobs) await this.#prepare(queue);
     if (em !== undefined && transactionOf(em) !== undefined) return addJobs(inTransactionOf(em), this.#schemas, jobs);

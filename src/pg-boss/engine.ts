@@ -12,6 +12,7 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
+import { requirePostgres } from '../tasks/postgres-only.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
 export interface PgBossEngineOptions {
@@ -56,7 +57,12 @@ class PgBossEngine implements Engine {
     this.#options = options;
   }
 
+  checkDatabase(em: EntityManager): void {
+    requirePostgres(em, 'pg-boss');
+  }
+
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    if (em !== undefined) this.checkDatabase(em);
     const ids: string[] = [];
     for (const [queue, own] of Map.groupBy(jobs, (job) => job.queue)) {
       await this.#prepare(queue);

@@ -74,6 +74,8 @@ export interface JobSnapshot {
 export interface Engine {
   /** Whether `enqueue` can put jobs into the transaction of an EntityManager. */
   readonly isTransactional: boolean;
+  /** Throws E_UNSUPPORTED for an EntityManager whose transactions it can't put jobs into, before there are any. */
+  checkDatabase?(em: EntityManager): void;
   /** Throws E_INVALID_OPTION for a job that `enqueue` would refuse, before a transaction commits that it waits for. */
   check?(job: NewJob): void;
   /**

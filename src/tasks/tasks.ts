@@ -6,6 +6,7 @@ import { ByReferenceError } from '../errors.ts';
 import type { JsonValue } from '../json.ts';
 import type { EntityClass } from '../options.ts';
 import { contextOf } from '../orm.ts';
+import { requireRowLocks } from '../row-locks.ts';
 import { checkDelayOptions, checkTaskOptions, checkTasksOptions } from './check-options.ts';
 import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
 import { watchChanges } from './flush-listener.ts';
@@ -48,9 +49,10 @@ export class Tasks {
   /** Queues that this process has workers for. */
   readonly #worked = new Set<string>();
 
-  /** Throws E_INVALID_OPTION. */
+  /** Throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database. */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
+    engine.checkDatabase?.(serializer.orm.em);
     this.#serializer = serializer;
     this.#engine = engine;
     this.#options = options;
@@ -63,7 +65,7 @@ export class Tasks {
 
   /**
    * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
-   * Throws E_INVALID_OPTION for a name that is taken, and E_UNSUPPORTED for what the engine can't do.
+   * Throws E_INVALID_OPTION for a name that is taken, and E_UNSUPPORTED for what the engine or the database can't do.
    */
   define<Args, Result>(name: string, handler: BatchHandler<Args, Result>, options: BatchOptions): Task<Args, Result>;
   define<Args, Result>(name: string, handler: Handler<Args, Result>, options?: TaskOptions): Task<Args, Result>;
@@ -73,6 +75,7 @@ export class Tasks {
     options: TaskOptions & Partial<BatchOptions> = {},
   ): Task<unknown, unknown> {
     checkTaskOptions(name, handler, options);
+    if (options.lockMode !== undefined) requireRowLocks(this.#serializer.orm.em);
     const definition = defineTask(name, handler, options);
     this.#refuseConflicts(definition);
     this.#definitions.set(name, definition);

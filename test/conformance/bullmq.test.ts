@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, test } from '@jest/globals';
+import { afterAll, beforeAll, describe } from '@jest/globals';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
 import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { type Store, storeKinds } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
+import { testCases } from '../support/test-with.ts';
 
 describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
   let database: TestOrm;
@@ -19,5 +20,5 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
 
   const engine = () =>
     bullmqEngine({ connection: store.connection, ...(store.backend[0] && { backend: store.backend[0] }) });
-  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine }))) test(name, run);
+  testCases(engineContract(() => ({ orm: database.orm, engine })));
 });

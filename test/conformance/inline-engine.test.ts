@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, test } from '@jest/globals';
+import { afterAll, beforeAll, describe } from '@jest/globals';
 import { inlineEngine } from 'mikro-orm-byref/tasks';
 import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { testCases } from '../support/test-with.ts';
 
 let database: TestOrm;
 beforeAll(async () => {
@@ -11,5 +12,5 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 describe('the inline engine', () => {
-  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine: inlineEngine }))) test(name, run);
+  testCases(engineContract(() => ({ orm: database.orm, engine: inlineEngine })));
 });

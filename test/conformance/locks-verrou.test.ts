@@ -6,6 +6,7 @@ import { contractEntities, localLockContract, lockContract } from 'mikro-orm-byr
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { forkLockWorker, type LockStore, lockStores } from '../support/lock-stores.ts';
+import { describeWith } from '../support/test-with.ts';
 
 let database: TestOrm;
 beforeAll(async () => {
@@ -14,9 +15,8 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 // The global set-up says whether there is a Redis.
-describe.each(process.env['TEST_REDIS_URL'] === undefined ? ['table'] : ['table', 'redis'])(
-  'locks of Verrou in a %s store',
-  (kind) => {
+for (const kind of process.env['TEST_REDIS_URL'] === undefined ? ['table'] : ['table', 'redis']) {
+  describeWith('processes')(`locks of Verrou in a ${kind} store`, () => {
     let store: LockStore;
     beforeAll(async () => {
       store = await lockStores[kind]!(database.orm);
@@ -25,8 +25,8 @@ describe.each(process.env['TEST_REDIS_URL'] === undefined ? ['table'] : ['table'
 
     const worker = () => forkLockWorker(kind, database.url);
     for (const { name, run } of lockContract(() => ({ ...store, orm: database.orm, worker }))) test(name, run);
-  },
-);
+  });
+}
 
 describe('locks of Verrou in memory', () => {
   // One for the process: that store itself lets a second holder in when it asks in the moment of a release.

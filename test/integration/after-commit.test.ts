@@ -4,10 +4,11 @@ import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globa
 import type { EntityManager } from '@mikro-orm/core';
 import { afterCommit, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
-import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
+import { schemaOf } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
 let ran: string[];
@@ -138,7 +139,7 @@ test('savepoints that are begun by hand', async () => {
   expect(ran).toEqual(['kept']);
 });
 
-test('a savepoint that the database does not release counts as rolled back', async () => {
+testWith('abortedTransactions')('a savepoint that the database does not release counts as rolled back', async () => {
   const told: string[] = [];
   await fork().transactional(async (em) => {
     note(em, 'outer');
@@ -254,8 +255,8 @@ test('by default it is a process warning', async () => {
 });
 
 test('without the listener it refuses instead of never running', async () => {
-  const bare = makeOrm({ entities: domain, clientUrl: database.orm.config.get('clientUrl')! });
-  await bare.em.fork().transactional(async (em) => {
+  const bare = await openDatabase(domain);
+  await bare.orm.em.fork().transactional(async (em) => {
     expect((await failureOf(() => afterCommit(em, () => {}))).code).toBe('E_INVALID_OPTION');
   });
   await bare.close();

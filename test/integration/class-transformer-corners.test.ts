@@ -1,7 +1,7 @@
 /** What class-transformer on its own loses, leaks or lets through. */
 import 'reflect-metadata';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { EntitySchema } from '@mikro-orm/postgresql';
+import { EntitySchema } from '@mikro-orm/core';
 import { Exclude, Expose, Transform, Type } from 'class-transformer';
 import { ByReference, byValue, EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { ByValue, defineDto, field } from 'mikro-orm-byref/class-transformer';

@@ -6,6 +6,7 @@ import { schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { testWith } from '../support/test-with.ts';
 
 class Owner {
   declare id: number;
@@ -86,6 +87,14 @@ test('inside a transaction the global EntityManager is the transaction, and sees
         .values()
         .includes(inside as never),
     ]).toEqual(['New', true]);
+  });
+});
+
+testWith('connections')('outside the transaction what it wrote is missing until it commits', async () => {
+  await fork().transactional(async (tx) => {
+    tx.create(Owner, { id: 2, name: 'New' });
+    await tx.flush();
+    const data = { $byref: 1, data: { $entity: ['Owner', 2] } };
     const outside = database.orm.em.fork({ useContext: false });
     expect((await failureOf(() => serializer.decode(data, { em: outside }))).code).toBe('E_ENTITY_NOT_FOUND');
   });
@@ -120,7 +129,7 @@ test('a detached entity travels; it still names its row', async () => {
   expect([back.name, back === owner]).toEqual(['Ann', false]);
 });
 
-test('rows of a table-per-type tree can be locked', async () => {
+testWith('rowLocks')('rows of a table-per-type tree can be locked', async () => {
   const em = fork();
   em.create(Vehicle, { id: 1, wheels: 2 } as never);
   await em.flush();

@@ -6,6 +6,7 @@ import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -112,7 +113,9 @@ describe('the main job', () => {
 
   test('10,000 references of one model take one query', async () => {
     await update(
-      `insert into "user" (id, name, email, version, updated_at) select n, 'n' || n, 'e', 1, now() from generate_series(3, 10002) n`,
+      `with recursive series (n) as (select 3 union all select n + 1 from series where n < 10002)
+       insert into "user" (id, name, email, version, updated_at)
+       select n, 'n' || n, 'e', 1, (select updated_at from "user" where id = 1) from series`,
     );
     const list = Array.from({ length: 10_000 }, (_, index) => ({ $entity: ['User', index + 3] }));
     database.statements.length = 0;
@@ -250,7 +253,8 @@ describe('unflushed changes of the receiver', () => {
   test('keep: that the row exists is still checked', async () => {
     const bob = await user(1);
     bob.name = 'Robert';
-    await update('delete from comment; delete from post_tags; delete from post; delete from "user" where id = 1');
+    for (const table of ['comment', 'post_tags', 'post']) await update(`delete from ${table}`);
+    await update('delete from "user" where id = 1');
     const error = await failureOf(() => serializer.decode(both, { em }));
     expect([error.code, error.tokens.map((token) => token.primaryKey)]).toEqual(['E_ENTITY_NOT_FOUND', [1]]);
   });
@@ -316,7 +320,7 @@ describe('a result cache and a replica are no source', () => {
     await cached.close();
   });
 
-  test('reads go to the write connection', async () => {
+  testWith('replicas')('reads go to the write connection', async () => {
     const clientUrl = database.orm.config.get('clientUrl')!;
     // A replica that is no server at all: a read that went there would fail.
     const replicas = [{ clientUrl: 'postgresql://nobody@127.0.0.1:1/nowhere' }];

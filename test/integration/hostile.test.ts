@@ -7,6 +7,7 @@ import type { TestOrm } from '../../fixtures/orm.ts';
 import { Money, Offer } from '../../fixtures/value-objects.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -37,14 +38,18 @@ async function expectRefused(run: () => unknown, code: ErrorCode, retryable = fa
 }
 
 describe('data', () => {
-  test.each([...hostileShapes, ...hostileTokens])('$name is $code', ({ data, code }) =>
-    expectRefused(() => decode({ $byref: 1, data: [{ $entity: ['IntKey', 1] }, data] }), code),
-  );
+  for (const { name, data, code, needs } of [...hostileShapes, ...hostileTokens]) {
+    testWith(...(needs ? [needs] : []))(`${name} is ${code}`, () =>
+      expectRefused(() => decode({ $byref: 1, data: [{ $entity: ['IntKey', 1] }, data] }), code),
+    );
+  }
 
-  test.each(hostileTokens)('$name inside a value object and a copy is $code', async ({ data, code }) => {
-    await expectRefused(() => decode({ $byref: 1, data: { $value: ['Money', { amount: '1', x: data }] } }), code);
-    await expectRefused(() => decode({ $byref: 1, data: { $snapshot: ['User', { id: data }] } }), code);
-  });
+  for (const { name, data, code, needs } of hostileTokens) {
+    testWith(...(needs ? [needs] : []))(`${name} inside a value object and a copy is ${code}`, async () => {
+      await expectRefused(() => decode({ $byref: 1, data: { $value: ['Money', { amount: '1', x: data }] } }), code);
+      await expectRefused(() => decode({ $byref: 1, data: { $snapshot: ['User', { id: data }] } }), code);
+    });
+  }
 
   test.each(Object.entries(nestings))('names that mean something to JavaScript are data %s', async (_where, nest) => {
     const object = {

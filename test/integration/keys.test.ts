@@ -4,7 +4,9 @@ import { domain, User } from '../../fixtures/domain.ts';
 import { BigIntKey, BufferKey, BytesKey, IntKey, keys, keySamples, TextKey } from '../../fixtures/keys.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { has } from '../support/driver.ts';
 import { failureOf } from '../support/failure.ts';
+import { testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -14,7 +16,7 @@ beforeAll(async () => {
   serializer = new EntitySerializer(database.orm);
   const em = database.orm.em.fork();
   // In the order of the table, because some keys are keys of rows before them.
-  for (const [index, { model, key }] of keySamples.entries()) {
+  for (const { model, key, index } of samples.filter(isKept)) {
     await em.insert(model, { ...key, note: String(index) } as never);
   }
 });
@@ -27,14 +29,11 @@ const stored = async (index: number): Promise<object> => {
   const { model } = keySamples[index]!;
   return database.orm.em.fork().findOneOrFail(model, { note: String(index) } as never);
 };
-const samples = keySamples.map((sample, index) => ({
-  ...sample,
-  index,
-  name: `${sample.model.name} ${JSON.stringify(sample.wire)}`,
-}));
+const samples = keySamples.map((sample, index) => ({ ...sample, index, needs: sample.needs ? [sample.needs] : [] }));
+const isKept = ({ needs }: (typeof samples)[number]): boolean => has(...needs);
 
 describe('every shape of key', () => {
-  test.each(samples)('$name', async ({ index, model, wire }) => {
+  const roundTrip = async ({ index, model, wire }: (typeof samples)[number]): Promise<void> => {
     const entity = await stored(index);
     const token = serializer.token(entity);
     expect(token.toJSON()).toEqual({ $token: [model.name, wire] });
@@ -56,20 +55,24 @@ describe('every shape of key', () => {
     );
     expect(database.statements).toEqual([]);
     expect(serializer.token(reference as object).equals(token)).toBe(true);
-  });
+  };
+  for (const sample of samples) {
+    testWith(...sample.needs)(`${sample.model.name} ${JSON.stringify(sample.wire)}`, () => roundTrip(sample));
+  }
 
   test('all shapes in one payload: one query per model', async () => {
-    const entities = await Promise.all(samples.map(({ index }) => stored(index)));
+    const kept = samples.filter(isKept);
+    const entities = await Promise.all(kept.map(({ index }) => stored(index)));
     database.statements.length = 0;
     const back = await serializer.deserialize(serializer.serialize(entities), { em: database.orm.em.fork() });
     expect(back).toHaveLength(entities.length);
-    expect(back.map((entity) => (entity as { note: string }).note)).toEqual(samples.map(({ index }) => String(index)));
-    expect(selects(database.statements)).toHaveLength(new Set(keySamples.map(({ model }) => model)).size);
+    expect(back.map((entity) => (entity as { note: string }).note)).toEqual(kept.map(({ index }) => String(index)));
+    expect(selects(database.statements)).toHaveLength(new Set(kept.map(({ model }) => model)).size);
   });
 
   test('the JavaScript type of a key comes back exactly', async () => {
     const [int, big, bytes, buffer] = [IntKey, BigIntKey, BytesKey, BufferKey].map((model) =>
-      samples.findIndex((sample) => sample.model === model),
+      samples.findIndex((sample) => sample.model === model && isKept(sample)),
     );
     const back = (await serializer.deserialize(
       serializer.serialize(await Promise.all([int, big, bytes, buffer].map((index) => stored(index!)))),
@@ -77,7 +80,7 @@ describe('every shape of key', () => {
     )) as { id: unknown }[];
     expect(back.map(({ id }) => id)).toEqual([
       1,
-      9_007_199_254_740_993n,
+      has('exactNumbers') ? 9_007_199_254_740_993n : -1n,
       Uint8Array.of(0xff, 0xfe, 0),
       Buffer.of(0xff, 0xfe),
     ]);
@@ -86,20 +89,23 @@ describe('every shape of key', () => {
 });
 
 describe('what only the database can say', () => {
-  test('what the column refuses after all is malformed, with the database error as cause', async () => {
-    // 131,072 digits before the point are the most that numeric holds; the column holds 26.
-    const data = { $entity: ['DayKey', { $date: '0001-01-01T00:00:00.000Z' }] };
-    expect((await failureOf(() => serializer.decode({ $byref: 1, data }, { em: database.orm.em.fork() }))).code).toBe(
-      'E_ENTITY_NOT_FOUND',
-    );
-    const time = { $entity: ['FlagKey', [true, 0.5, 'noon o’clock']] };
-    const error = await failureOf(() => serializer.decode({ $byref: 1, data: time }, { em: database.orm.em.fork() }));
-    expect([error.code, (error.cause as { code?: string }).code, error.tokens[0]!.model]).toEqual([
-      'E_MALFORMED',
-      '22007',
-      'FlagKey',
-    ]);
-  });
+  testWith('strictColumns')(
+    'what the column refuses after all is malformed, with the database error as cause',
+    async () => {
+      // 131,072 digits before the point are the most that numeric holds; the column holds 26.
+      const data = { $entity: ['DayKey', { $date: '0001-01-01T00:00:00.000Z' }] };
+      expect((await failureOf(() => serializer.decode({ $byref: 1, data }, { em: database.orm.em.fork() }))).code).toBe(
+        'E_ENTITY_NOT_FOUND',
+      );
+      const time = { $entity: ['FlagKey', [true, 0.5, 'noon o’clock']] };
+      const error = await failureOf(() => serializer.decode({ $byref: 1, data: time }, { em: database.orm.em.fork() }));
+      expect([error.code, (error.cause as { code?: string }).code, error.tokens[0]!.model]).toEqual([
+        'E_MALFORMED',
+        '22007',
+        'FlagKey',
+      ]);
+    },
+  );
 
   test('a failure of the database passes through and never looks like a missing row', async () => {
     const broken = await openDatabase(domain);
@@ -109,7 +115,7 @@ describe('what only the database can say', () => {
       { $byref: 1, data: { $entity: ['User', 1] } },
       { em: broken.orm.em.fork(), missing: 'null' },
     );
-    await expect(call).rejects.toMatchObject({ name: 'TableNotFoundException', code: '42P01' });
+    await expect(call).rejects.toMatchObject({ name: 'TableNotFoundException' });
     await broken.close();
   });
 

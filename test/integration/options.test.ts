@@ -8,6 +8,7 @@ import { schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { describeWith, testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -214,19 +215,22 @@ describe('drift', () => {
     expect(await serializer.decode(payload, { em })).toBe(bob);
   });
 
-  test('a token made inside a transaction is ahead of what others see until it commits', async () => {
-    let payload: object | undefined;
-    await fork().transactional(async (tx) => {
-      const bob = await tx.findOneOrFail(User, 1);
-      bob.email = 'new';
-      await tx.flush();
-      payload = serializer.encode(bob, { versions: true });
-      expect((await failureOf(() => decode(payload!['data' as never]))).code).toBe('E_NOT_YET_VISIBLE');
-    });
-    expect(await decode<User>(payload!['data' as never])).toMatchObject({ email: 'new' });
-  });
+  testWith('connections')(
+    'a token made inside a transaction is ahead of what others see until it commits',
+    async () => {
+      let payload: object | undefined;
+      await fork().transactional(async (tx) => {
+        const bob = await tx.findOneOrFail(User, 1);
+        bob.email = 'new';
+        await tx.flush();
+        payload = serializer.encode(bob, { versions: true });
+        expect((await failureOf(() => decode(payload!['data' as never]))).code).toBe('E_NOT_YET_VISIBLE');
+      });
+      expect(await decode<User>(payload!['data' as never])).toMatchObject({ email: 'new' });
+    },
+  );
 
-  test('a dated version compares instants', async () => {
+  testWith('strictColumns')('a dated version compares instants, as exactly as its column', async () => {
     const { ByReference } = await import('mikro-orm-byref');
     class Note {
       declare id: number;
@@ -250,7 +254,7 @@ describe('drift', () => {
     const payload = own.encode(note, { versions: true });
     expect(payload['data']).toEqual({ $entity: ['Note', 1, { version: { $date: '2026-11-21T00:00:00.700Z' } }] });
     expect(await own.decode(payload, { em: notes.orm.em.fork(), drift: 'throw' })).toMatchObject({ id: 1 });
-    await notes.orm.em.fork().getConnection().execute(`update note set changed_at = changed_at + interval '1 second'`);
+    await notes.orm.em.fork().nativeUpdate(Note, { id: 1 }, { changedAt: new Date('2026-11-21T00:00:01.700Z') });
     expect((await failureOf(() => own.decode(payload, { em: notes.orm.em.fork(), drift: 'throw' }))).code).toBe(
       'E_DRIFT',
     );
@@ -258,7 +262,7 @@ describe('drift', () => {
   });
 });
 
-describe('lockMode', () => {
+describeWith('rowLocks')('lockMode', () => {
   const lock = (lockMode: LockMode, tx: EntityManager, data: unknown = [user(2), user(1)]): Promise<unknown> =>
     decode(data, { em: tx, lockMode });
 
@@ -283,7 +287,7 @@ describe('lockMode', () => {
     });
   });
 
-  test('SKIP LOCKED tells a locked row from a missing one', async () => {
+  testWith('connections')('SKIP LOCKED tells a locked row from a missing one', async () => {
     await fork().transactional(async (holder) => {
       await holder.findOneOrFail(User, 1, { lockMode: LockMode.PESSIMISTIC_WRITE });
       await fork().transactional(async (tx) => {
@@ -303,7 +307,7 @@ describe('lockMode', () => {
     });
   });
 
-  test('the loser of NOWAIT is told to retry the transaction', async () => {
+  testWith('connections')('the loser of NOWAIT is told to retry the transaction', async () => {
     await fork().transactional(async (holder) => {
       await holder.findOneOrFail(User, 1, { lockMode: LockMode.PESSIMISTIC_WRITE });
       const loser = fork();
@@ -319,7 +323,7 @@ describe('lockMode', () => {
     });
   });
 
-  test('an entity that is kept with its changes is locked all the same', async () => {
+  testWith('connections')('an entity that is kept with its changes is locked all the same', async () => {
     await fork().transactional(async (tx) => {
       (await tx.findOneOrFail(User, 1)).name = 'changed';
       await lock(LockMode.PESSIMISTIC_WRITE, tx, user(1));
@@ -329,7 +333,7 @@ describe('lockMode', () => {
     });
   });
 
-  test('two jobs that lock the same rows in opposite order do not deadlock', async () => {
+  testWith('connections')('two jobs that lock the same rows in opposite order do not deadlock', async () => {
     const job = (data: unknown): Promise<unknown> =>
       fork().transactional(async (tx) => {
         await lock(LockMode.PESSIMISTIC_WRITE, tx, data);
@@ -392,7 +396,7 @@ describe('onRevive and the diagnostics channel', () => {
   });
 });
 
-describe('parallel', () => {
+describeWith('connections')('parallel', () => {
   const data = [user(1), post(1)];
   /** Resolves when a query of the table has been answered. */
   const answered = async (table: string): Promise<void> => {

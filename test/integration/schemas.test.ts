@@ -4,6 +4,7 @@ import { EntitySerializer } from 'mikro-orm-byref';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { describeWith } from '../support/test-with.ts';
 
 class Tenanted {
   declare id: number;
@@ -27,24 +28,6 @@ const entities = [
 let database: TestOrm;
 let serializer: EntitySerializer;
 
-beforeAll(async () => {
-  database = await openDatabase(entities);
-  serializer = new EntitySerializer(database.orm);
-  const run = (sql: string): Promise<unknown> => database.orm.em.fork().getConnection().execute(sql);
-  for (const schema of ['t1', 't2']) {
-    await run(`create schema ${schema}`);
-    await run(`create table ${schema}.tenanted (id int primary key, name text)`);
-    await run(`insert into ${schema}.tenanted values (1, '${schema}')`);
-  }
-  await run(`create table t1.common (id int primary key, name text)`);
-  await run(`insert into t1.common values (1, 't1'); insert into common values (1, 'public')`);
-  await run(`insert into fixed.fixed values (1, 'fixed')`);
-});
-afterAll(() => database.close());
-beforeEach(() => {
-  database.statements.length = 0;
-});
-
 const tenant = (schema: string): EntityManager => database.orm.em.fork({ schema });
 const wire = (model: string, schema?: string): object => ({
   $byref: 1,
@@ -53,66 +36,89 @@ const wire = (model: string, schema?: string): object => ({
 const name = async (payload: object, em: EntityManager, options = {}): Promise<string> =>
   (await serializer.decode<Common>(payload as never, { em, ...options })).name;
 
-test("a token carries the schema where it is not the model's own", async () => {
-  expect(serializer.encode(await tenant('t1').findOneOrFail(Tenanted, 1))).toEqual(wire('Tenanted', 't1'));
-  expect(serializer.encode(await tenant('t1').findOneOrFail(Common, 1))).toEqual(wire('Common', 't1'));
-  expect(serializer.encode(await database.orm.em.fork().findOneOrFail(Common, 1))).toEqual(wire('Common'));
-  expect(serializer.encode(await tenant('t1').findOneOrFail(Fixed, 1))).toEqual(wire('Fixed'));
-  expect(serializer.encode(tenant('t2').getReference(Tenanted, 1))).toEqual(wire('Tenanted', 't2'));
-});
+describeWith('schemas')('schemas', () => {
+  beforeAll(async () => {
+    database = await openDatabase(entities);
+    serializer = new EntitySerializer(database.orm);
+    const run = (sql: string): Promise<unknown> => database.orm.em.fork().getConnection().execute(sql);
+    for (const schema of ['t1', 't2']) {
+      await run(`create schema ${schema}`);
+      await run(`create table ${schema}.tenanted (id int primary key, name text)`);
+      await run(`insert into ${schema}.tenanted values (1, '${schema}')`);
+    }
+    await run(`create table t1.common (id int primary key, name text)`);
+    await run(`insert into t1.common values (1, 't1')`);
+    await run(`insert into common values (1, 'public')`);
+    await run(`insert into fixed.fixed values (1, 'fixed')`);
+  });
+  afterAll(() => database.close());
+  beforeEach(() => {
+    database.statements.length = 0;
+  });
 
-test("it is accepted where it is the EntityManager's or the model's own", async () => {
-  expect(await name(wire('Tenanted', 't1'), tenant('t1'))).toBe('t1');
-  expect(await name(wire('Common', 'public'), database.orm.em.fork())).toBe('public');
-  expect(await name(wire('Fixed', 'fixed'), tenant('t1'))).toBe('fixed');
-});
+  test("a token carries the schema where it is not the model's own", async () => {
+    expect(serializer.encode(await tenant('t1').findOneOrFail(Tenanted, 1))).toEqual(wire('Tenanted', 't1'));
+    expect(serializer.encode(await tenant('t1').findOneOrFail(Common, 1))).toEqual(wire('Common', 't1'));
+    expect(serializer.encode(await database.orm.em.fork().findOneOrFail(Common, 1))).toEqual(wire('Common'));
+    expect(serializer.encode(await tenant('t1').findOneOrFail(Fixed, 1))).toEqual(wire('Fixed'));
+    expect(serializer.encode(tenant('t2').getReference(Tenanted, 1))).toEqual(wire('Tenanted', 't2'));
+  });
 
-test('another schema is refused without a query, unless it is admitted', async () => {
-  for (const em of [database.orm.em.fork(), tenant('t1')]) {
-    const error = await failureOf(() => name(wire('Tenanted', 't2'), em));
-    expect([error.code, error.path, error.retryable]).toEqual(['E_SCHEMA_NOT_ALLOWED', '$', false]);
-  }
-  expect((await failureOf(() => name(wire('Tenanted', 't2'), tenant('t1'), { schemas: ['t3'] }))).code).toBe(
-    'E_SCHEMA_NOT_ALLOWED',
-  );
-  expect(database.statements).toEqual([]);
-  expect(await name(wire('Tenanted', 't2'), tenant('t1'), { schemas: ['t2'] })).toBe('t2');
-  expect(
-    await name(wire('Tenanted', 't2'), tenant('t1'), { schemas: (schema: string) => schema.startsWith('t') }),
-  ).toBe('t2');
-});
+  test("it is accepted where it is the EntityManager's or the model's own", async () => {
+    expect(await name(wire('Tenanted', 't1'), tenant('t1'))).toBe('t1');
+    expect(await name(wire('Common', 'public'), database.orm.em.fork())).toBe('public');
+    expect(await name(wire('Fixed', 'fixed'), tenant('t1'))).toBe('fixed');
+  });
 
-test("a token without a schema is the row of the model's own schema, not the tenant's of the same key", async () => {
-  expect(await name(wire('Common'), tenant('t1'))).toBe('public');
-  expect(await name(wire('Tenanted'), tenant('t1'))).toBe('t1');
-  expect(await name(wire('Common'), database.orm.em.fork(), { schema: 't1' })).toBe('t1');
-});
+  test('another schema is refused without a query, unless it is admitted', async () => {
+    for (const em of [database.orm.em.fork(), tenant('t1')]) {
+      const error = await failureOf(() => name(wire('Tenanted', 't2'), em));
+      expect([error.code, error.path, error.retryable]).toEqual(['E_SCHEMA_NOT_ALLOWED', '$', false]);
+    }
+    expect((await failureOf(() => name(wire('Tenanted', 't2'), tenant('t1'), { schemas: ['t3'] }))).code).toBe(
+      'E_SCHEMA_NOT_ALLOWED',
+    );
+    expect(database.statements).toEqual([]);
+    expect(await name(wire('Tenanted', 't2'), tenant('t1'), { schemas: ['t2'] })).toBe('t2');
+    expect(
+      await name(wire('Tenanted', 't2'), tenant('t1'), { schemas: (schema: string) => schema.startsWith('t') }),
+    ).toBe('t2');
+  });
 
-test('rows of the same key in two schemas are two entities, a query each', async () => {
-  const em = tenant('t1');
-  const data = [{ $entity: ['Tenanted', 1, { schema: 't1' }] }, { $entity: ['Tenanted', 1, { schema: 't2' }] }];
-  const back = await serializer.decode<Tenanted[]>({ $byref: 1, data }, { em, schemas: ['t2'] });
-  expect(back.map((row) => row.name)).toEqual(['t1', 't2']);
-  expect(selects(database.statements)).toHaveLength(2);
-  database.statements.length = 0;
-  const again = await serializer.decode<Tenanted[]>({ $byref: 1, data }, { em, schemas: ['t2'], freshness: 'managed' });
-  expect(again).toEqual(back);
-  expect([again[0] === back[0], again[1] === back[1]]).toEqual([true, true]);
-  expect(database.statements).toEqual([]);
-});
+  test("a token without a schema is the row of the model's own schema, not the tenant's of the same key", async () => {
+    expect(await name(wire('Common'), tenant('t1'))).toBe('public');
+    expect(await name(wire('Tenanted'), tenant('t1'))).toBe('t1');
+    expect(await name(wire('Common'), database.orm.em.fork(), { schema: 't1' })).toBe('t1');
+  });
 
-test('the schema of the configuration is the EntityManager’s own where it has no other', async () => {
-  const configured = await openDatabase(entities.slice(0, 1), { schema: 't1' });
-  const em = configured.orm.em.fork();
-  await em
-    .getConnection()
-    .execute('create schema if not exists t1; create table if not exists t1.tenanted (id int primary key, name text)');
-  await em.getConnection().execute(`insert into t1.tenanted values (1, 't1')`);
-  const own = new EntitySerializer(configured.orm);
-  const payload = own.encode(await em.findOneOrFail(Tenanted, 1));
-  expect((await own.decode(payload, { em: configured.orm.em.fork() })).name).toBe('t1');
-  expect((await failureOf(() => own.decode(payload, { em: configured.orm.em.fork({ schema: 't2' }) }))).code).toBe(
-    'E_SCHEMA_NOT_ALLOWED',
-  );
-  await configured.close();
+  test('rows of the same key in two schemas are two entities, a query each', async () => {
+    const em = tenant('t1');
+    const data = [{ $entity: ['Tenanted', 1, { schema: 't1' }] }, { $entity: ['Tenanted', 1, { schema: 't2' }] }];
+    const back = await serializer.decode<Tenanted[]>({ $byref: 1, data }, { em, schemas: ['t2'] });
+    expect(back.map((row) => row.name)).toEqual(['t1', 't2']);
+    expect(selects(database.statements)).toHaveLength(2);
+    database.statements.length = 0;
+    const again = await serializer.decode<Tenanted[]>(
+      { $byref: 1, data },
+      { em, schemas: ['t2'], freshness: 'managed' },
+    );
+    expect(again).toEqual(back);
+    expect([again[0] === back[0], again[1] === back[1]]).toEqual([true, true]);
+    expect(database.statements).toEqual([]);
+  });
+
+  test('the schema of the configuration is the EntityManager’s own where it has no other', async () => {
+    const configured = await openDatabase(entities.slice(0, 1), { schema: 't1' });
+    const em = configured.orm.em.fork();
+    await em.getConnection().execute('create schema if not exists t1');
+    await em.getConnection().execute('create table if not exists t1.tenanted (id int primary key, name text)');
+    await em.getConnection().execute(`insert into t1.tenanted values (1, 't1')`);
+    const own = new EntitySerializer(configured.orm);
+    const payload = own.encode(await em.findOneOrFail(Tenanted, 1));
+    expect((await own.decode(payload, { em: configured.orm.em.fork() })).name).toBe('t1');
+    expect((await failureOf(() => own.decode(payload, { em: configured.orm.em.fork({ schema: 't2' }) }))).code).toBe(
+      'E_SCHEMA_NOT_ALLOWED',
+    );
+    await configured.close();
+  });
 });

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { defineEntity, p, wrap } from '@mikro-orm/postgresql';
+import { defineEntity, p, wrap } from '@mikro-orm/core';
 import { byValue, EntitySerializer } from 'mikro-orm-byref';
 import { domain, Post, Tag, User } from '../../fixtures/domain.ts';
 import { baseOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { has } from '../support/driver.ts';
 import { failureOf } from '../support/failure.ts';
 
 const GeoSchema = defineEntity({
@@ -49,6 +50,7 @@ class Shop extends baseOf(ShopSchema) {
 }
 ShopSchema.setClass(Shop);
 
+const turnover = has('exactNumbers') ? 9_007_199_254_740_993n : 9_007_199_254_740_991n;
 let database: TestOrm;
 let serializer: EntitySerializer;
 
@@ -65,7 +67,7 @@ beforeAll(async () => {
     street,
     branches: [street],
     opened: new Date(0),
-    turnover: 9_007_199_254_740_993n,
+    turnover,
     options: { open: true },
     notes: 'long',
     owner: ann,
@@ -95,7 +97,7 @@ describe('a copy by value', () => {
     expect(back.before.branches[0]!.geo.isNorth()).toBe(true);
     expect([back.before.opened, back.before.turnover, back.before.options, back.before.partner]).toEqual([
       new Date(0),
-      9_007_199_254_740_993n,
+      turnover,
       { open: true },
       null,
     ]);
@@ -116,7 +118,7 @@ describe('a copy by value', () => {
             street,
             branches: [street],
             opened: { $date: '1970-01-01T00:00:00.000Z' },
-            turnover: { $bigint: '9007199254740993' },
+            turnover: { $bigint: String(turnover) },
             options: { open: true },
             owner: { $entity: ['User', 1] },
             partner: null,

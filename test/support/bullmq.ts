@@ -1,6 +1,7 @@
 import * as bullmq from 'bullmq';
 import { Pool } from 'pg';
 import type { BullMqEngineOptions } from 'mikro-orm-byref/bullmq';
+import { driver } from './driver.ts';
 
 /** What BullMQ stores its jobs in. */
 export interface Store {
@@ -21,8 +22,8 @@ export function storeKinds(): readonly StoreKind[] {
   const redisUrl = process.env['TEST_REDIS_URL'];
   const kinds: StoreKind[] = [];
   if (redisUrl !== undefined) kinds.push({ name: 'Redis', open: async () => redis(redisUrl) });
-  // BullMQ 5 has Redis only.
-  if ('createPostgresBackend' in bullmq) kinds.push({ name: 'PostgreSQL', open: postgres });
+  // BullMQ 5 has Redis only, and other databases than PostgreSQL no server for it.
+  if ('createPostgresBackend' in bullmq && driver === 'postgresql') kinds.push({ name: 'PostgreSQL', open: postgres });
   return kinds;
 }
 

@@ -1,0 +1,15 @@
+import config from './jest.config.js';
+
+/** The suites that hold on every database: what the core does, the cache, and tasks on the engines that need no PostgreSQL. */
+const SUITES = [
+  'conformance/{bullmq,inline-engine,locks-verrou}',
+  'integration/{after-commit,batch,corners,declaring,drivers,freshness,golden,hostile,inheritance,keys,options,schemas,snapshots,value-objects}',
+  'integration/{cache,cache-watching,cached,class-transformer,class-transformer-corners}',
+];
+
+/** The tests again, on another database than PostgreSQL. */
+export const onDriver = (testDriver) => ({
+  ...config,
+  globals: { testDriver },
+  testMatch: SUITES.map((suite) => `<rootDir>/test/${suite}.test.ts`),
+});

@@ -1,0 +1,3 @@
+import { onDriver } from './jest.driver.js';
+
+export default onDriver('pglite');

@@ -1,0 +1,52 @@
+export type DriverName = 'postgresql' | 'pglite' | 'sqlite';
+
+declare global {
+  /** Set by the jest configuration of a driver. */
+  var testDriver: DriverName | undefined;
+}
+
+export const driver: DriverName = globalThis.testDriver ?? 'postgresql';
+
+/** What some tests need of a database. */
+export type Capability =
+  | 'connections'
+  | 'processes'
+  | 'rowLocks'
+  | 'schemas'
+  | 'strictColumns'
+  | 'replicas'
+  | 'exactNumbers'
+  | 'uuidType'
+  | 'abortedTransactions';
+
+const ONE_CONNECTION = 'it has one connection: whoever asks beside an open transaction waits for its end';
+const IN_MEMORY = 'its database is in the memory of this process';
+
+/** What a driver does not have, and why. Nothing else of a suite that runs on it is left out. */
+const LACKS: Record<DriverName, Partial<Record<Capability, string>>> = {
+  postgresql: {},
+  pglite: {
+    connections: ONE_CONNECTION,
+    processes: IN_MEMORY,
+    replicas: 'it is no server',
+  },
+  sqlite: {
+    connections: ONE_CONNECTION,
+    processes: IN_MEMORY,
+    replicas: 'it is no server',
+    rowLocks: 'it locks whole databases: lockMode is E_UNSUPPORTED',
+    schemas: 'its schemas are attached databases',
+    strictColumns: 'its columns take values of any type',
+    exactNumbers: 'it rounds decimals to doubles, and its driver integers: such keys are refused',
+    uuidType: 'a uuid is text to it',
+    abortedTransactions: 'a statement that fails does not abort its transaction',
+  },
+};
+
+/** Why something that needs this is not tested here. */
+export function lack(needs: readonly Capability[]): string | undefined {
+  const missing = needs.find((need) => LACKS[driver][need] !== undefined);
+  return missing === undefined ? undefined : `not on ${driver}: ${LACKS[driver][missing]}`;
+}
+
+export const has = (...needs: Capability[]): boolean => lack(needs) === undefined;
