@@ -5,6 +5,7 @@ import type { JsonObject, JsonValue } from '../json.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import { EngineWorker } from './engine-worker.ts';
 import { failureOf } from './failure.ts';
+import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
 import { isPool, TransactionPool } from './transaction-pool.ts';
 
@@ -52,7 +53,7 @@ class BullMqEngine implements Engine {
   readonly #pool: TransactionPool | undefined;
   readonly #queues = new Map<string, Queue>();
   readonly #workers: EngineWorker[] = [];
-  readonly #sending = new Set<Promise<unknown>>();
+  readonly #sending = new InFlight();
 
   constructor(options: BullMqEngineOptions) {
     const { connection, backend } = options;
@@ -76,7 +77,8 @@ class BullMqEngine implements Engine {
     for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
       const queue = this.#queue(settings);
       const add = (): Promise<Job[]> => queue.addBulk(own.map((job) => bulkJob(job)));
-      const added = await this.#send(this.#pool === undefined || em === undefined ? add() : this.#pool.run(em, add));
+      const adding = this.#pool === undefined || em === undefined ? add() : this.#pool.run(em, add);
+      const added = await this.#sending.track(adding);
       ids.push(...added.map((job) => job.id!));
     }
     return ids;
@@ -107,7 +109,7 @@ class BullMqEngine implements Engine {
 
   async stop(): Promise<void> {
     await Promise.all(this.#workers.splice(0).map((worker) => worker.close()));
-    await Promise.allSettled(this.#sending);
+    await this.#sending.landed();
     const queues = [...this.#queues.values()];
     this.#queues.clear();
     await Promise.all(queues.map((queue) => queue.close()));
@@ -122,12 +124,6 @@ class BullMqEngine implements Engine {
       const expected = `a pool with max of at least ${needed}, as each queue that is worked listens on a connection`;
       throw ByReferenceError.invalidOption('option connection', expected, max);
     }
-  }
-
-  /** What is on its way when the engine stops still arrives. */
-  async #send<T>(sending: Promise<T>): Promise<T> {
-    this.#sending.add(sending);
-    return sending.finally(() => this.#sending.delete(sending));
   }
 
   get #connection(): unknown {

@@ -1,8 +1,9 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import { type FlowJob, type FlowProducer, type Job, type JobNode, QueueKeys } from 'bullmq';
-import { jobClass, waiting } from './job.ts';
+import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
 import { Route } from './route.ts';
+import { Writer } from './writer.ts';
 
 /** A node of a flow, whichever place it has in its tree. */
 interface FlowNode {
@@ -15,22 +16,18 @@ interface FlowNode {
 }
 
 /** What a flow producer adds, by reference; BullMQ's own methods are handed in. */
-export class FlowWriter {
-  /** The class of the flow's jobs. */
-  readonly job: typeof Job;
+export class FlowWriter extends Writer {
   readonly #producer: FlowProducer;
-  readonly #writing: Writing;
 
   constructor(producer: FlowProducer, writing: Writing, base?: typeof Job) {
+    super(writing, base);
     this.#producer = producer;
-    this.#writing = writing;
-    this.job = jobClass(writing.codec, base);
   }
 
   add(flows: readonly FlowJob[], add: (stored: FlowJob[]) => Promise<JobNode[]>): Promise<JobNode[]> {
     const entities = new Set<AnyEntity>();
     const written = flows.map((flow) => this.#written(flow as FlowNode, entities));
-    const route = new Route(this.#writing, entities);
+    const route = new Route(this.writing, entities);
     const identified = written.map((flow) => identify(flow, route));
     return route.send(
       () => add(identified as FlowJob[]),
@@ -38,17 +35,11 @@ export class FlowWriter {
     );
   }
 
-  /** What is on its way when the producer closes still arrives. */
-  async close(close: () => Promise<void>): Promise<void> {
-    await Promise.allSettled(this.#writing.sending);
-    await close();
-  }
-
   #written(node: FlowNode, entities: Set<AnyEntity>): FlowNode {
     const { data, children } = node;
     return {
       ...node,
-      data: this.#writing.codec.writeData(data, entities),
+      data: this.writing.codec.writeData(data, entities),
       ...(children && { children: children.map((child) => this.#written(child, entities)) }),
     };
   }

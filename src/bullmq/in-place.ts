@@ -1,22 +1,22 @@
 /**
  * By reference for what somebody else has made: a framework's queues, flow producers and workers. Each behaves as the
  * class of this library, its own methods below. One that is of this library already is left.
- *
- * A connection to BullMQ's PostgreSQL backend is not ours to join transactions with: jobs follow after the commit.
  */
 import type { FlowJob, FlowOpts, FlowProducer, Job, JobsOptions, Queue, Worker } from 'bullmq';
 import { FlowWriter } from './flow-writer.ts';
+import { InFlight } from './in-flight.ts';
 import { jobClass } from './job.ts';
 import type { JobCodec } from './job-codec.ts';
 import { isByReference, markByReference } from './mark.ts';
-import { passOnJob, processJob } from './process-job.ts';
+import type { Writing } from './options.ts';
+import { processingBy } from './process-job.ts';
 import { QueueWriter } from './queue-writer.ts';
 
 type Method = (...args: never[]) => unknown;
 
 export function makeQueueByReference(queue: Queue, codec: JobCodec): void {
   if (isByReference(queue)) return;
-  const writer = new QueueWriter(queue, { codec, pool: undefined, sending: new Set() }, jobOf(queue));
+  const writer = new QueueWriter(queue, afterCommits(codec), jobOf(queue));
   const { add, addBulk, upsertJobScheduler, updateJobProgress, close } = queue;
   replace(queue, writer.job, {
     add: async (name: string, data: unknown, given?: JobsOptions) =>
@@ -33,7 +33,7 @@ export function makeQueueByReference(queue: Queue, codec: JobCodec): void {
 
 export function makeFlowProducerByReference(producer: FlowProducer, codec: JobCodec): void {
   if (isByReference(producer)) return;
-  const writer = new FlowWriter(producer, { codec, pool: undefined, sending: new Set() }, jobOf(producer));
+  const writer = new FlowWriter(producer, afterCommits(codec), jobOf(producer));
   const { add, addBulk, close } = producer;
   replace(producer, writer.job, {
     add: async (flow: FlowJob, options?: FlowOpts) =>
@@ -46,13 +46,16 @@ export function makeFlowProducerByReference(producer: FlowProducer, codec: JobCo
 /** To be called right after its constructor: a worker takes its first job later. */
 export function makeWorkerByReference(worker: Worker, processor: unknown, codec: JobCodec): void {
   if (isByReference(worker)) return;
-  const process = typeof processor === 'function' ? processJob : passOnJob;
+  const process = processingBy(processor);
   const { callProcessJob } = worker as unknown as { callProcessJob: (job: Job, ...rest: unknown[]) => unknown };
   replace(worker, jobClass(codec, jobOf(worker)), {
     callProcessJob: (job: Job, token: string, signal?: AbortSignal) =>
       process(codec, job as never, token, (view) => callProcessJob.call(worker, view as never, token, signal)),
   });
 }
+
+/** A connection to BullMQ's PostgreSQL backend is not ours to join transactions with: jobs follow after the commit. */
+const afterCommits = (codec: JobCodec): Writing => ({ codec, pool: undefined, sending: new InFlight() });
 
 const jobOf = (host: object): typeof Job => (host as { Job: typeof Job }).Job;
 

@@ -3,6 +3,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
 import { ADAPTER_CHECKS } from '../tasks/check-options.ts';
+import { InFlight } from './in-flight.ts';
 import { JobCodec } from './job-codec.ts';
 import { isPool, type PoolLike, TransactionPool } from './transaction-pool.ts';
 
@@ -22,7 +23,7 @@ export interface Writing {
   /** On BullMQ's PostgreSQL backend. */
   readonly pool: TransactionPool | undefined;
   /** Jobs whose transaction has committed, on their way to Redis. */
-  readonly sending: Set<Promise<unknown>>;
+  readonly sending: InFlight;
 }
 
 /** The options of a class, taken apart. */
@@ -45,7 +46,7 @@ export function settle<Options extends object>(given: BullMqOptions<Options> & B
   return {
     codec: new JobCodec(serializer, adapter),
     pool,
-    sending: new Set(),
+    sending: new InFlight(),
     options: (pool === undefined ? options : { ...options, connection: pool.connection }) as Options,
   };
 }

@@ -29,7 +29,7 @@ export function processJob<Job extends JobLike>(
 }
 
 /** Hands a job to a sandboxed processor, which reads it in its own process and writes what is to be stored. */
-export async function passOnJob<Job extends JobLike>(
+async function passOnJob<Job extends JobLike>(
   codec: JobCodec,
   job: Job,
   _token: string | undefined,
@@ -37,6 +37,10 @@ export async function passOnJob<Job extends JobLike>(
 ): Promise<unknown> {
   return codec.accept(await processor(sandboxView(job, codec)));
 }
+
+/** How a worker runs its jobs: a processor that is no function is a file, which BullMQ runs in a process of its own. */
+export const processingBy = (processor: unknown): typeof processJob =>
+  typeof processor === 'function' ? processJob : passOnJob;
 
 async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {
   const [result] = await codec.read([job.data], em);

@@ -1,8 +1,9 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import type { BulkJobOptions, Job, JobsOptions, Queue } from 'bullmq';
-import { jobClass, waiting } from './job.ts';
+import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
 import { Route } from './route.ts';
+import { Writer } from './writer.ts';
 
 /** A job as BullMQ's addBulk takes it, and a scheduler's template with less of it. */
 export interface GivenJob {
@@ -12,16 +13,12 @@ export interface GivenJob {
 }
 
 /** What a queue adds, by reference; BullMQ's own methods are handed in. */
-export class QueueWriter {
-  /** The class of the queue's jobs. */
-  readonly job: typeof Job;
+export class QueueWriter extends Writer {
   readonly #queue: Queue;
-  readonly #writing: Writing;
 
   constructor(queue: Queue, writing: Writing, base?: typeof Job) {
+    super(writing, base);
     this.#queue = queue;
-    this.#writing = writing;
-    this.job = jobClass(writing.codec, base);
   }
 
   add(
@@ -31,8 +28,8 @@ export class QueueWriter {
     add: (stored: unknown, options: JobsOptions | undefined) => Promise<Job>,
   ): Promise<Job> {
     const entities = new Set<AnyEntity>();
-    const stored = this.#writing.codec.writeData(data, entities);
-    const route = new Route(this.#writing, entities);
+    const stored = this.writing.codec.writeData(data, entities);
+    const route = new Route(this.writing, entities);
     const opts = route.identified(given);
     return route.send(
       () => add(stored, opts),
@@ -42,8 +39,8 @@ export class QueueWriter {
 
   addBulk(jobs: readonly GivenJob[], addBulk: (stored: readonly GivenJob[]) => Promise<Job[]>): Promise<Job[]> {
     const entities = new Set<AnyEntity>();
-    const stored = jobs.map((job) => ({ ...job, data: this.#writing.codec.writeData(job.data, entities) }));
-    const route = new Route(this.#writing, entities);
+    const stored = jobs.map((job) => ({ ...job, data: this.writing.codec.writeData(job.data, entities) }));
+    const route = new Route(this.writing, entities);
     const identified = stored.map((job) => ({ ...job, opts: route.identified(job.opts) }));
     return route.send(
       () => addBulk(identified),
@@ -57,21 +54,15 @@ export class QueueWriter {
     upsert: (stored: Template) => Promise<Job>,
   ): Promise<Job> {
     const entities = new Set<AnyEntity>();
-    const stored = { ...template, data: this.#writing.codec.writeData(template?.data, entities) } as Template;
-    return new Route(this.#writing, entities).send(
+    const stored = { ...template, data: this.writing.codec.writeData(template?.data, entities) } as Template;
+    return new Route(this.writing, entities).send(
       () => upsert(stored),
       () => undefined as never,
     );
   }
 
   updateJobProgress(progress: unknown, update: (stored: never) => Promise<void>): Promise<void> {
-    return update(this.#writing.codec.writeValue(progress) as never);
-  }
-
-  /** What is on its way when the queue closes still arrives. */
-  async close(close: () => Promise<void>): Promise<void> {
-    await Promise.allSettled(this.#writing.sending);
-    await close();
+    return update(this.writing.codec.writeValue(progress) as never);
   }
 
   #waiting({ name, data, opts }: GivenJob): Job {

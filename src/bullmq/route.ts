@@ -12,7 +12,7 @@ import type { Writing } from './options.ts';
 export class Route {
   readonly #em: EntityManager | undefined;
   readonly #pool: Writing['pool'];
-  readonly #sending: Set<Promise<unknown>>;
+  readonly #sending: Writing['sending'];
 
   constructor({ codec, pool, sending }: Writing, entities: Iterable<AnyEntity>) {
     this.#em = transactionFor(codec.serializer.orm.em, undefined, entities);
@@ -36,14 +36,8 @@ export class Route {
     if (this.#pool !== undefined) return this.#pool.run(this.#em, now);
     const sent = meanwhile();
     // A trace goes on where the job was added.
-    const send = AsyncResource.bind(() => this.#track(now()));
+    const send = AsyncResource.bind(() => this.#sending.track(now()));
     afterCommit(this.#em, send);
     return sent;
-  }
-
-  /** What is on its way when the queue closes still arrives. */
-  async #track(sending: Promise<unknown>): Promise<void> {
-    this.#sending.add(sending);
-    await sending.finally(() => this.#sending.delete(sending));
   }
 }

@@ -1,8 +1,9 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import { jobClass } from './job.ts';
+import type { JobCodec } from './job-codec.ts';
 import { markByReference } from './mark.ts';
-import { type BullMqOptions, type ByReferenceOptions, settle, type Settled } from './options.ts';
-import { passOnJob, processJob } from './process-job.ts';
+import { type BullMqOptions, type ByReferenceOptions, settle } from './options.ts';
+import { processingBy } from './process-job.ts';
 
 /**
  * BullMQ's Worker, its data by reference: a processor gets the rows of now, in an EntityManager and request context of
@@ -15,8 +16,8 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
   Result,
   Name
 > {
-  readonly #settled: Settled<WorkerOptions>;
-  readonly #isSandboxed: boolean;
+  readonly #codec: JobCodec;
+  readonly #process: ReturnType<typeof processingBy>;
   readonly #job: typeof Job;
 
   constructor(
@@ -27,8 +28,8 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
   ) {
     const settled = settle<WorkerOptions>(options);
     super(name, processor, settled.options, ...(backend as []));
-    this.#settled = settled;
-    this.#isSandboxed = typeof processor === 'string' || processor instanceof URL;
+    this.#codec = settled.codec;
+    this.#process = processingBy(processor);
     this.#job = jobClass(settled.codec);
     markByReference(this);
   }
@@ -43,8 +44,7 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
     token: string,
     signal?: AbortSignal,
   ): Promise<Result> {
-    const process = this.#isSandboxed ? passOnJob : processJob;
     const call = (view: Job<Data, Result, Name>): Promise<Result> => super.callProcessJob(view, token, signal);
-    return process(this.#settled.codec, job as never, token, call as never) as Promise<Result>;
+    return this.#process(this.#codec, job as never, token, call as never) as Promise<Result>;
   }
 }
