@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/core';
+import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import type { ByReferenceOptions } from './by-reference.ts';
 import { ByReferenceError } from './errors.ts';
 import { isStorableString } from './json.ts';
@@ -73,6 +73,7 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   populate: ['an object with a list of relations per model', isObject],
   filters: ['false or an object with filters per model', (value) => value === false || isObject(value)],
   schemas: ['an array of schema names or a function', (value) => isFunction(value) || isListOf(isName)(value)],
+  tenant: aFunction,
   drift: ['"ignore", "throw" or a function', (value) => value === 'ignore' || value === 'throw' || isFunction(value)],
   authorize: aFunction,
   onRevive: aFunction,
@@ -84,9 +85,15 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   ],
 };
 
+const isEntityManager = (value: unknown): boolean =>
+  isObject(value) && isFunction((value as Partial<EntityManager>).getContext);
+
 export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
   ...DEFAULTS_CHECKS,
-  em: ['an EntityManager', (value) => isObject(value) && isFunction((value as EntityManager).getContext)],
+  em: [
+    'an EntityManager, or an array with one for each of several ORMs',
+    (value) => [value].flat().every(isEntityManager),
+  ],
   only: classes,
   as: ['a class', isFunction],
   schema: ['a schema name', isName],
@@ -145,6 +152,17 @@ export const checkSerializeOptions = (options: SerializeOptions): void => check(
 export function checkDeserializeOptions(options: DeserializeOptions): void {
   check(options, DESERIALIZE_CHECKS, 'option ');
   if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
+}
+
+/** MikroORM finds the EntityManager of a request by the name of its ORM. */
+export function checkOrms(orms: readonly MikroORM[]): void {
+  const names = orms.map((orm) => isObject(orm) && isEntityManager(orm.em) && orm.em.name);
+  if (names.length === 0 || names.includes(false)) {
+    throw ByReferenceError.invalidOption('orms', 'a MikroORM or an array of them', orms);
+  }
+  if (new Set(names).size < names.length) {
+    throw ByReferenceError.invalidOption('orms', 'ORMs of different contextName', names);
+  }
 }
 
 /** Plain JSON carries no signature that could be demanded, and no envelope around what a DTO checks. */

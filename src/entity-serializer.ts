@@ -3,6 +3,7 @@ import { listenToCommits } from './after-commit.ts';
 import type { ClassReviver } from './by-reference.ts';
 import {
   checkDeserializeOptions,
+  checkOrms,
   checkReviveOptions,
   checkSerializeOptions,
   checkSerializerOptions,
@@ -54,11 +55,14 @@ interface ReadPayload {
 /**
  * Values with entities in them → text or JSON with tokens in it, and back to the rows of now.
  *
- * Build one per ORM, at start: it checks the model names, and puts the listener of `afterCommit` in place.
+ * Build one at start: it checks the model names, and puts the listener of `afterCommit` in place. With several ORMs,
+ * `new EntitySerializer([orm, billingOrm])`, a token is a row of the one that its model belongs to.
  * Throws E_DUPLICATE_MODEL, E_INVALID_OPTION.
  */
 export class EntitySerializer {
+  /** The first of the ORMs: whose transactions jobs are enqueued in. */
   readonly orm: MikroORM;
+  readonly orms: readonly MikroORM[];
   readonly registry: ModelRegistry;
   /** The value objects that travel: `serializer.values.register('Money', Money, { encode, decode })`. */
   readonly values: ValueRegistry;
@@ -66,18 +70,22 @@ export class EntitySerializer {
   readonly #signer: Signer;
   readonly #options: EntitySerializerOptions;
 
-  constructor(orm: MikroORM, options: EntitySerializerOptions = {}) {
+  constructor(orms: MikroORM | readonly MikroORM[], options: EntitySerializerOptions = {}) {
     checkSerializerOptions(options);
-    this.orm = orm;
+    this.orms = [orms].flat();
+    checkOrms(this.orms);
+    this.orm = this.orms[0]!;
     this.#options = options;
-    this.registry = new ModelRegistry(orm, options);
+    this.registry = new ModelRegistry(this.orms, options);
     this.registry.refuseUnknownNames(options);
     this.values = new ValueRegistry(options.values, { unknownIsRetryable: options.unknownModel === 'retryable' });
     this.#hooks = new WalkerHooks(this.registry, this.values);
     this.#signer = new Signer(options.signingKeys, options.clock);
-    listenToCommits(orm);
     const classReviver: ClassReviver = { reviveAs: (token, cls, em) => this.#reviveToken(token, { em, only: [cls] }) };
-    registerExtension(orm, classReviver);
+    for (const orm of this.orms) {
+      listenToCommits(orm);
+      registerExtension(orm, classReviver);
+    }
   }
 
   /**
@@ -105,7 +113,7 @@ export class EntitySerializer {
    * model. `T` comes with the payload, or the receiver names it.
    *
    * Throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE, E_EXPIRED, E_UNKNOWN_MODEL, E_UNKNOWN_VALUE,
-   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED,
+   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED, E_WRONG_TENANT, E_NO_TENANT, E_MISSING_TENANT before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED,
    * E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A failure of the database passes through as it is.
    */
   deserialize<Dto extends object>(payload: string, options: AsDto<Dto>): Promise<Dto>;
@@ -144,7 +152,7 @@ export class EntitySerializer {
     const read = await Promise.allSettled(payloads.map((payload) => this.#read(payload, options, false)));
     const readable = read.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
     const slots = readable.map(({ decoded }) => decoded.slots);
-    const failures = (await reviveEach(slots, this.registry, this.orm.em, options, this.#options)).values();
+    const failures = (await reviveEach(slots, this.registry, options, this.#options)).values();
     const finished = read.map(async (result) => {
       if (result.status === 'rejected') throw result.reason;
       const failure = failures.next().value;
@@ -287,7 +295,7 @@ export class EntitySerializer {
   }
 
   #revive(decoded: Decoded, options: DeserializeOptions): Promise<void> {
-    return revive(decoded.slots, this.registry, this.orm.em, options, this.#options);
+    return revive(decoded.slots, this.registry, options, this.#options);
   }
 
   #referring(options: TokenOptions & Pick<SerializeOptions, 'onEntity' | 'onCopy'>): EncodeHooks {

@@ -10,6 +10,9 @@ export type ErrorCode =
   | 'E_UNKNOWN_VALUE'
   | 'E_MODEL_NOT_ALLOWED'
   | 'E_SCHEMA_NOT_ALLOWED'
+  | 'E_WRONG_TENANT'
+  | 'E_NO_TENANT'
+  | 'E_MISSING_TENANT'
   | 'E_MALFORMED'
   | 'E_LIMIT'
   | 'E_UNSUPPORTED_VERSION'
@@ -92,6 +95,14 @@ export class ByReferenceError extends Error {
     );
   }
 
+  static sharedModel(name: string, first: string, second: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_DUPLICATE_MODEL',
+      `The class of the model "${name}" belongs to two ORMs, "${first}" and "${second}", so a token could mean a row of either; give each ORM a class of its own, or leave this one out with models: 'declared'.`,
+      { model: name },
+    );
+  }
+
   static unknownModel(name: string, retryable: boolean, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_UNKNOWN_MODEL',
@@ -128,6 +139,30 @@ export class ByReferenceError extends Error {
     return new ByReferenceError(
       'E_SCHEMA_NOT_ALLOWED',
       `The schema "${schema}" of ${model}${at(path)} is neither the EntityManager's nor the model's own; admit it with the option schemas.`,
+      { model, path },
+    );
+  }
+
+  static wrongTenant(schema: string, tenant: string, model: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_WRONG_TENANT',
+      `${model}${at(path)} is a row of the tenant "${schema}", and the tenant here is "${tenant}"; read it for its own.`,
+      { model, path },
+    );
+  }
+
+  static noTenant(schema: string, model: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_NO_TENANT',
+      `${model}${at(path)} is a row of the tenant "${schema}", and there is no tenant here; have the option tenant return one.`,
+      { model, path },
+    );
+  }
+
+  static missingTenant(model: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_MISSING_TENANT',
+      `${model}${at(path)} has its rows in a schema per tenant, and the token names none; give the tenant's with the option schema.`,
       { model, path },
     );
   }

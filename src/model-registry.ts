@@ -8,6 +8,7 @@ import { VersionProperty } from './version.ts';
 
 /** An entity class under its name on the wire. */
 export interface Model {
+  readonly orm: MikroORM;
   readonly name: string;
   readonly aliases: readonly string[];
   readonly class: EntityClass;
@@ -26,12 +27,13 @@ export interface Model {
 }
 
 /**
- * Stable name ↔ entity class, from the ORM's metadata. Names resolve through it only, never through globals.
+ * Stable name ↔ entity class, from the metadata of the ORMs. Names resolve through it only, never through globals.
  *
- * Throws E_DUPLICATE_MODEL at construction where a declared name or alias has two meanings. Two undeclared classes of
- * one name are told apart by nothing, and throw it on first use.
+ * Throws E_DUPLICATE_MODEL at construction where a declared name or alias has two meanings, and where a name or a class
+ * belongs to two ORMs. Two undeclared classes of one name and ORM are told apart by nothing, and throw it on first use.
  */
 export class ModelRegistry {
+  readonly orms: readonly MikroORM[];
   readonly #byName = new Map<string, Model[]>();
   readonly #byClass = new Map<unknown, Model>();
   readonly #undeclared = new Set<unknown>();
@@ -39,8 +41,15 @@ export class ModelRegistry {
   /** Two undeclared classes share a name. */
   #isAmbiguous = false;
 
-  constructor(orm: MikroORM, options: Pick<EntitySerializerOptions, 'models' | 'unknownModel'> = {}) {
+  constructor(orms: readonly MikroORM[], options: Pick<EntitySerializerOptions, 'models' | 'unknownModel'> = {}) {
+    this.orms = orms;
     this.#unknownIsRetryable = options.unknownModel === 'retryable';
+    const others = orms.flatMap((orm) => this.#addAll(orm, options));
+    this.#refuseConflicts(others);
+  }
+
+  /** Returns what is no model. */
+  #addAll(orm: MikroORM, options: Pick<EntitySerializerOptions, 'models'>): readonly EntityMetadata[] {
     const others: EntityMetadata[] = [];
     const order = referencedFirst(orm);
     for (const metadata of orm.getMetadata()) {
@@ -61,7 +70,7 @@ export class ModelRegistry {
         this.#add(makeModel(metadata, mark, orm, order));
       }
     }
-    this.#refuseConflicts(others);
+    return others;
   }
 
   /** The wire names, sorted. */
@@ -72,7 +81,7 @@ export class ModelRegistry {
   /** The model a payload names, or undefined. Throws E_DUPLICATE_MODEL when the name is ambiguous. */
   find(name: string): Model | undefined {
     const models = this.#byName.get(name);
-    if (models !== undefined && models.length > 1) this.#throwDuplicate(name, models[0]!.metadata, models[1]!.metadata);
+    if (models !== undefined && models.length > 1) this.#throwDuplicate(name, models[0]!, models[1]!);
     return models?.[0];
   }
 
@@ -146,6 +155,9 @@ export class ModelRegistry {
   }
 
   #add(model: Model): void {
+    const other = this.#byClass.get(model.class);
+    if (other !== undefined)
+      throw ByReferenceError.sharedModel(model.name, contextNameOf(other.orm), contextNameOf(model.orm));
     this.#byClass.set(model.class, model);
     for (const name of [model.name, ...model.aliases]) {
       const sharing = this.#byName.get(name);
@@ -158,16 +170,16 @@ export class ModelRegistry {
   #refuseConflicts(others: readonly EntityMetadata[]): void {
     for (const [name, models] of this.#byName) {
       const [first, second] = models;
-      if (second !== undefined && models.some((model) => model.declared)) {
-        this.#throwDuplicate(name, first!.metadata, second.metadata);
-      }
+      const foreign = models.find(({ orm }) => orm !== first!.orm);
+      if (foreign !== undefined) this.#throwDuplicate(name, first!, foreign);
+      if (second !== undefined && models.some((model) => model.declared)) this.#throwDuplicate(name, first!, second);
       // An embeddable or a pivot table of that name is no model, but a reader could not tell which one is meant.
       const other = others.find((metadata) => metadata.className === name);
-      if (first!.declared && other !== undefined) this.#throwDuplicate(name, first!.metadata, other);
+      if (first!.declared && other !== undefined) this.#throwDuplicate(name, first!, { metadata: other });
     }
   }
 
-  #throwDuplicate(name: string, first: EntityMetadata, second: EntityMetadata): never {
+  #throwDuplicate(name: string, first: Described, second: Described): never {
     throw ByReferenceError.duplicateModel(name, describe(first), describe(second));
   }
 }
@@ -188,6 +200,7 @@ function makeModel(
 ): Model {
   const queried = queriedClass(metadata);
   return {
+    orm,
     name: mark?.name ?? metadata.className,
     aliases: mark?.aliases ?? [],
     class: metadata.class as unknown as EntityClass,
@@ -202,8 +215,14 @@ function makeModel(
   };
 }
 
-function describe(metadata: EntityMetadata): string {
+type Described = Pick<Model, 'metadata'> & Partial<Pick<Model, 'orm'>>;
+
+function describe({ metadata, orm }: Described): string {
   if (metadata.embeddable) return `${metadata.className} (embeddable)`;
   const table = metadata.schema === undefined ? metadata.tableName : `${metadata.schema}.${metadata.tableName}`;
-  return `${metadata.className} (table "${table}")`;
+  const context = orm === undefined || contextNameOf(orm) === 'default' ? '' : ` of the ORM "${contextNameOf(orm)}"`;
+  return `${metadata.className} (table "${table}"${context})`;
 }
+
+/** What MikroORM tells ORMs apart by. */
+const contextNameOf = (orm: MikroORM): string => orm.config.get('contextName');

@@ -80,6 +80,13 @@ export interface ReviveDefaults {
   /** Schemas that tokens may name besides the EntityManager's and the model's own. Default: none. */
   readonly schemas?: readonly string[] | ((schema: string) => boolean);
   /**
+   * The schema of the tenant that is served, undefined for none. With it the schema of a token has to be its model's
+   * own or this one, or admitted by `schemas`, whatever that of the EntityManager: any other is E_WRONG_TENANT, and
+   * E_NO_TENANT where there is none; a token without one of a model in many schemas (`schema: '*'`) is
+   * E_MISSING_TENANT. All before any query. Default: no tenants.
+   */
+  readonly tenant?: () => string | undefined;
+  /**
    * What a row newer than its token's version means: nothing (`ignore`, default), E_DRIFT (`throw`), or what the
    * callback decides by throwing or not. A row older than its token is E_NOT_YET_VISIBLE in any case.
    */
@@ -104,8 +111,11 @@ export interface ReviveDefaults {
 export interface DeserializeOptions<
   Only extends readonly EntityClass[] = readonly EntityClass[],
 > extends ReviveDefaults {
-  /** Whose identity map receives the entities. Default: the request context's; without one it must be given. */
-  readonly em?: EntityManager;
+  /**
+   * Whose identity map receives the entities; an array with one for each of several ORMs. Default: the request
+   * context's; without one it must be given.
+   */
+  readonly em?: EntityManager | readonly EntityManager[];
   /** The classes a payload may name, subclasses included; any other is E_MODEL_NOT_ALLOWED, before any query. */
   readonly only?: Only;
   /**

@@ -128,9 +128,12 @@ export const keyProperties = (metadata: EntityMetadata): EntityProperty[] => met
 /** The schema of an entity's row, where MikroORM knows one. */
 export const rowSchemaOf = (entity: AnyEntity): string | undefined => helper(entity).__schema;
 
+/** Its rows are in many schemas, as one per tenant. */
+export const spansSchemas = (metadata: EntityMetadata): boolean => metadata.schema === '*';
+
 /** The schema a model's rows are in unless somebody says otherwise; undefined where the model lives in many (`*`). */
 export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']): string | undefined {
-  if (metadata.schema === '*') return undefined;
+  if (spansSchemas(metadata)) return undefined;
   return metadata.schema ?? config.get('schema') ?? config.getPlatform().getDefaultSchemaName();
 }
 
@@ -458,14 +461,27 @@ export function* entitiesOfWrittenCollections(em: EntityManager): Iterable<AnyEn
 }
 
 /**
- * Gives `fn` an EntityManager of its own, to which the global one resolves meanwhile: for a job, what a request has.
- * A transaction around the call is left, which would go before the request.
+ * Gives `fn` an EntityManager of its own for each ORM, to which the global ones resolve meanwhile: for a job, what a
+ * request has. It is told the first. A transaction around the call is left, which would go before the request.
  */
-export const runInRequest = <T>(globalEm: EntityManager, fn: (em: EntityManager) => Promise<T>): Promise<T> =>
-  RequestContext.create(globalEm, () => {
-    const em = RequestContext.getEntityManager(globalEm.name)!;
-    return TransactionContext.create(em, () => fn(em));
+export const runInRequest = <T>(globals: readonly EntityManager[], fn: (em: EntityManager) => Promise<T>): Promise<T> =>
+  RequestContext.create([...globals], () => {
+    const managers = globals.map(({ name }) => RequestContext.getEntityManager(name)!);
+    const em = managers[0]!;
+    return TransactionContext.create(em, async () => {
+      try {
+        return await fn(em);
+      } finally {
+        for (const manager of managers) manager.clear();
+      }
+    });
   });
+
+/** The EntityManagers that a request's are forked from, the first ORM's first. */
+export const globalManagers = ({ orms }: { readonly orms: readonly MikroORM[] }): readonly EntityManager[] =>
+  orms.map(({ em }) => em);
+
+export const isOf = (em: EntityManager, orm: MikroORM): boolean => em.config === orm.config;
 
 /** True for the errors of MikroORM and its drivers: their messages may quote rows. */
 export const isOrmError = (error: Error): boolean =>

@@ -1,8 +1,11 @@
 import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
+import type { EntityManagers } from './entity-managers.ts';
 import type { EntitySlot } from './slot.ts';
+import { isName } from './check-options.ts';
 import { ByReferenceError } from './errors.ts';
 import type { Model, ModelRegistry } from './model-registry.ts';
 import type { DeserializeOptions, MissingPolicy } from './options.ts';
+import { spansSchemas } from './orm.ts';
 import { type CanonicalKey, type DatabaseKey, PrimaryKey } from './primary-key.ts';
 import type { ReferenceProperty } from './reference-property.ts';
 import { EntityToken, writeTokenBody } from './token.ts';
@@ -46,6 +49,7 @@ export interface Reference {
 
 /** Rows that one query can read: same table, schema, relations and filters. */
 export interface RowGroup {
+  readonly em: EntityManager;
   readonly metadata: EntityMetadata;
   readonly rank: number;
   readonly primaryKey: PrimaryKey;
@@ -61,6 +65,7 @@ export interface RowGroup {
 /** What the options say about one model, looked up once per call. */
 interface ModelPlan {
   readonly model: Model;
+  readonly em: EntityManager;
   readonly missing: MissingPolicy;
   readonly populate: readonly string[] | undefined;
   readonly filters: FilterOptions | undefined;
@@ -78,22 +83,26 @@ export class References {
   /** By what declares the reference, and by model. */
   readonly #plans = new Map<ReferenceProperty | undefined, Map<string, ModelPlan>>();
   readonly #registry: ModelRegistry;
-  readonly #em: EntityManager;
+  readonly #managers: EntityManagers;
   readonly #options: DeserializeOptions;
   readonly #defaults: DeserializeOptions;
   readonly #admitted: ReadonlySet<Model> | undefined;
+  /** Who is served, where there are tenants. */
+  readonly #tenant: { readonly schema: string | undefined } | undefined;
 
   constructor(
     slots: readonly EntitySlot[],
     registry: ModelRegistry,
-    em: EntityManager,
+    managers: EntityManagers,
     options: DeserializeOptions,
     defaults: DeserializeOptions,
   ) {
     this.#registry = registry;
-    this.#em = em;
+    this.#managers = managers;
     this.#options = options;
     this.#defaults = defaults;
+    const tenant = options.tenant ?? defaults.tenant;
+    this.#tenant = tenant && { schema: tenant() };
     registry.refuseUnknownNames(options);
     this.#admitted = options.only === undefined ? undefined : registry.admittedBy(options.only);
     for (const slot of slots) this.all.push(this.#resolve(slot));
@@ -120,7 +129,7 @@ export class References {
     }
     const { rows } =
       parts.schema === undefined
-        ? (plan.group ??= this.#group(plan, this.#schemaOf(model)))
+        ? (plan.group ??= this.#group(plan, this.#schemaOf(plan, slot)))
         : this.#schemaGroup(plan, slot);
     let row = rows.get(key.canonical);
     if (row === undefined) rows.set(key.canonical, (row = new Row(model, key, slot)));
@@ -135,6 +144,7 @@ export class References {
     const defaultFilters = defaults.filters === false ? false : this.#registry.entryFor(model, defaults.filters);
     const plan: ModelPlan = {
       model,
+      em: this.#managers.of(model.orm),
       missing: property?.missing ?? call.missing ?? model.options.missing ?? defaults.missing ?? 'throw',
       populate:
         (isList(property?.populate) ? property.populate : this.#registry.entryFor(model, property?.populate)) ??
@@ -150,18 +160,31 @@ export class References {
   }
 
   /** The schema to name in the query for a token that names none: the row's own, even where the EntityManager is set to another. */
-  #schemaOf(model: Model): string | undefined {
-    if (this.#options.schema !== undefined) return this.#options.schema;
-    return this.#em.schema === undefined || this.#em.schema === model.schema ? undefined : model.schema;
+  #schemaOf({ model, em }: ModelPlan, { path }: EntitySlot): string | undefined {
+    const { schema } = this.#options;
+    if (this.#tenant !== undefined && spansSchemas(model.metadata)) {
+      if (schema === undefined) throw ByReferenceError.missingTenant(model.name, path);
+      this.#refuseForeignSchema(schema, model, path);
+    }
+    if (schema !== undefined) return schema;
+    return em.schema === undefined || em.schema === model.schema ? undefined : model.schema;
   }
 
   #schemaGroup(plan: ModelPlan, slot: EntitySlot): RowGroup {
     const schema = slot.parts.schema!;
-    const own = [plan.model.schema, this.#em.schema ?? this.#em.config.get('schema'), this.#options.schema];
-    if (!own.includes(schema) && !this.#admitsSchema(schema)) {
-      throw ByReferenceError.schemaNotAllowed(schema, plan.model.name, slot.path);
-    }
+    const { model, em } = plan;
+    const own = [model.schema];
+    if (this.#tenant === undefined) own.push(em.schema ?? em.config.get('schema'), this.#options.schema);
+    if (!own.includes(schema)) this.#refuseForeignSchema(schema, model, slot.path);
     return this.#group(plan, schema);
+  }
+
+  #refuseForeignSchema(schema: string, { name }: Model, path: string): void {
+    if (this.#admitsSchema(schema)) return;
+    if (this.#tenant === undefined) throw ByReferenceError.schemaNotAllowed(schema, name, path);
+    const served = this.#tenant.schema;
+    if (!isName(served)) throw ByReferenceError.noTenant(schema, name, path);
+    if (served !== schema) throw ByReferenceError.wrongTenant(schema, served, name, path);
   }
 
   #admitsSchema(schema: string): boolean {
@@ -169,7 +192,7 @@ export class References {
     return typeof schemas === 'function' ? schemas(schema) : schemas.includes(schema);
   }
 
-  #group({ model, populate, filters }: ModelPlan, schema: string | undefined): RowGroup {
+  #group({ model, em, populate, filters }: ModelPlan, schema: string | undefined): RowGroup {
     const metadata = model.queried;
     const found = this.groups.find(
       (group) =>
@@ -179,9 +202,10 @@ export class References {
         group.filters === filters,
     );
     if (found !== undefined) return found;
-    const primaryKey = PrimaryKey.of(metadata, this.#em.getPlatform());
-    const ownSchema = this.#em.schema ?? model.schema;
+    const primaryKey = PrimaryKey.of(metadata, em.getPlatform());
+    const ownSchema = em.schema ?? model.schema;
     const group = {
+      em,
       metadata,
       rank: model.rank,
       primaryKey,

@@ -1,12 +1,12 @@
-import type { AnyEntity, EntityManager } from '@mikro-orm/core';
+import type { AnyEntity } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
+import { EntityManagers } from './entity-managers.ts';
 import type { EntitySlot } from './slot.ts';
 import { ByReferenceError } from './errors.ts';
 import { loadRows } from './load-rows.ts';
 import type { ModelRegistry } from './model-registry.ts';
 import type { DeserializeOptions, Drift } from './options.ts';
-import { contextOf } from './orm.ts';
-import { type Reference, References, type Row } from './references.ts';
+import { type Reference, References, type Row, type RowGroup } from './references.ts';
 import { requireRowLocks } from './row-locks.ts';
 import { OMITTED } from './values/value-type.ts';
 
@@ -16,17 +16,17 @@ const revivals = channel('mikro-orm-byref:revive');
 export async function revive(
   slots: readonly EntitySlot[],
   registry: ModelRegistry,
-  globalEm: EntityManager,
   options: DeserializeOptions,
   defaults: DeserializeOptions,
 ): Promise<void> {
   if (slots.length === 0) return;
   const settings = settle(options, defaults);
-  const em = contextOf(options.em ?? globalEm);
-  refuseImpossible(em, globalEm, settings);
+  const managers = new EntityManagers(registry.orms, options.em);
+  refuseImpossible(settings);
   if (settings.freshness === 'lazy') refuseUnseen(slots);
-  const references = new References(slots, registry, em, options, defaults);
-  await load(em, references, settings);
+  const references = new References(slots, registry, managers, options, defaults);
+  refuseUnlockable(references, settings);
+  await load(references, settings);
   await settleSlots(references.all, settings);
 }
 
@@ -37,22 +37,23 @@ export async function revive(
 export async function reviveEach(
   payloads: readonly (readonly EntitySlot[])[],
   registry: ModelRegistry,
-  globalEm: EntityManager,
   options: DeserializeOptions,
   defaults: DeserializeOptions,
 ): Promise<readonly (ByReferenceError | undefined)[]> {
-  const alone = (slots: readonly EntitySlot[]) => revive(slots, registry, globalEm, options, defaults);
+  const alone = (slots: readonly EntitySlot[]) => revive(slots, registry, options, defaults);
   if (payloads.length === 1) return [await refusal(() => alone(payloads[0]!))];
   if (payloads.every((slots) => slots.length === 0)) return payloads.map(() => undefined);
   const settings = settle(options, defaults);
-  const em = contextOf(options.em ?? globalEm);
-  refuseImpossible(em, globalEm, settings);
-  const resolve = (slots: readonly EntitySlot[]): References => new References(slots, registry, em, options, defaults);
+  const managers = new EntityManagers(registry.orms, options.em);
+  refuseImpossible(settings);
+  const resolve = (slots: readonly EntitySlot[]): References =>
+    new References(slots, registry, managers, options, defaults);
   // Each by itself first: what one payload names wrongly must not reach the query of the others.
   const outcomes = await Promise.all(payloads.map((slots) => refusal(() => resolve(slots))));
   const sound = payloads.filter((_, index) => outcomes[index] === undefined);
   const references = resolve(sound.flat());
-  const failure = references.all.length === 0 ? undefined : await refusal(() => load(em, references, settings));
+  refuseUnlockable(references, settings);
+  const failure = references.all.length === 0 ? undefined : await refusal(() => load(references, settings));
   if (failure !== undefined && sound.length > 1) {
     // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
     for (const [index, slots] of payloads.entries()) outcomes[index] ??= await refusal(() => alone(slots));
@@ -78,9 +79,9 @@ async function refusal(run: () => unknown): Promise<ByReferenceError | undefined
   }
 }
 
-async function load(em: EntityManager, references: References, settings: Settings): Promise<void> {
+async function load(references: References, settings: Settings): Promise<void> {
   const startedAt = performance.now();
-  const queries = await loadRows(em, references.groups, settings);
+  const queries = await loadGroups(references.groups, settings);
   await refuseUnauthorized(references, settings.authorize);
   const rows = references.groups.flatMap((group) => [...group.rows.values()]);
   const report = {
@@ -94,6 +95,24 @@ async function load(em: EntityManager, references: References, settings: Setting
   };
   settings.onRevive?.(report);
   if (revivals.hasSubscribers) revivals.publish(report);
+}
+
+/** The ORMs at once, because each has its own connection. Settles only when none is under way. */
+async function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
+  const managers = new Set(groups.map(({ em }) => em));
+  const loading = Array.from(managers, (em) =>
+    loadRows(
+      em,
+      groups.filter((group) => group.em === em),
+      settings,
+    ),
+  );
+  let queries = 0;
+  for (const result of await Promise.allSettled(loading)) {
+    if (result.status === 'rejected') throw result.reason;
+    queries += result.value;
+  }
+  return queries;
 }
 
 /** Gives each slot its value. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
@@ -118,18 +137,18 @@ function settle(options: DeserializeOptions, defaults: DeserializeOptions) {
   } as const;
 }
 
-function refuseImpossible(em: EntityManager, globalEm: EntityManager, settings: Settings): void {
-  if (em.config !== globalEm.config) {
-    throw ByReferenceError.invalidOption('option em', "an EntityManager of the serializer's own ORM", em);
+/** Each ORM whose rows are named has to be able to lock them, here and now. */
+function refuseUnlockable({ groups }: References, { lockMode }: Settings): void {
+  if (lockMode === undefined) return;
+  for (const { em } of groups) {
+    requireRowLocks(em);
+    if (!em.isInTransaction()) {
+      throw ByReferenceError.invalidOption('option lockMode', 'a transaction around it (em.transactional)', lockMode);
+    }
   }
-  if (settings.lockMode !== undefined) requireRowLocks(em);
-  if (settings.lockMode !== undefined && !em.isInTransaction()) {
-    throw ByReferenceError.invalidOption(
-      'option lockMode',
-      'a transaction around it (em.transactional)',
-      settings.lockMode,
-    );
-  }
+}
+
+function refuseImpossible(settings: Settings): void {
   if (settings.freshness !== 'lazy') return;
   // Nothing is read, so nothing could be found missing, changed, locked or forbidden.
   for (const [name, off] of [

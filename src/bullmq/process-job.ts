@@ -1,7 +1,7 @@
 import { DelayedError, UnrecoverableError } from 'bullmq';
 import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import { isOrmError, runInRequest } from '../orm.ts';
+import { globalManagers, isOrmError, runInRequest } from '../orm.ts';
 import { describe, mayAppear } from '../tasks/job-runner.ts';
 import type { JobCodec } from './job-codec.ts';
 import { type JobLike, jobView, sandboxView } from './job-view.ts';
@@ -16,14 +16,12 @@ export function processJob<Job extends JobLike>(
   token: string | undefined,
   processor: (view: Job) => unknown,
 ): Promise<unknown> {
-  return runInRequest(codec.serializer.orm.em, async (em) => {
+  return runInRequest(globalManagers(codec.serializer), async (em) => {
     try {
       const data = await readData(codec, job, token, em);
       return written(codec, await processor(jobView(job, data, codec, em)));
     } catch (error) {
       throw storable(error);
-    } finally {
-      em.clear();
     }
   });
 }

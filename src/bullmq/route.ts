@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { afterCommit } from '../after-commit.ts';
+import { isOf } from '../orm.ts';
 import { transactionFor } from '../tasks/transaction.ts';
 import type { Writing } from './options.ts';
 
@@ -15,8 +16,10 @@ export class Route {
   readonly #sending: Writing['sending'];
 
   constructor({ codec, pool, sending }: Writing, entities: Iterable<AnyEntity>) {
-    this.#em = transactionFor(codec.serializer.orm.em, undefined, entities);
-    this.#pool = pool;
+    const { orm } = codec.serializer;
+    this.#em = transactionFor(orm.em, undefined, entities);
+    // Where the jobs are, only transactions of the first ORM reach.
+    this.#pool = this.#em !== undefined && isOf(this.#em, orm) ? pool : undefined;
     this.#sending = sending;
   }
 

@@ -1,9 +1,10 @@
-import type { EntityManager } from '@mikro-orm/core';
+import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterCommit } from '../after-commit.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
+import type { Model } from '../model-registry.ts';
 import type { EntityClass } from '../options.ts';
-import { ambientContext, contextOf, findKeys, isQueryable, transactionOf } from '../orm.ts';
+import { ambientContext, contextOf, findKeys, isOf, isQueryable, transactionOf } from '../orm.ts';
 import type { BentoCacheLike } from './bento-like.ts';
 import { BusCheck } from './bus-check.ts';
 import { stampKey } from './cache-key.ts';
@@ -38,7 +39,7 @@ export class Invalidation {
     this.#stamps = new TagStamps(bento, clock);
     this.#busCheck = new BusCheck(bento, !options.singleProcess);
     this.#invalidator = new Invalidator(serializer.registry, clock, (tags) => this.#invalidate(tags));
-    serializer.orm.em.getEventManager().registerSubscriber(this.#invalidator);
+    for (const { em } of serializer.orms) em.getEventManager().registerSubscriber(this.#invalidator);
   }
 
   /** An instant before which a transaction can have read nothing; undefined for one that is not watched. */
@@ -57,12 +58,25 @@ export class Invalidation {
   }
 
   async touch(cls: EntityClass, where: object, em: EntityManager | undefined): Promise<void> {
-    const { registry, orm } = this.#serializer;
-    const models = [...registry.admittedBy([cls], 'model')];
+    const models = [...this.#serializer.registry.admittedBy([cls], 'model')];
+    for (const orm of this.#serializer.orms) {
+      const own = models.filter((model) => model.orm === orm);
+      const context = em !== undefined && isOf(em, orm) ? contextOf(em) : ambientContext(orm.em);
+      if (own.length > 0) await this.#touch(own, cls, where, context, orm);
+    }
+  }
+
+  async #touch(
+    models: readonly Model[],
+    cls: EntityClass,
+    where: object,
+    context: EntityManager | undefined,
+    orm: MikroORM,
+  ): Promise<void> {
+    const { registry } = this.#serializer;
     const queryable = models.filter(({ metadata }) => isQueryable(metadata));
     const own = queryable.filter((model) => model.class === cls);
     const tags = new Set<Tag>();
-    const context = em === undefined ? ambientContext(orm.em) : contextOf(em);
     for (const { metadata } of own.length > 0 ? own : queryable) {
       for (const row of await findKeys(context ?? orm.em.fork(), metadata, where)) {
         const tag = rowTag(registry, row);

@@ -3,7 +3,7 @@ import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { afterCommit } from '../after-commit.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import type { JsonObject, JsonValue } from '../json.ts';
-import { ambientContext, freshFork, runInContext, runInRequest, transactionOf } from '../orm.ts';
+import { ambientContext, freshFork, globalManagers, runInContext, runInRequest, transactionOf } from '../orm.ts';
 import { Flights } from './flights.ts';
 import type { Invalidation, Report } from './invalidation.ts';
 import type { LogicalClock } from './logical-clock.ts';
@@ -48,7 +48,7 @@ export class Maker {
     const context = this.#contextOf(entry);
     const transaction = transactionOf(context);
     if (transaction !== undefined) return this.#currentIn(transaction, context, entry);
-    const make = (): Promise<CacheRecord> => this.#make(entry, freshFork(context, { inTransaction: false }));
+    const make = (): Promise<CacheRecord> => this.#makeAlone(entry, context);
     // Its own factory would wait for itself.
     if (this.#making.getStore()?.has(entry.key) === true) return make();
     const since = clock.now();
@@ -62,10 +62,13 @@ export class Maker {
   refresh(entry: Entry): void {
     const { counters, report, store } = this.#workshop;
     if (this.#flights.has(entry.key)) return;
-    const own = freshFork(this.#contextOf(entry), { inTransaction: false });
-    const make = (): Promise<CacheRecord> => runInRequest(own, (em) => this.#make(entry, em));
+    const context = this.#contextOf(entry);
     this.#flights
-      .join(entry.key, make, (record) => store(entry, record))
+      .join(
+        entry.key,
+        () => this.#makeAlone(entry, context),
+        (record) => store(entry, record),
+      )
       .then(
         () => counters.refreshes++,
         (error: unknown) => {
@@ -80,6 +83,13 @@ export class Maker {
     this.#flights.drop(key);
   }
 
+  /** By EntityManagers that have nothing in memory: what a request has changed or read before is not for all. */
+  #makeAlone(entry: Entry, context: EntityManager): Promise<CacheRecord> {
+    const own = freshFork(context, { inTransaction: false });
+    const others = globalManagers(this.#workshop.serializer).filter(({ name }) => name !== own.name);
+    return runInRequest([own, ...others], (em) => this.#make(entry, em));
+  }
+
   /** Nobody else may see what is not committed; and the transaction may read what was so when it began. */
   async #currentIn(transaction: object, em: EntityManager, entry: Entry): Promise<CacheRecord> {
     const begunAt = this.#workshop.invalidation.begunAt(transaction);
@@ -88,7 +98,6 @@ export class Maker {
     return record;
   }
 
-  /** By an EntityManager that has nothing in memory: what a request has changed or read before is not for all. */
   async #make(
     { key, options }: Entry,
     em: EntityManager,

@@ -11,6 +11,7 @@ import {
   checkAsyncOptions,
   checkModuleOptions,
   checkRootOptions,
+  type ContextOption,
   OPTIONS,
 } from './options.ts';
 import { makeTasks, TaskHost } from './task-host.ts';
@@ -63,14 +64,14 @@ const TASKS: readonly Provider[] = [
 
 function moduleOf(
   options: Provider,
-  contextName: string | undefined,
+  contextName: ContextOption['contextName'],
   tasks: readonly Provider[],
   imports: DynamicModule['imports'] = [],
 ): DynamicModule {
   const serializer: Provider = {
     provide: EntitySerializer,
-    inject: [contextName === undefined ? MikroORM : getMikroORMToken(contextName), OPTIONS],
-    useFactory: (orm: MikroORM, given: ByReferenceModuleOptions) => new EntitySerializer(orm, given.serializer),
+    inject: [OPTIONS, ...(contextName === undefined ? [MikroORM] : [contextName].flat().map(getMikroORMToken))],
+    useFactory: (given: ByReferenceModuleOptions, ...orms: MikroORM[]) => new EntitySerializer(orms, given.serializer),
   };
   return {
     module: ByReferenceModule,

@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { FactoryProvider, ModuleMetadata } from '@nestjs/common';
-import { aName, check, type Check, isObject, oneOf } from '../check-options.ts';
+import { check, type Check, isName, isObject, oneOf } from '../check-options.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { EntitySerializerOptions } from '../options.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
@@ -23,8 +23,11 @@ export interface ByReferenceModuleOptions {
 }
 
 export interface ContextOption {
-  /** The `contextName` of the ORM, where @mikro-orm/nestjs has several. Default: the one without a name. */
-  readonly contextName?: string;
+  /**
+   * The `contextName` of the ORM, where @mikro-orm/nestjs has several; an array for an EntitySerializer of several, the
+   * one that jobs are enqueued in first. Default: the one without a name.
+   */
+  readonly contextName?: string | readonly string[];
 }
 
 export type ByReferenceRootOptions = ByReferenceModuleOptions & ContextOption;
@@ -40,6 +43,11 @@ export const OPTIONS = Symbol('mikro-orm-byref.nestjs.options');
 
 const anObject: Check = ['an object', isObject];
 
+const aContext: Check = [
+  'a name, or an array of names',
+  (value) => [value].flat().every(isName) && [value].flat().length > 0,
+];
+
 const MODULE_CHECKS: Record<keyof ByReferenceModuleOptions, Check> = {
   serializer: anObject,
   jobs: anObject,
@@ -48,10 +56,10 @@ const MODULE_CHECKS: Record<keyof ByReferenceModuleOptions, Check> = {
   work: oneOf(true, false),
 };
 
-const ROOT_CHECKS: Record<keyof ByReferenceRootOptions, Check> = { ...MODULE_CHECKS, contextName: aName };
+const ROOT_CHECKS: Record<keyof ByReferenceRootOptions, Check> = { ...MODULE_CHECKS, contextName: aContext };
 
 const ASYNC_CHECKS: Record<keyof ByReferenceAsyncOptions, Check> = {
-  contextName: aName,
+  contextName: aContext,
   imports: ['an array of modules', Array.isArray],
   inject: ['an array of tokens', Array.isArray],
   useFactory: ['a function', (value) => typeof value === 'function'],

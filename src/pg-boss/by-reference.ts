@@ -1,7 +1,7 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { isJsonObject } from '../json.ts';
-import { runInRequest } from '../orm.ts';
+import { globalManagers, runInRequest } from '../orm.ts';
 import { AdapterCodec } from '../tasks/adapter-codec.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
 import type { JobFailure, Outcome } from '../tasks/engine.ts';
@@ -101,7 +101,7 @@ class Adapter {
 
   /** One outcome for each job: those that can't be read have theirs, the others what the handler makes of them. */
   #run(jobs: readonly BossJob[], handler: Handler, isPerJob: boolean): Promise<Outcome[]> {
-    return runInRequest(this.#codec.serializer.orm.em, async (em) => {
+    return runInRequest(globalManagers(this.#codec.serializer), async (em) => {
       const outcomes = new Map<string, Outcome>();
       const live: BossJob[] = [];
       try {
@@ -118,8 +118,6 @@ class Adapter {
         for (const job of live) outcomes.set(job.id, this.#outcome(job, returned, isPerJob, live.length));
       } catch (error) {
         for (const job of jobs) if (!outcomes.has(job.id)) outcomes.set(job.id, retry(error));
-      } finally {
-        em.clear();
       }
       return jobs.map((job) => outcomes.get(job.id)!);
     });

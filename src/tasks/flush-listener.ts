@@ -18,7 +18,7 @@ export function watchChanges(
 ): void {
   const models = serializer.registry.admittedBy(classes);
   const listener = new FlushListener(serializer, models, onChanges);
-  serializer.orm.em.getEventManager().registerSubscriber(listener);
+  for (const { em } of serializer.orms) em.getEventManager().registerSubscriber(listener);
 }
 
 class FlushListener extends FlushWatcher<Change> {

@@ -4,7 +4,7 @@ import { isEnvelope } from '../envelope.ts';
 import { ByReferenceError } from '../errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { isOrmError, runInRequest } from '../orm.ts';
+import { globalManagers, isOrmError, runInRequest } from '../orm.ts';
 import type { JobFailure, Outcome, ReceivedJob } from './engine.ts';
 import { readJobs } from './read-jobs.ts';
 import type { JobContext } from './task.ts';
@@ -40,14 +40,7 @@ export class JobRunner {
     const call = new Call(task, jobs, this.#serializer, this.#options);
     const context = this.contextOf(jobs[0]!);
     try {
-      await runInRequest(this.#serializer.orm.em, async (em) => {
-        const next = (): Promise<void> => call.run(em);
-        try {
-          await this.#options.run(context, em, next);
-        } finally {
-          em.clear();
-        }
-      });
+      await runInRequest(globalManagers(this.#serializer), (em) => this.#options.run(context, em, () => call.run(em)));
     } catch (error) {
       call.fail(error);
     }

@@ -5,7 +5,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { JsonValue } from '../json.ts';
 import type { EntityClass } from '../options.ts';
-import { contextOf } from '../orm.ts';
+import { contextOf, isOf } from '../orm.ts';
 import { requireRowLocks } from '../row-locks.ts';
 import { checkDelayOptions, checkTaskOptions, checkTasksOptions } from './check-options.ts';
 import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
@@ -162,12 +162,15 @@ export class Tasks {
     const jobs = list.map((args) => this.#newJob(definition, args, options, entities));
     for (const job of jobs) this.#engine.check?.(job);
     const handles = jobs.map(({ id }) => this.#handle(definition, id));
-    const em = transactionFor(this.#serializer.orm.em, options.em, entities);
+    const { orm } = this.#serializer;
+    const em = transactionFor(orm.em, options.em, entities);
+    // Where the jobs are, only transactions of the first ORM reach.
+    const isPart = this.#engine.isTransactional && (em === undefined || isOf(em, orm));
     const enqueue = async (): Promise<void> => {
-      const ids = await this.#engine.enqueue(jobs, em);
+      const ids = await this.#engine.enqueue(jobs, isPart ? em : undefined);
       for (const [index, id] of ids.entries()) handles[index]!.id = id;
     };
-    if (em === undefined || this.#engine.isTransactional) await enqueue();
+    if (em === undefined || isPart) await enqueue();
     else this.#enqueueAfterCommit(em, enqueue, handles);
     return handles;
   }

@@ -83,6 +83,7 @@ test('every TypeScript block is compiled', () => {
     ...(redisUrl === undefined ? [] : ['bullmq']),
     'locks',
     'cache',
+    'tenants',
     'rest',
     // docs/coming-from.md
     'rails',

@@ -394,7 +394,7 @@ describe('time', () => {
     expect(await value(() => 'newer')).toBe('new');
   });
 
-  test('a refresh has an EntityManager and a request context of its own, outside of transactions', async () => {
+  test('a factory has an EntityManager and a request context of its own, a refresh outside of transactions', async () => {
     const seen: unknown[] = [];
     const get = (em: EntityManager) =>
       cache.getOrSet({
@@ -412,7 +412,7 @@ describe('time', () => {
     await sleep(25);
     await em.transactional((inner) => get(inner));
     await soon(() => cache.stats.refreshes === 1);
-    expect(seen).toEqual([false, false, false, false, false, true]);
+    expect(seen).toEqual([false, false, true, false, false, true]);
   });
 
   test('a value that was invalidated is not served in its grace period, whatever its factory says', async () => {

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { EntityManager, type EntityRepository, MikroORM, RequestContext } from '@mikro-orm/core';
+import { EntityManager, type EntityRepository, EntitySchema, MikroORM, RequestContext } from '@mikro-orm/core';
 import { Transactional } from '@mikro-orm/decorators/legacy';
+import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { InjectRepository, MikroOrmModule } from '@mikro-orm/nestjs';
 import {
   BullModule,
@@ -693,6 +694,25 @@ describe('tasks without BullMQ', () => {
     expect(app.get(Reminders).seen).toEqual(['ann@old.example']);
   });
 
+  test('or several', async () => {
+    class Note {
+      declare id: number;
+    }
+    const schema = new EntitySchema<Note>({ class: Note, properties: { id: { type: 'number', primary: true } } });
+    const notes = MikroOrmModule.forRoot({
+      driver: PostgreSqlDriver,
+      clientUrl: database.url,
+      entities: [schema],
+      contextName: 'notes',
+      registerRequestContext: false,
+    });
+    const byRef = ByReferenceModule.forRoot({ contextName: ['library', 'notes'] });
+    const app = closing(await start({ imports: [byRef, ormModule(database.url, 'library'), notes] }));
+    const serializer = app.get(EntitySerializer);
+    expect(serializer.registry.names).toEqual(['Author', 'Book', 'Note']);
+    expect(serializer.orm.em.name).toBe('library');
+  });
+
   const config = { provide: 'config', useValue: { work: true } };
 });
 
@@ -711,6 +731,7 @@ test('options are checked', async () => {
     { jobs: { plain: 'maybe' as never } },
     { tasks: { plain: 'maybe' as never } },
     { contextName: '' },
+    { contextName: [] },
   ];
   for (const options of bad) {
     expect((await failureOf(() => ByReferenceModule.forRoot(options))).code).toBe('E_INVALID_OPTION');

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, EntitySchema } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
@@ -105,6 +105,51 @@ describeWith('schemas')('schemas', () => {
     expect(again).toEqual(back);
     expect([again[0] === back[0], again[1] === back[1]]).toEqual([true, true]);
     expect(database.statements).toEqual([]);
+  });
+
+  describe('tenants', () => {
+    const at = (served: string | undefined): { tenant: () => string | undefined } => ({ tenant: () => served });
+
+    test("a token of the tenant that is served, and of a model's own schema, whatever the EntityManager's is", async () => {
+      for (const em of [database.orm.em.fork(), tenant('t2')]) {
+        expect(await name(wire('Tenanted', 't1'), em, at('t1'))).toBe('t1');
+        expect(await name(wire('Common', 't1'), em, at('t1'))).toBe('t1');
+        expect(await name(wire('Common'), em, at('t1'))).toBe('public');
+        expect(await name(wire('Fixed', 'fixed'), em, at(undefined))).toBe('fixed');
+        expect(await name(wire('Tenanted', 't2'), em, { ...at('t1'), schemas: ['t2'] })).toBe('t2');
+        expect(await name(wire('Tenanted'), em, { ...at('t1'), schema: 't1' })).toBe('t1');
+      }
+    });
+
+    test.each([
+      ['another tenant', wire('Tenanted', 't2'), 't1', {}, 'E_WRONG_TENANT'],
+      ['another schema of a model that has its own', wire('Common', 't2'), 't1', {}, 'E_WRONG_TENANT'],
+      ['another one by the option schema', wire('Tenanted'), 't1', { schema: 't2' }, 'E_WRONG_TENANT'],
+      ['nobody is served', wire('Tenanted', 't1'), undefined, {}, 'E_NO_TENANT'],
+      ['what is served is no name', wire('Tenanted', 't1'), '', {}, 'E_NO_TENANT'],
+      ['the token names none', wire('Tenanted'), 't1', {}, 'E_MISSING_TENANT'],
+    ])('%s: %s', async (_case, payload, served, options, code) => {
+      for (const freshness of ['refresh', 'managed', 'lazy'] as const) {
+        const settings = { ...at(served), ...options, freshness };
+        const error = await failureOf(() => name(payload, tenant('t2'), settings));
+        expect([error.code, error.path, error.retryable]).toEqual([code, '$', false]);
+      }
+      expect(database.statements).toEqual([]);
+    });
+
+    test('the option of the serializer, asked once a call, at the time of the call', async () => {
+      let [served, asked] = ['t1', 0];
+      const own = new EntitySerializer(database.orm, { tenant: () => (asked++, served) });
+      const text = own.serialize([1, 1].map((id) => tenant('t1').getReference(Tenanted, id)));
+      expect(await own.deserialize(text, { em: database.orm.em.fork() })).toMatchObject([
+        { name: 't1' },
+        { name: 't1' },
+      ]);
+      expect(asked).toBe(1);
+      served = 't2';
+      const error = await failureOf(() => own.deserialize(text, { em: database.orm.em.fork() }));
+      expect(error.code).toBe('E_WRONG_TENANT');
+    });
   });
 
   test('the schema of the configuration is the EntityManager’s own where it has no other', async () => {
