@@ -64,6 +64,7 @@ export class ByReferenceError extends Error {
     this.tokens = init.tokens ?? [];
   }
 
+  /** @internal */
   static unpersisted(model: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_UNPERSISTED',
@@ -72,6 +73,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static removed(model: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_REMOVED',
@@ -80,6 +82,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static unserializable(what: string, advice: string, path?: string, cause?: unknown): ByReferenceError {
     return new ByReferenceError('E_UNSERIALIZABLE', `${what}${at(path)} could not come back; ${advice}.`, {
       path,
@@ -87,6 +90,7 @@ export class ByReferenceError extends Error {
     });
   }
 
+  /** @internal */
   static duplicateModel(name: string, first: string, second: string): ByReferenceError {
     return new ByReferenceError(
       'E_DUPLICATE_MODEL',
@@ -95,6 +99,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static sharedModel(name: string, first: string, second: string): ByReferenceError {
     return new ByReferenceError(
       'E_DUPLICATE_MODEL',
@@ -103,6 +108,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static unknownModel(name: string, retryable: boolean, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_UNKNOWN_MODEL',
@@ -111,6 +117,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static undeclaredModel(name: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_UNKNOWN_MODEL',
@@ -119,6 +126,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static unknownValue(name: string, retryable: boolean, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_UNKNOWN_VALUE',
@@ -127,6 +135,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static modelNotAllowed(name: string, allowed: readonly string[], path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_MODEL_NOT_ALLOWED',
@@ -135,6 +144,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static schemaNotAllowed(schema: string, model: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_SCHEMA_NOT_ALLOWED',
@@ -143,6 +153,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static wrongTenant(schema: string, tenant: string, model: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_WRONG_TENANT',
@@ -151,6 +162,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static noTenant(schema: string, model: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_NO_TENANT',
@@ -159,6 +171,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static missingTenant(model: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_MISSING_TENANT',
@@ -167,10 +180,12 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static malformed(what: string, facts: ErrorFacts = {}): ByReferenceError {
     return new ByReferenceError('E_MALFORMED', `Malformed payload${at(facts.path)}: ${what}.`, facts);
   }
 
+  /** @internal */
   static limit(what: string, limit: number, option: string, path?: string): ByReferenceError {
     return new ByReferenceError(
       'E_LIMIT',
@@ -179,6 +194,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static unsupportedVersion(version: number, supported: number): ByReferenceError {
     return new ByReferenceError(
       'E_UNSUPPORTED_VERSION',
@@ -187,10 +203,12 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static badSignature(what: string): ByReferenceError {
     return new ByReferenceError('E_BAD_SIGNATURE', `The signature can't be trusted: ${what}.`);
   }
 
+  /** @internal */
   static expired(at: Date): ByReferenceError {
     return new ByReferenceError(
       'E_EXPIRED',
@@ -198,6 +216,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static entityNotFound(tokens: readonly EntityToken[], paths: readonly string[]): ByReferenceError {
     const list = listed(tokens);
     return new ByReferenceError(
@@ -207,6 +226,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static notYetVisible(tokens: readonly EntityToken[], path: string): ByReferenceError {
     return new ByReferenceError(
       'E_NOT_YET_VISIBLE',
@@ -215,6 +235,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static locked(tokens: readonly EntityToken[], advice: string, cause?: unknown): ByReferenceError {
     return new ByReferenceError('E_LOCKED', `${listed(tokens)}: another transaction holds the row lock; ${advice}.`, {
       tokens,
@@ -224,6 +245,7 @@ export class ByReferenceError extends Error {
     });
   }
 
+  /** @internal */
   static notFree(key: string, waitMs: number): ByReferenceError {
     const since = waitMs === 0 ? 'at once' : `within ${waitMs} ms`;
     return new ByReferenceError(
@@ -233,6 +255,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static lockLost(key: string, cause: unknown): ByReferenceError {
     return new ByReferenceError(
       'E_LOCK_LOST',
@@ -241,6 +264,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static drift(tokens: readonly EntityToken[], path: string): ByReferenceError {
     return new ByReferenceError(
       'E_DRIFT',
@@ -249,6 +273,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static unflushed(tokens: readonly EntityToken[], path: string | undefined): ByReferenceError {
     return new ByReferenceError(
       'E_UNFLUSHED',
@@ -257,6 +282,7 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
   static transactionMismatch(): ByReferenceError {
     return new ByReferenceError(
       'E_TRANSACTION_MISMATCH',
@@ -264,10 +290,12 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** For engines and lock providers of your own: `unsupported('A schedule', 'take another engine')`. E_UNSUPPORTED. */
   static unsupported(what: string, advice: string): ByReferenceError {
     return new ByReferenceError('E_UNSUPPORTED', `${what} is not supported here; ${advice}.`);
   }
 
+  /** For engines and lock providers of your own: `invalidOption('option cron', 'a cron expression', cron)`. E_INVALID_OPTION. */
   static invalidOption(option: string, expected: string, got: unknown): ByReferenceError {
     return new ByReferenceError('E_INVALID_OPTION', `Invalid ${option}: expected ${expected}, got ${shown(got)}.`);
   }

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { ByReferenceError, EntityToken } from 'mikro-orm-byref';
+import { ByReferenceError } from '../../src/errors.ts';
+import { EntityToken } from '../../src/token.ts';
 
 const token = new EntityToken('User', 1);
 
