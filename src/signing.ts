@@ -29,7 +29,7 @@ const SIGNED_TOKEN = /^v1\.([0-9a-z]*)\.([\w-]+)\.([\w-]{43})$/;
 const SHORTEST_SECRET = 32;
 /** UTF-16 code units; HKDF takes 1,024 bytes of context. */
 const LONGEST_PURPOSE = 256;
-/** Derived keys kept; strangers can name purposes that nobody uses. */
+/** Derived keys kept of each kind; strangers can name purposes that nobody uses. */
 const KEPT_KEYS = 1_000;
 
 /**
@@ -39,7 +39,8 @@ const KEPT_KEYS = 1_000;
 export class Signer {
   readonly #secrets: readonly SigningKey[];
   readonly #clock: () => number;
-  readonly #derived = new Map<string, readonly KeyObject[]>();
+  /** By purpose. */
+  readonly #derived: Record<Kind, Map<string, readonly KeyObject[]>> = { token: new Map(), payload: new Map() };
 
   /** Throws E_INVALID_OPTION for what is no list of secrets. */
   constructor(secrets: readonly SigningKey[] = [], clock: () => number = Date.now) {
@@ -117,15 +118,16 @@ export class Signer {
   }
 
   #keys(kind: Kind, purpose: string): readonly KeyObject[] {
-    const context = `mikro-orm-byref:${kind}:${purpose}`;
-    let keys = this.#derived.get(context);
+    const derived = this.#derived[kind];
+    let keys = derived.get(purpose);
     if (keys === undefined) {
+      const context = `mikro-orm-byref:${kind}:${purpose}`;
       // A key object is made once; bytes would be made one for each MAC, which takes four times as long.
       keys = this.#secrets.map((secret) =>
         createSecretKey(new Uint8Array(hkdfSync('sha256', secret, '', context, 32))),
       );
-      if (this.#derived.size >= KEPT_KEYS) this.#derived.clear();
-      this.#derived.set(context, keys);
+      if (derived.size >= KEPT_KEYS) derived.clear();
+      derived.set(purpose, keys);
     }
     return keys;
   }
