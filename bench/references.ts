@@ -12,8 +12,6 @@ export interface ReferenceRaces {
   readonly codec: Race;
   /** `revive` against `by hand`; `parse` is the floor of what revive does before its first query. */
   readonly database: Race;
-  /** `one by one` against `revive`, where it is asked for: it takes a query per reference. */
-  readonly oneByOne: Race | undefined;
 }
 
 type Entity = User | Post | Comment;
@@ -25,7 +23,7 @@ export async function fill(em: EntityManager): Promise<void> {
   await run(`insert into "user" (id, name, email, nickname, secret, version, updated_at)
     select n, 'user ' || n, 'user' || n || '@example.org', repeat('n', 100 + n % 100), repeat('s', 100), 1, now() from generate_series(1, 4000) n`);
   await run(`insert into post (id, title, body, version, author_id)
-    select n, 'post ' || n, repeat('b', 400 + n % 500), 1, n from generate_series(1, 4000) n`);
+    select n, 'post ' || n, n || repeat('b', 400 + n % 500), 1, n from generate_series(1, 4000) n`);
   await run(`insert into comment (id, text, post_id, author_id)
     select n, repeat('c', 250 + n % 300), n, 4001 - n from generate_series(1, 4000) n`);
   await run('analyze');
@@ -47,7 +45,7 @@ export async function benchReferences(
   serializer: EntitySerializer,
   globalEm: EntityManager,
   size: number,
-  options: { readonly rounds: number; readonly oneByOne: boolean },
+  rounds: number,
 ): Promise<ReferenceRaces> {
   const references = mixedList(globalEm.fork(), size);
   const text: string = serializer.serialize(references);
@@ -57,12 +55,9 @@ export async function benchReferences(
 
   const revive = { name: 'revive', run: () => serializer.deserialize<Entity[]>(text, { em: globalEm.fork() }) };
   const byHand = { name: 'by hand', run: () => handWritten(globalEm.fork(), ids) };
-  const single = { name: 'one by one', run: () => oneByOne(globalEm.fork(), ids) };
   // A race between contenders that do different work says nothing.
   deepStrictEqual(serializer.serialize(loaded), text);
-  for (const { run } of options.oneByOne ? [revive, byHand, single] : [revive, byHand]) {
-    deepStrictEqual((await run()).map(rowOf), loaded.map(rowOf));
-  }
+  for (const { run } of [revive, byHand]) deepStrictEqual((await run()).map(rowOf), loaded.map(rowOf));
 
   const codec = await race(
     [
@@ -70,11 +65,11 @@ export async function benchReferences(
       { name: 'loaded', run: () => serializer.serialize(loaded) },
       { name: 'stringify', run: () => JSON.stringify(envelope) },
     ],
-    options.rounds,
+    rounds,
   );
   const parse = { name: 'parse', run: () => JSON.parse(text) as unknown };
-  const database = await race([revive, byHand, parse], options.rounds);
-  return { size, codec, database, oneByOne: options.oneByOne ? await race([revive, single], 10) : undefined };
+  const database = await race([revive, byHand, parse], rounds);
+  return { size, codec, database };
 }
 
 /** What the database told of an entity. */
@@ -103,11 +98,4 @@ async function handWritten(em: EntityManager, ids: Ids): Promise<Entity[]> {
     for (const row of rows) found[name].set(row.id, row);
   }
   return ids.map(([model, id]) => found[model].get(id)!);
-}
-
-/** What most people write: each reference loaded where it is needed. A duplicate is found in the identity map. */
-async function oneByOne(em: EntityManager, ids: Ids): Promise<Entity[]> {
-  const entities: Entity[] = [];
-  for (const [model, id] of ids) entities.push((await em.findOneOrFail(MODELS[model] as never, id as never)) as Entity);
-  return entities;
 }
