@@ -9,10 +9,12 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import manifest from '../../package.json' with { type: 'json' };
+import mikroOrm6 from '../mikro-orm-6/package.json' with { type: 'json' };
 
 /**
  * Installs the package as a stranger does: packed, in folders that hold nothing else, with what the README says to
- * install. Runs the README's first example there, and imports every entry point: `npm run test:package`.
+ * install. Runs the README's first example there, with MikroORM 7 and 6, and imports every entry point:
+ * `npm run test:package`.
  */
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const readme = readFileSync(`${root}README.md`, 'utf8');
@@ -54,10 +56,22 @@ async function load(cwd: string, entryPoint: string): Promise<void> {
   process.stdout.write(`  ${specifier}: ${output}`);
 }
 
-async function firstExample(cwd: string): Promise<void> {
+/** What the first example says in another way with MikroORM 6. */
+const WITH_MIKRO_ORM_6 = [
+  ['class User extends UserSchema.class {}', 'class User { declare id: number; declare email: string; }'],
+  ['new MikroORM(', 'await MikroORM.init('],
+  ['orm.schema.update(', 'orm.schema.updateSchema('],
+] as const;
+
+async function firstExample(cwd: string, replacements: readonly (readonly [string, string])[] = []): Promise<void> {
   const [, file, code] = /```ts\n\/\/ (\S+)\n(.*?)```/s.exec(readme)!;
   const dbName = `byref_package_${randomBytes(4).toString('hex')}`;
-  writeFileSync(join(cwd, file!), code!.replace(/(?<=dbName: ')\w+/, dbName));
+  let example = code!.replace(/(?<=dbName: ')\w+/, dbName);
+  for (const [seven, six] of replacements) {
+    assert(example.includes(seven), `The first example has no ${seven}`);
+    example = example.replace(seven, six);
+  }
+  writeFileSync(join(cwd, file!), example);
   const server = await startPostgres();
   try {
     const output = await run(cwd, process.execPath, [file!], { ...process.env, DATABASE_URL: server.url });
@@ -87,6 +101,13 @@ try {
   process.stdout.write(`npm install ${line}: the first example prints what it says\n`);
   assert.match(await run(plain, 'npm', ['exec', '--', 'byref', '--help']), /byref inspect/);
   for (const entryPoint of entryPoints.filter((path) => !(path in PEERS))) await load(plain, entryPoint);
+
+  const packages6 = (['@mikro-orm/core', '@mikro-orm/postgresql'] as const).map(
+    (name) => `${name}@${mikroOrm6.dependencies[name]}`,
+  );
+  const withMikroOrm6 = await project(folder, 'mikro-orm-6', [tarball, ...packages6]);
+  await firstExample(withMikroOrm6, WITH_MIKRO_ORM_6);
+  process.stdout.write(`npm install ${packages6.join(' ')}: the first example, with MikroORM 6\n`);
 
   for (const [entryPoint, peers] of Object.entries(PEERS)) {
     const core = `@mikro-orm/core@${versions['@mikro-orm/core']}`;
