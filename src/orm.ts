@@ -177,8 +177,8 @@ export function managesPendingChanges(em: EntityManager): boolean {
 export const eagerRelations = (metadata: EntityMetadata): string[] =>
   metadata.relations.filter((relation) => relation.eager).map((relation) => relation.name);
 
-/** SQLite, whatever its driver: told by a function of its SQL, because the core does not know the classes of drivers. */
-export const isSqlite = (platform: Platform): boolean => platform.getCurrentTimestampSQL(0).includes('strftime');
+/** SQLite, whatever its driver: told by its dates, which are numbers, because the core does not know the classes of drivers. */
+export const isSqlite = (platform: Platform): boolean => typeof platform.processDateProperty(new Date(0)) === 'number';
 
 /** PostgreSQL, PGlite among it. */
 export const isPostgres = (platform: Platform): boolean => platform.getDefaultSchemaName() === 'public';
@@ -491,19 +491,61 @@ export const isOrmError = (error: Error): boolean =>
 const isPostgresError = (error: Error & { severity?: unknown; code?: unknown }): boolean =>
   typeof error.severity === 'string' && typeof error.code === 'string' && error.code.length === 5;
 
+/** How MikroORM connects to PostgreSQL for writing: with the class of its copy of pg, and these settings. */
+export interface PostgresConnection {
+  readonly Client: new (settings: object) => unknown;
+  readonly settings: object;
+}
+
+/** `pg.Pool`, which MikroORM 7 has. */
+interface PgPool {
+  readonly Client: PostgresConnection['Client'];
+  readonly options: Settings;
+}
+
+/** Knex's client, which MikroORM 6 has. */
+interface KnexClient {
+  readonly driver: Partial<Pick<PostgresConnection, 'Client'>>;
+  readonly connectionSettings?: Settings;
+  /** Of settings that change, as those with a password that runs out. */
+  readonly connectionConfigProvider?: () => Promise<Settings & { readonly expirationChecker?: unknown }>;
+}
+
+/** Its password is hidden from enumeration. */
+type Settings = object & { readonly password?: unknown };
+
+interface SqlConnection {
+  getNativeClient?(): Promise<unknown>;
+  getKnex?(): { readonly client: KnexClient };
+}
+
 /**
- * The pool or client below MikroORM's connection for writing, or undefined where MikroORM does not hand it out: in older
- * releases, and where the application has passed a Kysely instance or dialect as `driverOptions`.
+ * Undefined for another database, and where MikroORM does not hand it out: in older releases of MikroORM 7, and where
+ * the application has passed a Kysely instance or dialect as `driverOptions`.
  */
-export async function nativeClientOf(orm: MikroORM): Promise<unknown> {
-  const connection: { getNativeClient?(): Promise<unknown> } = orm.em.getDriver().getConnection('write');
+export async function postgresConnectionOf(orm: MikroORM): Promise<PostgresConnection | undefined> {
+  const connection: SqlConnection = orm.em.getDriver().getConnection('write');
+  const pool =
+    connection.getKnex === undefined ? await poolOf(connection) : await poolOfKnex(connection.getKnex().client);
+  if (typeof pool?.Client !== 'function' || typeof pool.options !== 'object') return undefined;
+  return { Client: pool.Client, settings: { ...pool.options, password: pool.options.password } };
+}
+
+async function poolOf(connection: SqlConnection): Promise<Partial<PgPool> | undefined> {
   try {
-    return await connection.getNativeClient?.();
+    return (await connection.getNativeClient?.()) as Partial<PgPool> | undefined;
   } catch (error) {
     // A database that can't be reached says so with a code.
     if ((error as { code?: unknown }).code !== undefined) throw error;
     return undefined;
   }
+}
+
+async function poolOfKnex(client: KnexClient): Promise<Partial<PgPool> | undefined> {
+  const { Client } = client.driver;
+  if (Client === undefined) return undefined;
+  const options = await (client.connectionConfigProvider?.() ?? client.connectionSettings);
+  return { Client, ...(options !== undefined && { options }) };
 }
 
 /** The part of MikroORM 7's `CLIHelper` that lets Node.js read TypeScript; MikroORM 6 has it in the core's `ConfigurationLoader`. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { MikroORM } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import { nativeClientOf } from '../orm.ts';
+import { driverName, postgresConnectionOf } from '../orm.ts';
 import { checkPostgresLocksOptions } from './check-options.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { HeldLock, LockProvider } from './lock-provider.ts';
@@ -131,22 +131,14 @@ function numbersOf(namespace: string, key: string): LockNumbers {
   return { holder: `${hash.readBigInt64BE(0)}`, waiters: `${hash.readBigInt64BE(8)}` };
 }
 
-/** What of `pg.Pool` is used. */
-interface PoolLike {
-  readonly Client: new (options: object) => PostgresClientLike;
-  readonly options: object & { readonly password?: unknown };
-}
-
-/** A client of its own with the settings of MikroORM's pool, and of the same copy of pg. */
+/** A client of its own with the settings of MikroORM's connections. */
 async function clientOf(orm: MikroORM): Promise<PostgresClientLike> {
-  const pool = (await nativeClientOf(orm)) as Partial<PoolLike> | undefined;
-  if (typeof pool?.Client !== 'function' || typeof pool.options !== 'object') {
+  const connection = await postgresConnectionOf(orm);
+  if (connection === undefined) {
     throw ByReferenceError.unsupported(
-      `Taking advisory locks through ${orm.em.getDriver().constructor.name}`,
+      `Taking advisory locks through ${driverName(orm.em)}`,
       'on PostgreSQL, pass postgresLocks the option connection: () => new pg.Client(…); on other databases, take verrouLocks()',
     );
   }
-  const { Client, options } = pool;
-  // The pool hides its password from enumeration.
-  return new Client({ ...options, password: options.password, keepAlive: true });
+  return new connection.Client({ ...connection.settings, keepAlive: true }) as PostgresClientLike;
 }

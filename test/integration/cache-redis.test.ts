@@ -6,10 +6,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, tes
 import type { EntityManager } from '@mikro-orm/core';
 import type { BentoCache } from 'bentocache';
 import { Redis } from 'ioredis';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { byValue, EntitySerializer } from 'mikro-orm-byref';
 import { EntityCache } from 'mikro-orm-byref/cache';
 import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
+import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { inMemory, overRedis, redisUrl } from '../support/bento.ts';
 import { openDatabase } from '../support/database.ts';
@@ -23,7 +24,7 @@ let orm: MikroORM;
 let serializer: EntitySerializer;
 let open: BentoCache<never>[];
 
-const newOrm = (): MikroORM => new MikroORM({ entities: domain, clientUrl: database.url });
+const newOrm = (): MikroORM => makeOrm({ entities: domain, clientUrl: database.url });
 const fork = (): EntityManager => orm.em.fork();
 const opened = (bento: unknown): BentoCache<never> => {
   open.push(bento as BentoCache<never>);
@@ -48,7 +49,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 beforeEach(async () => {
-  await database.orm.schema.clear();
+  await schemaOf(database.orm).clear();
   orm = newOrm();
   const em = fork();
   em.create(User, { id: 1, name: 'Ann', email: 'ann@example.org', secret: 'swordfish' });

@@ -5,6 +5,7 @@ import type { BentoCache } from 'bentocache';
 import { byValue, EntitySerializer } from 'mikro-orm-byref';
 import { EntityCache, type EntityCacheOptions } from 'mikro-orm-byref/cache';
 import { Comment, domain, Post, Tag, User } from '../../fixtures/domain.ts';
+import { schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { inMemory } from '../support/bento.ts';
 import { openDatabase } from '../support/database.ts';
@@ -47,7 +48,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 beforeEach(async () => {
-  await database.orm.schema.clear();
+  await schemaOf(database.orm).clear();
   const em = fork();
   for (const id of [1, 2, 3]) em.create(User, { id, name: `user ${id}`, email: `${id}@example.org` });
   em.create(Post, { id: 1, title: 'A post', body: '', author: 1 as never });
@@ -270,7 +271,7 @@ describe('a commit', () => {
     });
     expect((await tags()).labels).toEqual([]);
     await names();
-    await fork().upsert(User, { id: 1, name: 'upserted', email: 'u@example.org' });
+    await fork().upsert(User, { id: 1, name: 'upserted', email: 'u@example.org', updatedAt: new Date() });
     expect(await names()).toMatchObject({ name: 'upserted' });
   });
 

@@ -3,6 +3,7 @@ import { type EntityManager, RequestContext } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { Cached, EntityCache } from 'mikro-orm-byref/cache';
 import { Comment, domain, User } from '../../fixtures/domain.ts';
+import { schemaOf } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { inMemory } from '../support/bento.ts';
 import { openDatabase } from '../support/database.ts';
@@ -60,7 +61,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 beforeEach(async () => {
-  await database.orm.schema.clear();
+  await schemaOf(database.orm).clear();
   const em = database.orm.em.fork();
   em.create(User, { id: 1, name: 'Ann', email: 'a' });
   em.create(User, { id: 2, name: 'Bob', email: 'b' });

@@ -2,14 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { EntitySchema } from '@mikro-orm/core';
+import { EntitySchema, Utils } from '@mikro-orm/core';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { consumerFolder, packageFolder } from '../support/package.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const command = join(root, 'dist/cli/byref.js');
+const command = join(packageFolder, 'dist/cli/byref.js');
 class Account {
   declare id: number;
   declare name: string;
@@ -38,10 +37,15 @@ beforeAll(async () => {
   const em = database.orm.em.fork();
   await em.getConnection().execute(`insert into account (id, name, revision) values (1, 'A', '2031-02-03T04:05:06Z')`);
   folder = mkdtempSync(join(tmpdir(), 'byref-review-'));
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  symlinkSync(join(consumerFolder, 'node_modules'), join(folder, 'node_modules'));
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ type: 'module', devDependencies: { '@mikro-orm/cli': '7' }, 'mikro-orm': { preferTs: false } }),
+    JSON.stringify({
+      type: 'module',
+      devDependencies: { '@mikro-orm/cli': Utils.getORMVersion() },
+      // By the names of MikroORM 7 and 6.
+      'mikro-orm': { preferTs: false, useTsNode: false },
+    }),
   );
   writeFileSync(
     join(folder, 'mikro-orm.config.js'),

@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   tasks = new Tasks(new EntitySerializer(database.orm), pgBossEngine(boss, { pollingIntervalSeconds: 0.5 }));
-  await database.orm.em.fork().upsert(User, { id: 1, name: '0', email: 'ann@example.org' });
+  await database.orm.em.fork().upsert(User, { id: 1, name: '0', email: 'ann@example.org', updatedAt: new Date() });
   database.statements.length = 0;
 });
 afterEach(() => tasks.stop());

@@ -4,18 +4,17 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { MikroORM } from '@mikro-orm/postgresql';
-import { MikroORM as SqlOrm, NodeSqliteDialect, SqliteDriver } from '@mikro-orm/sql';
 import { LockFactory } from '@verrou/core';
-import { kyselyStore } from '@verrou/core/drivers/kysely';
 import { Client } from 'pg';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { Locked, type LockProvider, Locks, postgresLocks, verrouLocks } from 'mikro-orm-byref/locks';
 import { domain, User } from '../../fixtures/domain.ts';
+import { makeOrm } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
 import { until } from '../support/jobs.ts';
+import { tableStore } from '../support/table-store.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -87,7 +86,7 @@ describe('the session of PostgreSQL', () => {
 
   test('one connection beside the pool, without a transaction', async () => {
     const pool = { min: 0, max: 1 };
-    const orm = new MikroORM({ entities: domain, clientUrl: database.url, contextName: 'small', pool });
+    const orm = makeOrm({ entities: domain, clientUrl: database.url, contextName: 'small', pool });
     const locks = locksOf(postgresLocks(orm));
     try {
       await orm.em.fork().transactional(async (em) => {
@@ -167,18 +166,13 @@ describe('the session of PostgreSQL', () => {
   });
 
   test('databases without them are refused by name', async () => {
-    const orm = new SqlOrm({
-      driver: SqliteDriver,
-      entities: domain,
-      dbName: ':memory:',
-      driverOptions: new NodeSqliteDialect(':memory:'),
-    });
+    const sqlite = await openDatabase(domain, {}, 'sqlite');
     try {
-      const error = await failureOf(() => locksOf(postgresLocks(orm)).run('key', () => 0));
+      const error = await failureOf(() => locksOf(postgresLocks(sqlite.orm)).run('key', () => 0));
       expect(error.code).toBe('E_UNSUPPORTED');
-      expect(error.message).toMatch(/SqliteDriver is not supported here.*new pg\.Client.*verrouLocks/);
+      expect(error.message).toMatch(/(?:Sqlite|LibSql)Driver is not supported here.*new pg\.Client.*verrouLocks/);
     } finally {
-      await orm.close();
+      await sqlite.close();
     }
   });
 });
@@ -236,7 +230,7 @@ describe('leases of Verrou', () => {
   // One: two stores that create their table at the same time fail.
   let factory: LockFactory;
   beforeAll(() => {
-    factory = new LockFactory(kyselyStore({ connection: database.orm.em.getKysely() }).factory());
+    factory = new LockFactory(tableStore(database.orm).factory());
   });
   const provider = () => verrouLocks(factory, { leaseMs: LEASE_MS, pollMs: 50 });
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,6 +48,7 @@ import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
 import { queueName, until } from '../support/jobs.ts';
 import { listen, ormModule, start } from '../support/nest.ts';
+import { consumerFolder, packageFolder } from '../support/package.ts';
 
 type Imports = NonNullable<ModuleMetadata['imports']>;
 
@@ -759,13 +760,15 @@ describe('as it is published', () => {
     const folder = mkdtempSync(join(tmpdir(), 'byref-nest-'));
     const packages = join(folder, 'node_modules');
     mkdirSync(join(packages, '@nestjs'), { recursive: true });
-    const others = readdirSync(join(root, 'node_modules')).filter((name) => !/^(?:\.|@nestjs$|bullmq)/.test(name));
+    const others = new Set([consumerFolder, root].flatMap((project) => readdirSync(join(project, 'node_modules'))));
     for (const name of [...others, '@nestjs/common', '@nestjs/core']) {
-      symlinkSync(join(root, 'node_modules', name), join(packages, name));
+      if (/^(?:\.|@nestjs$|bullmq|mikro-orm-byref$)/.test(name)) continue;
+      const installed = join(consumerFolder, 'node_modules', name);
+      symlinkSync(existsSync(installed) ? installed : join(root, 'node_modules', name), join(packages, name));
     }
     mkdirSync(join(packages, 'mikro-orm-byref'));
     for (const name of ['dist', 'package.json']) {
-      cpSync(join(root, name), join(packages, 'mikro-orm-byref', name), { recursive: true });
+      cpSync(join(packageFolder, name), join(packages, 'mikro-orm-byref', name), { recursive: true });
     }
     cpSync(join(root, 'test/support/nest-with-pg-boss.ts'), join(folder, 'application.ts'));
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}');

@@ -1,13 +1,13 @@
 /** `node cache-process.ts <database url> <prefix>`: serves one cached value per line that it reads, until its input ends. */
 import { createInterface } from 'node:readline';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { EntityCache } from 'mikro-orm-byref/cache';
 import { Comment, domain, User } from '../../fixtures/domain.ts';
+import { makeOrm } from '../../fixtures/majors.ts';
 import { overRedis } from './bento.ts';
 
 const [clientUrl, prefix] = process.argv.slice(2) as [string, string];
-const orm = new MikroORM({ entities: domain, clientUrl });
+const orm = makeOrm({ entities: domain, clientUrl });
 const bento = overRedis(prefix);
 const cache = new EntityCache(new EntitySerializer(orm), bento);
 let made = 0;

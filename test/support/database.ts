@@ -3,14 +3,15 @@ import { openAsBlob } from 'node:fs';
 import { expect } from '@jest/globals';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { collectStatements, createOrm, type TestOrm } from '../../fixtures/orm.ts';
+import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import { driver } from './driver.ts';
 
 type Entities = Parameters<typeof createOrm>[2];
 type Settings = NonNullable<Parameters<typeof createOrm>[3]>;
 
-/** An ORM on a database that belongs to the calling test file alone, of the driver that the tests run on. */
-export function openDatabase(entities: Entities, options: Settings = {}): Promise<TestOrm> {
-  return OPEN[driver](entities, options);
+/** An ORM on a database that belongs to the calling test file alone, by default of the driver that the tests run on. */
+export function openDatabase(entities: Entities, options: Settings = {}, on = driver): Promise<TestOrm> {
+  return OPEN[on](entities, options);
 }
 
 const OPEN = {
@@ -33,10 +34,10 @@ const OPEN = {
 } as const;
 
 /** Gone when it is closed. */
-async function inMemory(Orm: new (options: object) => MikroORM, options: object): Promise<TestOrm> {
+async function inMemory(Orm: typeof MikroORM, options: object): Promise<TestOrm> {
   const { statements, ...logging } = collectStatements();
-  const orm = new Orm({ ...logging, ...options });
-  await orm.schema.refresh();
+  const orm = makeOrm({ ...logging, ...options }, Orm);
+  await schemaOf(orm).refresh();
   statements.length = 0;
   return { orm, url: `${driver}:memory`, statements, close: () => orm.close(true) };
 }

@@ -2,10 +2,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { LockFactory } from '@verrou/core';
-import { kyselyStore } from '@verrou/core/drivers/kysely';
 import { redisStore } from '@verrou/core/drivers/redis';
 import { Redis } from 'ioredis';
 import { type LockProvider, postgresLocks, verrouLocks } from 'mikro-orm-byref/locks';
+import { tableStore } from './table-store.ts';
 
 /** Short, because a test waits for it when a process has died; long, because a busy machine makes timers late. */
 const LEASE = { leaseMs: 3_000, pollMs: 30 };
@@ -43,8 +43,7 @@ export const lockStores: Record<string, (orm: MikroORM) => Promise<LockStore>> =
   },
 
   async table(orm) {
-    const connection = orm.em.getKysely();
-    const factory = new LockFactory(kyselyStore({ connection }).factory());
+    const factory = new LockFactory(tableStore(orm).factory());
     return {
       provider: () => verrouLocks(factory, LEASE),
       loseLocks: async () => void (await orm.em.fork().getConnection().execute('delete from verrou')),

@@ -1,10 +1,10 @@
 /** `fork('lock-worker.ts', [kind, databaseUrl])`: a process that takes locks as `lockContract` tells it. */
-import { MikroORM } from '@mikro-orm/postgresql';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { Locks } from 'mikro-orm-byref/locks';
 import { contractEntities, lockWorker } from 'mikro-orm-byref/testing';
+import { makeOrm } from '../../fixtures/majors.ts';
 import { lockStores } from './lock-stores.ts';
 
 const [kind, clientUrl] = process.argv.slice(2) as [string, string];
-const orm = new MikroORM({ entities: contractEntities, clientUrl });
+const orm = makeOrm({ entities: contractEntities, clientUrl });
 lockWorker(new Locks(new EntitySerializer(orm), (await lockStores[kind]!(orm)).provider()));

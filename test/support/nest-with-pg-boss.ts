@@ -1,6 +1,6 @@
 /** `node nest-with-pg-boss.ts <database url>`, where neither bullmq nor @nestjs/bullmq is installed. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { defineEntity, EntityManager, p } from '@mikro-orm/core';
+import { EntityManager, EntitySchema } from '@mikro-orm/core';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Module } from '@nestjs/common';
@@ -11,9 +11,14 @@ import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { Tasks } from 'mikro-orm-byref/tasks';
 
 const clientUrl = process.argv[2]!;
-const AuthorSchema = defineEntity({ name: 'Author', properties: { id: p.integer().primary(), email: p.string() } });
-class Author extends AuthorSchema.class {}
-AuthorSchema.setClass(Author);
+class Author {
+  declare id: number;
+  declare email: string;
+}
+const AuthorSchema = new EntitySchema<Author>({
+  class: Author,
+  properties: { id: { type: 'number', primary: true }, email: { type: 'string' } },
+});
 
 class Boss {}
 Module({
@@ -31,7 +36,7 @@ Module({
       inject: [PgBoss],
       useFactory: (boss: PgBoss) => ({ engine: pgBossEngine(boss, { pollingIntervalSeconds: 0.5 }) }),
     }),
-    MikroOrmModule.forRoot({ driver: PostgreSqlDriver, clientUrl, entities: [Author] }),
+    MikroOrmModule.forRoot({ driver: PostgreSqlDriver, clientUrl, entities: [AuthorSchema] }),
   ],
 })(Root);
 

@@ -4,6 +4,7 @@ import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { type DynamicModule, type INestApplication, Module, type ModuleMetadata, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { library } from '../../fixtures/library.ts';
+import { connectLater } from '../../fixtures/majors.ts';
 
 /** A root module of the given parts. */
 export function rootOf(parts: ModuleMetadata): Type<object> {
@@ -18,6 +19,8 @@ export const ormModule = (clientUrl: string, contextName?: string): Promise<Dyna
     driver: PostgreSqlDriver,
     clientUrl,
     entities: library,
+    // An application that fails to start leaves nobody who could close it.
+    ...connectLater,
     // With several ORMs @mikro-orm/nestjs leaves the middleware to `forMiddleware()`.
     ...(contextName !== undefined && { contextName, registerRequestContext: false }),
   }) as Promise<DynamicModule>;
