@@ -8,8 +8,8 @@ const SUITES = [
 ];
 
 /** The tests again, on another database than PostgreSQL. */
-export const onDriver = (testDriver) => ({
-  ...config,
+export const onDriver = (testDriver, base = config) => ({
+  ...base,
   globals: { testDriver },
   testMatch: SUITES.map((suite) => `<rootDir>/test/${suite}.test.ts`),
 });
