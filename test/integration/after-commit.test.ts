@@ -24,7 +24,7 @@ beforeEach(async () => {
   ran = [];
 });
 
-const fork = (): EntityManager => database.orm.em.fork();
+const fork = () => database.orm.em.fork();
 const note = (em: EntityManager, name: string): void => afterCommit(em, () => void ran.push(name));
 const fail = (): never => {
   throw new Error('rolled back on purpose');
@@ -137,6 +137,29 @@ test('savepoints that are begun by hand', async () => {
   expect(ran).toEqual([]);
   await outer.commit();
   expect(ran).toEqual(['kept']);
+});
+
+test('a failure that is caught in a savepoint leaves the transaction and its callbacks', async () => {
+  await fork().transactional(async (em) => {
+    em.create(User, { id: 1, name: 'Ann', email: 'a' });
+    await em.flush();
+    note(em, 'committed');
+    const twice = em.transactional((inner) => inner.execute(`insert into "user" (id) values (1)`));
+    await expect(twice).rejects.toThrow();
+  });
+  await sleep(5);
+  expect([ran, await fork().count(User)]).toEqual([['committed'], 1]);
+});
+
+testWith('abortedTransactions')('a failure that is caught without one is found by the next statement', async () => {
+  const ended = fork().transactional(async (em) => {
+    note(em, 'committed');
+    await em.execute('select no_such_column').catch(() => undefined);
+    await em.execute('select 1');
+  });
+  await expect(ended).rejects.toThrow(/current transaction is aborted/);
+  await sleep(5);
+  expect(ran).toEqual([]);
 });
 
 testWith('abortedTransactions')('a savepoint that the database does not release counts as rolled back', async () => {
