@@ -96,7 +96,7 @@ class Loader {
       lockMode: this.#options.lockMode,
     } as const;
     const entities = await this.#find(group, rows, options, (row, entity) => (row.entity = row.read = entity));
-    if (loadsApart) await populate(this.#em, entities, relations);
+    if (loadsApart) await populate(this.#em, entities, relations, group.schema);
     await this.#refuseSkipped(group, rows);
   }
 
@@ -109,7 +109,7 @@ class Loader {
     await this.#look(group, rows, this.#options.lockMode, (row, entity) => (row.read = entity));
     for (const row of rows) if (row.read === undefined) row.entity = undefined;
     const kept = rows.flatMap((row) => row.entity ?? []);
-    if (group.populate !== undefined && kept.length > 0) await populate(this.#em, kept, group.populate);
+    if (group.populate !== undefined && kept.length > 0) await populate(this.#em, kept, group.populate, group.schema);
     await this.#refuseSkipped(group, rows);
   }
 

@@ -287,13 +287,21 @@ export const findKeys = (em: EntityManager, metadata: EntityMetadata, where: obj
 /** MikroORM takes a tuple with a boolean in it for nested conditions; PostgreSQL reads the word as the value. */
 const operand = (value: unknown): unknown => (typeof value === 'boolean' ? String(value) : value);
 
-/** Loads relations of entities that are already there, without touching what the user has changed. */
+/**
+ * Loads relations of entities that are already there, without touching what the user has changed. The schema is that of
+ * the entities: MikroORM would read related rows in the EntityManager's, which may be another tenant's.
+ */
 export const populate = (
   em: EntityManager,
   entities: readonly AnyEntity[],
   hints: readonly string[],
+  schema: string | undefined,
 ): Promise<unknown> =>
-  em.populate(entities as AnyEntity[], hints as never, { flushMode: 'commit', connectionType: 'write' } as never);
+  em.populate(
+    entities as AnyEntity[],
+    hints as never,
+    { flushMode: 'commit', connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
+  );
 
 /** A reference without a query; `key` is in database form, flat where it has several columns. */
 export function referenceTo(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type EntityManager, EntitySchema } from '@mikro-orm/core';
+import { type Collection, type EntityManager, EntitySchema } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
@@ -18,11 +18,31 @@ class Fixed {
   declare id: number;
   declare name: string;
 }
+class Album {
+  declare id: number;
+  declare name: string;
+  declare tracks: Collection<Track>;
+}
+class Track {
+  declare id: number;
+  declare name: string;
+  declare album: Album;
+}
 const properties = { id: { type: 'number', primary: true }, name: { type: 'string' } } as const;
 const entities = [
   new EntitySchema<Tenanted>({ class: Tenanted, schema: '*', properties }),
   new EntitySchema<Common>({ class: Common, properties }),
   new EntitySchema<Fixed>({ class: Fixed, schema: 'fixed', properties }),
+  new EntitySchema<Album>({
+    class: Album,
+    schema: '*',
+    properties: { ...properties, tracks: { kind: '1:m', entity: () => Track, mappedBy: 'album' } },
+  }),
+  new EntitySchema<Track>({
+    class: Track,
+    schema: '*',
+    properties: { ...properties, album: { kind: 'm:1', entity: () => Album } },
+  }),
 ];
 
 let database: TestOrm;
@@ -45,6 +65,10 @@ describeWith('schemas')('schemas', () => {
       await run(`create schema ${schema}`);
       await run(`create table ${schema}.tenanted (id int primary key, name text)`);
       await run(`insert into ${schema}.tenanted values (1, '${schema}')`);
+      await run(`create table ${schema}.album (id int primary key, name text)`);
+      await run(`create table ${schema}.track (id int primary key, name text, album_id int)`);
+      await run(`insert into ${schema}.album values (1, '${schema}')`);
+      await run(`insert into ${schema}.track values (1, '${schema}', 1)`);
     }
     await run(`create table t1.common (id int primary key, name text)`);
     await run(`insert into t1.common values (1, 't1')`);
@@ -105,6 +129,22 @@ describeWith('schemas')('schemas', () => {
     expect(again).toEqual(back);
     expect([again[0] === back[0], again[1] === back[1]]).toEqual([true, true]);
     expect(database.statements).toEqual([]);
+  });
+
+  test('relations are read in the schema of their row, also those beside unflushed changes', async () => {
+    const populate = { Album: ['tracks'] };
+    const read = (em: EntityManager): Promise<Album> =>
+      serializer.decode<Album>(wire('Album', 't1') as never, { em, schemas: ['t1'], populate });
+    for (const em of [database.orm.em.fork(), tenant('t1'), tenant('t2')]) {
+      (await em.findOneOrFail(Fixed, 1)).name = 'unflushed';
+      const album = await read(em);
+      expect(Array.from(album.tracks, (track) => track.name)).toEqual(['t1']);
+    }
+    for (const em of [database.orm.em.fork(), tenant('t1'), tenant('t2')]) {
+      (await em.findOneOrFail(Album, 1, { schema: 't1' })).name = 'unflushed';
+      const album = await read(em);
+      expect([album.name, ...Array.from(album.tracks, (track) => track.name)]).toEqual(['unflushed', 't1']);
+    }
   });
 
   describe('tenants', () => {
