@@ -25,7 +25,7 @@ export async function revive(
   refuseImpossible(settings);
   if (settings.freshness === 'lazy') refuseUnseen(slots);
   const references = new References(slots, registry, managers, options, defaults);
-  refuseUnlockable(references, settings);
+  refuseUnlockable(references.groups, settings);
   await load(references, settings);
   await settleSlots(references.all, settings);
 }
@@ -49,10 +49,10 @@ export async function reviveEach(
   const resolve = (slots: readonly EntitySlot[]): References =>
     new References(slots, registry, managers, options, defaults);
   // Each by itself first: what one payload names wrongly must not reach the query of the others.
-  const outcomes = await Promise.all(payloads.map((slots) => refusal(() => resolve(slots))));
+  const prove = (slots: readonly EntitySlot[]): void => refuseUnlockable(resolve(slots).groups, settings);
+  const outcomes = await Promise.all(payloads.map((slots) => refusal(() => prove(slots))));
   const sound = payloads.filter((_, index) => outcomes[index] === undefined);
   const references = resolve(sound.flat());
-  refuseUnlockable(references, settings);
   const failure = references.all.length === 0 ? undefined : await refusal(() => load(references, settings));
   if (failure !== undefined && sound.length > 1) {
     // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
@@ -97,18 +97,19 @@ async function load(references: References, settings: Settings): Promise<void> {
   if (revivals.hasSubscribers) revivals.publish(report);
 }
 
-/** The ORMs at once, because each has its own connection. Settles only when none is under way. */
+/**
+ * The ORMs at once, because each has its own connection. With row locks one after the other, in the order of their
+ * names: no database would notice a deadlock across two. Settles only when none is under way.
+ */
 async function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
-  const managers = new Set(groups.map(({ em }) => em));
-  const loading = Array.from(managers, (em) =>
-    loadRows(
-      em,
-      groups.filter((group) => group.em === em),
-      settings,
-    ),
-  );
+  const byManager = [...Map.groupBy(groups, ({ em }) => em)];
   let queries = 0;
-  for (const result of await Promise.allSettled(loading)) {
+  if (settings.lockMode !== undefined) {
+    byManager.sort(([a], [b]) => (a.name < b.name ? -1 : 1));
+    for (const [em, own] of byManager) queries += await loadRows(em, own, settings);
+    return queries;
+  }
+  for (const result of await Promise.allSettled(byManager.map(([em, own]) => loadRows(em, own, settings)))) {
     if (result.status === 'rejected') throw result.reason;
     queries += result.value;
   }
@@ -138,7 +139,7 @@ function settle(options: DeserializeOptions, defaults: DeserializeOptions) {
 }
 
 /** Each ORM whose rows are named has to be able to lock them, here and now. */
-function refuseUnlockable({ groups }: References, { lockMode }: Settings): void {
+function refuseUnlockable(groups: readonly RowGroup[], { lockMode }: Settings): void {
   if (lockMode === undefined) return;
   for (const { em } of groups) {
     requireRowLocks(em);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type EntityManager, EntitySchema, RequestContext } from '@mikro-orm/core';
+import { type EntityManager, EntitySchema, LockMode, RequestContext } from '@mikro-orm/core';
 import { PgBoss } from 'pg-boss';
 import { afterCommit, ByReference, EntitySerializer } from 'mikro-orm-byref';
 import { EntityCache } from 'mikro-orm-byref/cache';
@@ -108,6 +108,35 @@ describe('the ORM of a token is that of its model', () => {
     });
     await until(() => seen.length > 0);
     expect(seen).toEqual(['F1']);
+  });
+});
+
+describeWith('connections')('row locks', () => {
+  const locking = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
+  const transactional = <T>(fn: (em: [EntityManager, EntityManager]) => Promise<T>): Promise<T> =>
+    shop.orm.em.fork().transactional((em) => billing.orm.em.fork().transactional((other) => fn([em, other])));
+
+  test('one ORM after the other: no database would notice a deadlock across two', async () => {
+    const waiting = await billing.orm.em.fork().transactional(async (holder) => {
+      await holder.findOneOrFail(Invoice, 1, locking);
+      const data = payload.data.slice(0, 2);
+      const decoding = transactional((em) => serializer.decode<object[]>({ $byref: 1, data }, { em, ...locking }));
+      const waiters = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+      await until(async () => (await holder.getConnection().execute(waiters)).length > 0);
+      const free = { lockMode: LockMode.PESSIMISTIC_WRITE_OR_FAIL } as const;
+      await shop.orm.em.fork().transactional((em) => em.findOneOrFail(User, 1, free));
+      return { decoding };
+    });
+    expect(await waiting.decoding).toMatchObject([{ name: 'Ann' }, { name: 'F1' }]);
+  });
+
+  test('a payload whose ORM is in no transaction is refused, others beside it are read', async () => {
+    const payloads = payload.data.map((data) => ({ $byref: 1, data }));
+    const results = await shop.orm.em
+      .fork()
+      .transactional((em) => serializer.decodeAll(payloads, { em: [em, billing.orm.em.fork()], ...locking }));
+    const reason = { code: 'E_INVALID_OPTION' };
+    expect(results).toMatchObject([{ value: { name: 'Ann' } }, { reason }, { reason }]);
   });
 });
 
