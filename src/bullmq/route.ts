@@ -16,10 +16,10 @@ export class Route {
   readonly #sending: Writing['sending'];
 
   constructor({ codec, pool, sending }: Writing, entities: Iterable<AnyEntity>) {
-    const { orm } = codec.serializer;
-    this.#em = transactionFor(orm.em, undefined, entities);
+    const { serializer } = codec;
+    this.#em = transactionFor(serializer, undefined, entities);
     // Where the jobs are, only transactions of the first ORM reach.
-    this.#pool = this.#em !== undefined && isOf(this.#em, orm) ? pool : undefined;
+    this.#pool = this.#em !== undefined && isOf(this.#em, serializer.orm) ? pool : undefined;
     this.#sending = sending;
   }
 

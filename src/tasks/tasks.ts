@@ -162,10 +162,9 @@ export class Tasks {
     const jobs = list.map((args) => this.#newJob(definition, args, options, entities));
     for (const job of jobs) this.#engine.check?.(job);
     const handles = jobs.map(({ id }) => this.#handle(definition, id));
-    const { orm } = this.#serializer;
-    const em = transactionFor(orm.em, options.em, entities);
+    const em = transactionFor(this.#serializer, options.em, entities);
     // Where the jobs are, only transactions of the first ORM reach.
-    const isPart = this.#engine.isTransactional && (em === undefined || isOf(em, orm));
+    const isPart = this.#engine.isTransactional && (em === undefined || isOf(em, this.#serializer.orm));
     const enqueue = async (): Promise<void> => {
       const ids = await this.#engine.enqueue(jobs, isPart ? em : undefined);
       for (const [index, id] of ids.entries()) handles[index]!.id = id;

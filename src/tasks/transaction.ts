@@ -1,15 +1,16 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { isWithin } from '../after-commit.ts';
+import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import { ambientTransaction, entityManagerOf, transactionOf } from '../orm.ts';
+import { ambientTransaction, entityManagerOf, globalManagers, transactionOf } from '../orm.ts';
 
 /**
  * The EntityManager whose transaction a job belongs to: the given one's, else that of the entities in its arguments,
- * else the ambient one; undefined outside any. Where the ambient one is a savepoint of theirs, the job is of that, and
+ * else the ambient one of any ORM; undefined outside any. Where the ambient one is a savepoint of theirs, the job is of that, and
  * goes with it. Throws E_TRANSACTION_MISMATCH where they are in two transactions.
  */
 export function transactionFor(
-  globalEm: EntityManager,
+  serializer: EntitySerializer,
   given: EntityManager | undefined,
   entities: Iterable<AnyEntity>,
 ): EntityManager | undefined {
@@ -23,7 +24,7 @@ export function transactionFor(
     chosen = chosen === undefined ? em : innermost(chosen, em);
     if (chosen === undefined) throw ByReferenceError.transactionMismatch();
   }
-  const ambient = ambientTransaction(globalEm);
+  const [ambient] = globalManagers(serializer).flatMap((em) => ambientTransaction(em) ?? []);
   if (chosen === undefined || ambient === undefined) return chosen ?? ambient;
   return isWithin(ambient, chosen) ? ambient : chosen;
 }

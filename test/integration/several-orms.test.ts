@@ -141,6 +141,26 @@ describeWith('connections')('row locks', () => {
 });
 
 describe('jobs', () => {
+  test('the ambient transaction is that of whichever ORM has one', async () => {
+    const tasks = new Tasks(serializer, inlineEngine());
+    const seen: unknown[] = [];
+    const task = tasks.define('note', async ({ text }: { text: string }) => seen.push(text));
+    await tasks.work();
+    await RequestContext.create([shop.orm.em, billing.orm.em], async () => {
+      const failing = billing.orm.em.transactional(async () => {
+        await task.delay({ text: 'rolled back' });
+        throw new Error('no');
+      });
+      await expect(failing).rejects.toThrow('no');
+      await billing.orm.em.transactional(async () => {
+        await task.delay({ text: 'committed' });
+      });
+    });
+    await until(() => seen.length > 0);
+    expect(seen).toEqual(['committed']);
+    await tasks.stop();
+  });
+
   test('a handler has a request context of each ORM; a job of a transaction elsewhere leaves with its commit', async () => {
     const tasks = new Tasks(serializer, inlineEngine());
     const seen: unknown[] = [];
