@@ -93,7 +93,9 @@ export class Maker {
   /** Nobody else may see what is not committed; and the transaction may read what was so when it began. */
   async #currentIn(transaction: object, em: EntityManager, entry: Entry): Promise<CacheRecord> {
     const begunAt = this.#workshop.invalidation.begunAt(transaction);
-    const record = await this.#make(entry, freshFork(em, { inTransaction: true }), begunAt);
+    const own = freshFork(em, { inTransaction: true });
+    const managers = globalManagers(this.#workshop.serializer);
+    const record = await runInRequest(managers, () => this.#make(entry, own, begunAt));
     if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record));
     return record;
   }

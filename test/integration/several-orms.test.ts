@@ -216,6 +216,29 @@ describe('the cache', () => {
   });
 });
 
+describe('a factory in a transaction', () => {
+  test('has nothing of what the request has in memory of the other ORM', async () => {
+    const bento = inMemory();
+    const cache = new EntityCache(serializer, bento, { singleProcess: true });
+    const value = await RequestContext.create([shop.orm.em, billing.orm.em], async () => {
+      (await billing.orm.em.findOneOrFail(Invoice, 2)).name = 'unflushed';
+      const factory = async () => (await billing.orm.em.findOneOrFail(Invoice, 2)).name;
+      return shop.orm.em.transactional((em) => cache.getOrSet({ key: 'name', ttlMs: 60_000, factory, em }));
+    });
+    expect(value).not.toBe('unflushed');
+    const again = shop.orm.em.fork().transactional((em) =>
+      cache.getOrSet({
+        key: 'without a request',
+        ttlMs: 60_000,
+        factory: async () => (await billing.orm.em.findOneOrFail(Invoice, 2)).name,
+        em,
+      }),
+    );
+    expect(await again).toBe(value);
+    await bento.disconnectAll();
+  });
+});
+
 describeWith('connections')('jobs in the first database, entities in the second', () => {
   let boss: PgBoss;
   let tasks: Tasks;
