@@ -2,6 +2,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterCommit } from '../after-commit.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
 import type { Model } from '../model-registry.ts';
 import type { EntityClass } from '../options.ts';
 import { ambientContext, contextOf, findKeys, isOf, isQueryable, transactionOf } from '../orm.ts';
@@ -59,6 +60,9 @@ export class Invalidation {
 
   async touch(cls: EntityClass, where: object, em: EntityManager | undefined): Promise<void> {
     const models = [...this.#serializer.registry.admittedBy([cls], 'model')];
+    if (em !== undefined && !models.some(({ orm }) => isOf(em, orm))) {
+      throw ByReferenceError.invalidOption('option em', `an EntityManager of the ORM of ${cls.name}`, em);
+    }
     for (const orm of this.#serializer.orms) {
       const own = models.filter((model) => model.orm === orm);
       const context = em !== undefined && isOf(em, orm) ? contextOf(em) : ambientContext(orm.em);

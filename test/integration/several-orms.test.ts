@@ -209,6 +209,8 @@ describe('the cache', () => {
         expect((await read()).note).toBe(note);
       }
       await cache.touch(Invoice, { id: 1 });
+      const foreign = await failureOf(() => cache.touch(Invoice, { id: 1 }, { em: shop.orm.em.fork() }));
+      expect(foreign.code).toBe('E_INVALID_OPTION');
       shop.statements.length = billing.statements.length = 0;
       expect((await read()).list.map(({ name }) => name)).toEqual(['new', 'new']);
     });
