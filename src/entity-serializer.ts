@@ -113,8 +113,9 @@ export class EntitySerializer {
    * model. `T` comes with the payload, or the receiver names it.
    *
    * Throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE, E_EXPIRED, E_UNKNOWN_MODEL, E_UNKNOWN_VALUE,
-   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED, E_WRONG_TENANT, E_NO_TENANT, E_MISSING_TENANT before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED,
-   * E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A failure of the database passes through as it is.
+   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED, E_WRONG_TENANT, E_NO_TENANT, E_MISSING_TENANT before any query;
+   * E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED, E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A failure of the database
+   * passes through as it is.
    */
   deserialize<Dto extends object>(payload: string, options: AsDto<Dto>): Promise<Dto>;
   deserialize<T, const Only extends readonly EntityClass[]>(

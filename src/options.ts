@@ -80,10 +80,10 @@ export interface ReviveDefaults {
   /** Schemas that tokens may name besides the EntityManager's and the model's own. Default: none. */
   readonly schemas?: readonly string[] | ((schema: string) => boolean);
   /**
-   * The schema of the tenant that is served, undefined for none. With it the schema of a token has to be its model's
-   * own or this one, or admitted by `schemas`, whatever that of the EntityManager: any other is E_WRONG_TENANT, and
-   * E_NO_TENANT where there is none; a token without one of a model in many schemas (`schema: '*'`) is
-   * E_MISSING_TENANT. All before any query. Default: no tenants.
+   * The schema of the tenant that is served, undefined for none. With it the schema of a token, or of the option
+   * `schema`, has to be its model's own or this one, or admitted by `schemas`, whatever that of the EntityManager: any
+   * other is E_WRONG_TENANT, and E_NO_TENANT where there is none; a token without one of a model in many schemas
+   * (`schema: '*'`) is E_MISSING_TENANT. All before any query. Default: no tenants.
    */
   readonly tenant?: () => string | undefined;
   /**

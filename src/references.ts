@@ -162,11 +162,13 @@ export class References {
   /** The schema to name in the query for a token that names none: the row's own, even where the EntityManager is set to another. */
   #schemaOf({ model, em }: ModelPlan, { path }: EntitySlot): string | undefined {
     const { schema } = this.#options;
-    if (this.#tenant !== undefined && spansSchemas(model.metadata)) {
-      if (schema === undefined) throw ByReferenceError.missingTenant(model.name, path);
-      this.#refuseForeignSchema(schema, model, path);
+    if (schema !== undefined) {
+      if (this.#tenant !== undefined && schema !== model.schema) this.#refuseForeignSchema(schema, model, path);
+      return schema;
     }
-    if (schema !== undefined) return schema;
+    if (this.#tenant !== undefined && spansSchemas(model.metadata)) {
+      throw ByReferenceError.missingTenant(model.name, path);
+    }
     return em.schema === undefined || em.schema === model.schema ? undefined : model.schema;
   }
 

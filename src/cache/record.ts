@@ -49,6 +49,7 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
   'E_UNKNOWN_VALUE',
   'E_SCHEMA_NOT_ALLOWED',
   'E_WRONG_TENANT',
+  'E_NO_TENANT',
   'E_MISSING_TENANT',
   'E_MALFORMED',
   'E_LIMIT',

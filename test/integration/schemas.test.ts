@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Collection, type EntityManager, EntitySchema } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
+import { EntityCache } from 'mikro-orm-byref/cache';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
+import { inMemory } from '../support/bento.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
 import { describeWith } from '../support/test-with.ts';
@@ -158,6 +160,8 @@ describeWith('schemas')('schemas', () => {
         expect(await name(wire('Fixed', 'fixed'), em, at(undefined))).toBe('fixed');
         expect(await name(wire('Tenanted', 't2'), em, { ...at('t1'), schemas: ['t2'] })).toBe('t2');
         expect(await name(wire('Tenanted'), em, { ...at('t1'), schema: 't1' })).toBe('t1');
+        expect(await name(wire('Common'), em, { ...at('t1'), schema: 't1' })).toBe('t1');
+        expect(await name(wire('Common'), em, { ...at(undefined), schema: 'public' })).toBe('public');
       }
     });
 
@@ -165,6 +169,7 @@ describeWith('schemas')('schemas', () => {
       ['another tenant', wire('Tenanted', 't2'), 't1', {}, 'E_WRONG_TENANT'],
       ['another schema of a model that has its own', wire('Common', 't2'), 't1', {}, 'E_WRONG_TENANT'],
       ['another one by the option schema', wire('Tenanted'), 't1', { schema: 't2' }, 'E_WRONG_TENANT'],
+      ['the option for a model that has its own', wire('Common'), 't1', { schema: 't2' }, 'E_WRONG_TENANT'],
       ['nobody is served', wire('Tenanted', 't1'), undefined, {}, 'E_NO_TENANT'],
       ['what is served is no name', wire('Tenanted', 't1'), '', {}, 'E_NO_TENANT'],
       ['the token names none', wire('Tenanted'), 't1', {}, 'E_MISSING_TENANT'],
@@ -190,6 +195,22 @@ describeWith('schemas')('schemas', () => {
       const error = await failureOf(() => own.deserialize(text, { em: database.orm.em.fork() }));
       expect(error.code).toBe('E_WRONG_TENANT');
     });
+  });
+
+  test('what is cached for a tenant is made again for another, and for none', async () => {
+    let served: string | undefined;
+    const own = new EntitySerializer(database.orm, { tenant: () => served });
+    const bento = inMemory();
+    const cache = new EntityCache(own, bento, { singleProcess: true });
+    const found: string[] = [];
+    for (served of ['t1', 't2', undefined]) {
+      const em = tenant(served ?? 'public');
+      const factory = (fresh: EntityManager): Promise<Tenanted | Common> =>
+        served === undefined ? fresh.findOneOrFail(Common, 1) : fresh.findOneOrFail(Tenanted, 1);
+      found.push((await cache.getOrSet({ key: 'first', ttlMs: 60_000, factory, em })).name);
+    }
+    expect(found).toEqual(['t1', 't2', 'public']);
+    await bento.disconnectAll();
   });
 
   test('the schema of the configuration is the EntityManager’s own where it has no other', async () => {
