@@ -62,6 +62,9 @@ const TASKS: readonly Provider[] = [
   },
 ];
 
+const ormToken = (contextName: string | undefined) =>
+  contextName === undefined ? MikroORM : getMikroORMToken(contextName);
+
 function moduleOf(
   options: Provider,
   contextName: ContextOption['contextName'],
@@ -70,7 +73,7 @@ function moduleOf(
 ): DynamicModule {
   const serializer: Provider = {
     provide: EntitySerializer,
-    inject: [OPTIONS, ...(contextName === undefined ? [MikroORM] : [contextName].flat().map(getMikroORMToken))],
+    inject: [OPTIONS, ...[contextName].flat().map(ormToken)],
     useFactory: (given: ByReferenceModuleOptions, ...orms: MikroORM[]) => new EntitySerializer(orms, given.serializer),
   };
   return {

@@ -25,9 +25,9 @@ export interface ByReferenceModuleOptions {
 export interface ContextOption {
   /**
    * The `contextName` of the ORM, where @mikro-orm/nestjs has several; an array for an EntitySerializer of several, the
-   * one that jobs are enqueued in first. Default: the one without a name.
+   * one that jobs are enqueued in first, and undefined in it for the one without a name. Default: that one.
    */
-  readonly contextName?: string | readonly string[];
+  readonly contextName?: string | readonly (string | undefined)[];
 }
 
 export type ByReferenceRootOptions = ByReferenceModuleOptions & ContextOption;
@@ -45,7 +45,7 @@ const anObject: Check = ['an object', isObject];
 
 const aContext: Check = [
   'a name, or an array of names',
-  (value) => [value].flat().every(isName) && [value].flat().length > 0,
+  (value) => [value].flat().every((name) => name === undefined || isName(name)) && [value].flat().length > 0,
 ];
 
 const MODULE_CHECKS: Record<keyof ByReferenceModuleOptions, Check> = {

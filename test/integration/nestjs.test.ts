@@ -695,7 +695,7 @@ describe('tasks without BullMQ', () => {
     expect(app.get(Reminders).seen).toEqual(['ann@old.example']);
   });
 
-  test('or several', async () => {
+  test.each(['library', undefined])('or several: %s and another one', async (first) => {
     class Note {
       declare id: number;
     }
@@ -707,11 +707,11 @@ describe('tasks without BullMQ', () => {
       contextName: 'notes',
       registerRequestContext: false,
     });
-    const byRef = ByReferenceModule.forRoot({ contextName: ['library', 'notes'] });
-    const app = closing(await start({ imports: [byRef, ormModule(database.url, 'library'), notes] }));
+    const byRef = ByReferenceModule.forRoot({ contextName: [first, 'notes'] });
+    const app = closing(await start({ imports: [byRef, ormModule(database.url, first), notes] }));
     const serializer = app.get(EntitySerializer);
     expect(serializer.registry.names).toEqual(['Author', 'Book', 'Note']);
-    expect(serializer.orm.em.name).toBe('library');
+    expect(serializer.orm.em.name).toBe(first ?? 'default');
   });
 
   const config = { provide: 'config', useValue: { work: true } };
