@@ -2,6 +2,7 @@
  * The only file that knows MikroORM's internals and what differs between its majors.
  * Everything else reads entities, metadata and the unit of work through these functions.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   Collection,
   DriverException,
@@ -250,7 +251,6 @@ export function findByKeys(
   };
   const findOptions = {
     convertCustomTypes: false,
-    flushMode: 'commit',
     connectionType: 'write',
     cache: false,
     refresh: options.refresh,
@@ -261,7 +261,26 @@ export function findByKeys(
     ...(options.besideIdentityMap === true && { disableIdentityMap: true }),
     ...ordered,
   };
-  return em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>;
+  return withoutFlush(
+    em,
+    () => em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>,
+  );
+}
+
+const withoutFlushing = new AsyncLocalStorage<true>();
+
+/**
+ * Runs a query that must not write the user's unit of work. MikroORM does not hand the option `flushMode` on to the
+ * queries that load relations, and each of those would flush first.
+ */
+function withoutFlush<T>(em: EntityManager, query: () => Promise<T>): Promise<T> {
+  if (!Object.hasOwn(em, 'tryFlush')) {
+    const { tryFlush } = em;
+    em.tryFlush = async (entityName, options) => {
+      if (withoutFlushing.getStore() === undefined) await tryFlush.call(em, entityName as never, options);
+    };
+  }
+  return withoutFlushing.run(true, query);
 }
 
 /** Whether a query can read a class; an abstract base of classes with tables of their own has none. */
@@ -297,10 +316,12 @@ export const populate = (
   hints: readonly string[],
   schema: string | undefined,
 ): Promise<unknown> =>
-  em.populate(
-    entities as AnyEntity[],
-    hints as never,
-    { flushMode: 'commit', connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
+  withoutFlush(em, () =>
+    em.populate(
+      entities as AnyEntity[],
+      hints as never,
+      { connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
+    ),
   );
 
 /** A reference without a query; `key` is in database form, flat where it has several columns. */

@@ -289,6 +289,20 @@ describe('unflushed changes of the receiver', () => {
     expect(post.comments.isInitialized()).toBe(true);
   });
 
+  test('nor does loading relations along flush, a new entity of their class least of all', async () => {
+    const data = { $byref: 1, data: { $entity: ['Post', 1] } };
+    for (const unflushed of ['keep', 'overwrite'] as const) {
+      for (const freshness of ['refresh', 'managed'] as const) {
+        const own = fork();
+        const author = await own.findOneOrFail(User, 2);
+        own.create(Comment, { id: 9n, text: 'new', post: own.getReference(Post, 2), author });
+        database.statements.length = 0;
+        await serializer.decode(data, { em: own, unflushed, freshness, populate: { Post: ['comments'] } });
+        expect(database.statements).toEqual(selects(database.statements));
+      }
+    }
+  });
+
   test('reviving never flushes', async () => {
     em.create(User, { id: 3, name: 'New', email: 'e' });
     (await user(2)).name = 'Anna';
