@@ -251,6 +251,7 @@ export function findByKeys(
   };
   const findOptions = {
     convertCustomTypes: false,
+    flushMode: 'commit',
     connectionType: 'write',
     cache: false,
     refresh: options.refresh,
@@ -261,17 +262,16 @@ export function findByKeys(
     ...(options.besideIdentityMap === true && { disableIdentityMap: true }),
     ...ordered,
   };
-  return withoutFlush(
-    em,
-    () => em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>,
-  );
+  const find = () => em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>;
+  const loadsRelations = options.populate === undefined ? eagerRelations(metadata).length > 0 : options.populate;
+  return loadsRelations ? withoutFlush(em, find) : find();
 }
 
 const withoutFlushing = new AsyncLocalStorage<true>();
 
 /**
- * Runs a query that must not write the user's unit of work. MikroORM does not hand the option `flushMode` on to the
- * queries that load relations, and each of those would flush first.
+ * Runs a query that loads relations and must not write the user's unit of work: MikroORM does not hand the option
+ * `flushMode` on to the queries for the relations, and each of those would flush first.
  */
 function withoutFlush<T>(em: EntityManager, query: () => Promise<T>): Promise<T> {
   if (!Object.hasOwn(em, 'tryFlush')) {
