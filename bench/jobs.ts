@@ -25,7 +25,7 @@ export async function benchJobs(serializer: EntitySerializer, orm: MikroORM, url
   try {
     const contenders = [await byReference(tasks, orm), await byIds(boss, orm)];
     await tasks.work();
-    const jobs = await race(contenders, 7, { warmUp: 1 });
+    const jobs = await race(contenders, 15, { warmUp: 1 });
     return { jobs, batchQueries: await batch(serializer, orm, boss) };
   } finally {
     await boss.stop({ graceful: false });
