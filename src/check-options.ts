@@ -85,7 +85,7 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   ],
 };
 
-const isEntityManager = (value: unknown): boolean =>
+export const isEntityManager = (value: unknown): value is EntityManager =>
   isObject(value) && isFunction((value as Partial<EntityManager>).getContext);
 
 export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {

@@ -156,8 +156,7 @@ export class ModelRegistry {
 
   #add(model: Model): void {
     const other = this.#byClass.get(model.class);
-    if (other !== undefined)
-      throw ByReferenceError.sharedModel(model.name, contextNameOf(other.orm), contextNameOf(model.orm));
+    if (other !== undefined) throw ByReferenceError.sharedModel(model.name, other.orm.em.name, model.orm.em.name);
     this.#byClass.set(model.class, model);
     for (const name of [model.name, ...model.aliases]) {
       const sharing = this.#byName.get(name);
@@ -220,9 +219,6 @@ type Described = Pick<Model, 'metadata'> & Partial<Pick<Model, 'orm'>>;
 function describe({ metadata, orm }: Described): string {
   if (metadata.embeddable) return `${metadata.className} (embeddable)`;
   const table = metadata.schema === undefined ? metadata.tableName : `${metadata.schema}.${metadata.tableName}`;
-  const context = orm === undefined || contextNameOf(orm) === 'default' ? '' : ` of the ORM "${contextNameOf(orm)}"`;
+  const context = orm === undefined || orm.em.name === 'default' ? '' : ` of the ORM "${orm.em.name}"`;
   return `${metadata.className} (table "${table}"${context})`;
 }
-
-/** What MikroORM tells ORMs apart by. */
-const contextNameOf = (orm: MikroORM): string => orm.config.get('contextName');

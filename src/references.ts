@@ -160,12 +160,13 @@ export class References {
   }
 
   /** The schema to name in the query for a token that names none: the row's own, even where the EntityManager is set to another. */
-  #schemaOf({ model, em }: ModelPlan, { path }: EntitySlot): string | undefined {
+  #schemaOf(plan: ModelPlan, { path }: EntitySlot): string | undefined {
     const { schema } = this.#options;
     if (schema !== undefined) {
-      if (this.#tenant !== undefined && schema !== model.schema) this.#refuseForeignSchema(schema, model, path);
+      this.#refuseForeignSchema(schema, plan, path);
       return schema;
     }
+    const { model, em } = plan;
     if (this.#tenant !== undefined && spansSchemas(model.metadata)) {
       throw ByReferenceError.missingTenant(model.name, path);
     }
@@ -174,15 +175,15 @@ export class References {
 
   #schemaGroup(plan: ModelPlan, slot: EntitySlot): RowGroup {
     const schema = slot.parts.schema!;
-    const { model, em } = plan;
-    const own = [model.schema];
-    if (this.#tenant === undefined) own.push(em.schema ?? em.config.get('schema'), this.#options.schema);
-    if (!own.includes(schema)) this.#refuseForeignSchema(schema, model, slot.path);
+    this.#refuseForeignSchema(schema, plan, slot.path);
     return this.#group(plan, schema);
   }
 
-  #refuseForeignSchema(schema: string, { name }: Model, path: string): void {
-    if (this.#admitsSchema(schema)) return;
+  #refuseForeignSchema(schema: string, { model, em }: ModelPlan, path: string): void {
+    const own = [model.schema];
+    if (this.#tenant === undefined) own.push(em.schema ?? em.config.get('schema'), this.#options.schema);
+    if (own.includes(schema) || this.#admitsSchema(schema)) return;
+    const { name } = model;
     if (this.#tenant === undefined) throw ByReferenceError.schemaNotAllowed(schema, name, path);
     const served = this.#tenant.schema;
     if (!isName(served)) throw ByReferenceError.noTenant(schema, name, path);

@@ -2,8 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { afterCommit } from '../after-commit.ts';
-import { isOf } from '../orm.ts';
-import { transactionFor } from '../tasks/transaction.ts';
+import { canHoldJobs, transactionFor } from '../tasks/transaction.ts';
 import type { Writing } from './options.ts';
 
 /**
@@ -18,8 +17,7 @@ export class Route {
   constructor({ codec, pool, sending }: Writing, entities: Iterable<AnyEntity>) {
     const { serializer } = codec;
     this.#em = transactionFor(serializer, undefined, entities);
-    // Where the jobs are, only transactions of the first ORM reach.
-    this.#pool = this.#em !== undefined && isOf(this.#em, serializer.orm) ? pool : undefined;
+    this.#pool = this.#em !== undefined && canHoldJobs(this.#em, serializer) ? pool : undefined;
     this.#sending = sending;
   }
 

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
+import { isEntityManager } from '../check-options.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { EntityClass } from '../options.ts';
 import { contextOf } from '../orm.ts';
@@ -94,6 +95,3 @@ function checkContext(em: EntityManager, own: EntityManager, name: string | symb
   const expected = 'the ORM’s own, orm.em, which stands for one of its own while the method runs; or getOrSet()';
   throw ByReferenceError.invalidOption(`this.em of the cached method ${String(name)}`, expected, em);
 }
-
-const isEntityManager = (value: unknown): value is EntityManager =>
-  typeof (value as Partial<EntityManager> | null | undefined)?.getContext === 'function';

@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { FactoryProvider, ModuleMetadata } from '@nestjs/common';
-import { check, type Check, isName, isObject, oneOf } from '../check-options.ts';
+import { anObject, check, type Check, isName, oneOf } from '../check-options.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { EntitySerializerOptions } from '../options.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
@@ -40,8 +40,6 @@ export interface ByReferenceAsyncOptions
 
 /** The injection token of the options. */
 export const OPTIONS = Symbol('mikro-orm-byref.nestjs.options');
-
-const anObject: Check = ['an object', isObject];
 
 const aContext: Check = [
   'a name, or an array of names',

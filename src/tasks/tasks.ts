@@ -5,7 +5,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { JsonValue } from '../json.ts';
 import type { EntityClass } from '../options.ts';
-import { contextOf, isOf } from '../orm.ts';
+import { contextOf } from '../orm.ts';
 import { requireRowLocks } from '../row-locks.ts';
 import { checkDelayOptions, checkTaskOptions, checkTasksOptions } from './check-options.ts';
 import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
@@ -14,7 +14,7 @@ import { JobHandle } from './job-handle.ts';
 import { type JobMetadata, JobRunner, metadataOf, retry } from './job-runner.ts';
 import { defineTask, type TaskDefinition } from './task-definition.ts';
 import type { BatchHandler, BatchOptions, Change, DelayOptions, Handler, Task, TaskOptions } from './task.ts';
-import { transactionFor } from './transaction.ts';
+import { canHoldJobs, transactionFor } from './transaction.ts';
 
 /** What travels with a job beside its arguments: tenant, locale, parameters of filters. */
 export interface TaskContext {
@@ -163,8 +163,7 @@ export class Tasks {
     for (const job of jobs) this.#engine.check?.(job);
     const handles = jobs.map(({ id }) => this.#handle(definition, id));
     const em = transactionFor(this.#serializer, options.em, entities);
-    // Where the jobs are, only transactions of the first ORM reach.
-    const isPart = this.#engine.isTransactional && (em === undefined || isOf(em, this.#serializer.orm));
+    const isPart = this.#engine.isTransactional && (em === undefined || canHoldJobs(em, this.#serializer));
     const enqueue = async (): Promise<void> => {
       const ids = await this.#engine.enqueue(jobs, isPart ? em : undefined);
       for (const [index, id] of ids.entries()) handles[index]!.id = id;

@@ -2,12 +2,12 @@ import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { isWithin } from '../after-commit.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import { ambientTransaction, entityManagerOf, globalManagers, transactionOf } from '../orm.ts';
+import { ambientTransaction, entityManagerOf, globalManagers, isOf, transactionOf } from '../orm.ts';
 
 /**
  * The EntityManager whose transaction a job belongs to: the given one's, else that of the entities in its arguments,
- * else the ambient one of any ORM; undefined outside any. Where the ambient one is a savepoint of theirs, the job is of that, and
- * goes with it. Throws E_TRANSACTION_MISMATCH where they are in two transactions.
+ * else the ambient one of any ORM; undefined outside any. Where the ambient one is a savepoint of theirs, the job is of
+ * that, and goes with it. Throws E_TRANSACTION_MISMATCH where they are in two transactions.
  */
 export function transactionFor(
   serializer: EntitySerializer,
@@ -28,6 +28,9 @@ export function transactionFor(
   if (chosen === undefined || ambient === undefined) return chosen ?? ambient;
   return isWithin(ambient, chosen) ? ambient : chosen;
 }
+
+/** Whether a job can be part of the transaction of an EntityManager: jobs are in the database of the first ORM. */
+export const canHoldJobs = (em: EntityManager, { orm }: EntitySerializer): boolean => isOf(em, orm);
 
 /** The EntityManagers of entities, where they are in a transaction. */
 function* transactionsOf(entities: Iterable<AnyEntity>): Iterable<EntityManager> {
