@@ -1,40 +1,41 @@
 import type { MikroORM } from '@mikro-orm/core';
-import { listenToCommits } from './after-commit.ts';
-import type { ClassReviver } from './by-reference.ts';
+import { applyDeclared } from './codec/declared-references.ts';
+import { decode, type Decoded, decodePlain } from './codec/decode.ts';
+import { encode, type EncodeHooks } from './codec/encode.ts';
+import { type EncodeListener, WalkerHooks } from './codec/hooks.ts';
+import { inspect, type PayloadReport } from './codec/inspect.ts';
+import { type Limits, resolveLimits } from './codec/limits.ts';
+import { EntitySlot } from './codec/slot.ts';
+import { ByReferenceError } from './errors.ts';
+import type { ClassReviver } from './models/by-reference.ts';
+import { ModelRegistry } from './models/model-registry.ts';
+import type { DeclaredReferences } from './models/reference-property.ts';
+import { ValueRegistry } from './models/value-registry.ts';
 import {
   checkDeserializeOptions,
-  checkOrms,
   checkReviveOptions,
   checkSerializeOptions,
   checkSerializerOptions,
   checkTokenOptions,
-} from './check-options.ts';
-import { applyDeclared, type DeclaredReferences } from './declared-references.ts';
-import { decode, type Decoded, decodePlain } from './decode.ts';
-import { encode, type EncodeHooks } from './encode.ts';
-import { type Envelope, isEnvelope, readEnvelope, wrap } from './envelope.ts';
-import { ByReferenceError } from './errors.ts';
-import { inspect, type PayloadReport } from './inspect.ts';
-import { canonicalJson, type JsonValue } from './json.ts';
-import { ModelRegistry } from './model-registry.ts';
-import {
   type DeserializeOptions,
-  type EntityClass,
   type EntitySerializerOptions,
-  type Limits,
-  resolveLimits,
   type SerializeOptions,
   type TokenOptions,
   type VerifyOptions,
 } from './options.ts';
-import { isEntity, registerExtension, wrapperOf } from './orm.ts';
-import { revive, reviveEach } from './reviver.ts';
-import { Signer, type SignOptions } from './signing.ts';
-import { EntitySlot } from './slot.ts';
-import { EntityToken, readTokenBody } from './token.ts';
+import { registerExtension } from './orm/context.ts';
+import type { EntityClass } from './orm/entity-class.ts';
+import { isEntity } from './orm/entity.ts';
+import { wrapperOf } from './orm/wrapper.ts';
+import { checkOrms } from './reviving/entity-managers.ts';
+import { revive, reviveEach } from './reviving/revive.ts';
+import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
-import { ValueRegistry } from './value-registry.ts';
-import { WalkerHooks } from './walker-hooks.ts';
+import { canonicalJson } from './wire/canonical-json.ts';
+import { type Envelope, isEnvelope, readEnvelope, wrap } from './wire/envelope.ts';
+import type { JsonValue } from './wire/json.ts';
+import { Signer, type SignOptions } from './wire/signing.ts';
+import { EntityToken, readTokenBody } from './wire/token.ts';
 
 /** `missing: 'null'` and the classes it applies to, as types. */
 type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
@@ -103,8 +104,13 @@ export class EntitySerializer {
 
   /** The same as `serialize`, as a JSON value for engines that write the text themselves. */
   encode<T>(value: T, options: SerializeOptions = {}): Encoded<T> {
+    return this.encodeTelling(value, options);
+  }
+
+  /** @internal The same, with word of each entity on the way. */
+  encodeTelling<T>(value: T, options: SerializeOptions, listener?: EncodeListener): Encoded<T> {
     checkSerializeOptions(options);
-    const envelope = wrap(encode(value, this.#referring(options), this.#limits()), options.metadata);
+    const envelope = wrap(encode(value, this.#referring(options, listener), this.#limits()), options.metadata);
     return (options.sign === undefined ? envelope : this.#signer.signEnvelope(envelope, options.sign)) as Encoded<T>;
   }
 
@@ -299,8 +305,8 @@ export class EntitySerializer {
     return revive(decoded.slots, this.registry, options, this.#options);
   }
 
-  #referring(options: TokenOptions & Pick<SerializeOptions, 'onEntity' | 'onCopy'>): EncodeHooks {
-    return this.#hooks.referring({ ...options, versions: options.versions ?? this.#options.versions ?? false });
+  #referring({ versions, unflushed = 'allow' }: TokenOptions, listener?: EncodeListener): EncodeHooks {
+    return this.#hooks.referring(versions ?? this.#options.versions ?? false, unflushed, listener);
   }
 
   #parse(payload: string, options: DeserializeOptions): unknown {

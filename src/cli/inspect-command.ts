@@ -1,4 +1,4 @@
-import type { EntityToken } from '../token.ts';
+import type { EntityToken } from '../wire/token.ts';
 import type { InspectOptions } from './arguments.ts';
 import { findPayloads, readInput } from './input.ts';
 import { openOrm } from './open-orm.ts';

@@ -13,7 +13,7 @@ export async function openOrm(path: string): Promise<MikroORM> {
   process.on('unhandledRejection', (reason) => console.error(`byref: ${printable(String(reason))}`));
   const { CLIHelper } = await mikroOrmCli();
   // MikroORM is needed from here on.
-  const { prepareForTypeScript } = await import('../orm.ts');
+  const { prepareForTypeScript } = await import('./typescript.ts');
   await prepareForTypeScript(CLIHelper);
   // Looking must not change anything: by default MikroORM creates a database that is not there.
   return CLIHelper.getORM(undefined, path === '' ? undefined : [path], { ensureDatabase: false });

@@ -1,12 +1,10 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import { check } from '../check-options.ts';
+import { check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import type { JsonObject } from '../json.ts';
-import type { AdapterOptions } from './adapter-options.ts';
-import { ADAPTER_CHECKS } from './check-options.ts';
+import type { JsonObject } from '../wire/json.ts';
+import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
 import type { Outcome } from './engine.ts';
-import { kept, unreadable } from './job-runner.ts';
-import { readJobs } from './read-jobs.ts';
+import { kept, readJobs, unreadable } from './outcome.ts';
 
 /** The data of jobs, written and read as the options of an adapter say. */
 export class AdapterCodec {
@@ -27,10 +25,8 @@ export class AdapterCodec {
   /** What looks encoded is data all the same, or a request's body could name rows. */
   encode(value: unknown, entities?: Set<AnyEntity>): JsonObject {
     const { signed } = this.#options;
-    return this.serializer.encode(value, {
-      ...(signed && { sign: { purpose: signed.purpose, expiresAt: null } }),
-      ...(entities && { onEntity: (entity: AnyEntity) => entities.add(entity) }),
-    });
+    const options = signed ? { sign: { purpose: signed.purpose, expiresAt: null } } : {};
+    return this.serializer.encodeTelling(value, options, { entity: (entity) => entities?.add(entity) });
   }
 
   /** What handlers receive, one query per model for all; an outcome for each. */

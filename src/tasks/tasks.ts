@@ -1,19 +1,31 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { createHash, randomUUID } from 'node:crypto';
-import { afterCommit } from '../after-commit.ts';
+import { type Check, check, oneOf } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { JsonValue } from '../json.ts';
-import type { EntityClass } from '../options.ts';
-import { contextOf } from '../orm.ts';
-import { requireRowLocks } from '../row-locks.ts';
-import { checkDelayOptions, checkTaskOptions, checkTasksOptions } from './check-options.ts';
+import { DESERIALIZE_CHECKS } from '../options.ts';
+import { contextOf } from '../orm/context.ts';
+import type { EntityClass } from '../orm/entity-class.ts';
+import { requireRowLocks } from '../reviving/row-locks.ts';
+import { afterCommit } from '../transactions/after-commit.ts';
+import type { JsonValue } from '../wire/json.ts';
 import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
 import { watchChanges } from './flush-listener.ts';
 import { JobHandle } from './job-handle.ts';
-import { type JobMetadata, JobRunner, metadataOf, retry } from './job-runner.ts';
+import { type JobMetadata, JobRunner, metadataOf } from './job-runner.ts';
+import { retry } from './outcome.ts';
 import { defineTask, type TaskDefinition } from './task-definition.ts';
-import type { BatchHandler, BatchOptions, Change, DelayOptions, Handler, Task, TaskOptions } from './task.ts';
+import {
+  type BatchHandler,
+  type BatchOptions,
+  type Change,
+  checkDelayOptions,
+  checkTaskOptions,
+  type DelayOptions,
+  type Handler,
+  type Task,
+  type TaskOptions,
+} from './task.ts';
 import { canHoldJobs, transactionFor } from './transaction.ts';
 
 /** What travels with a job beside its arguments: tenant, locale, parameters of filters. */
@@ -31,6 +43,19 @@ export interface TasksOptions {
   readonly signed?: false | { readonly purpose: string };
   readonly context?: TaskContext;
 }
+
+const TASKS_CHECKS: Record<keyof TasksOptions, Check> = {
+  plain: oneOf('pass', 'refuse'),
+  signed: DESERIALIZE_CHECKS.signed,
+  context: [
+    '{ capture, run }',
+    (value) =>
+      typeof (value as TasksOptions['context'])?.capture === 'function' &&
+      typeof (value as TasksOptions['context'])?.run === 'function',
+  ],
+};
+
+export const checkTasksOptions = (options: TasksOptions): void => check(options, TASKS_CHECKS, 'option ');
 
 /**
  * Functions that also run later, in a worker: `tasks.define(name, handler)` gives a function with `.delay(args)`.
@@ -211,11 +236,11 @@ export class Tasks {
     const task: JobMetadata = { name, ...(context && { context: context.capture() }) };
     // The only task of a queue of its name goes without saying.
     const isPlain = name === queue.name && context === undefined;
-    return this.#serializer.encode(args, {
+    const options = {
       ...(isPlain ? {} : { metadata: { task } }),
-      ...(entities && { onEntity: (entity: AnyEntity) => entities.add(entity) }),
       ...(signed && { sign: { purpose: signed.purpose, expiresAt: null } }),
-    });
+    };
+    return this.#serializer.encodeTelling(args, options, { entity: (entity) => entities?.add(entity) });
   }
 
   #handle(definition: TaskDefinition, id: string): JobHandle<unknown> {

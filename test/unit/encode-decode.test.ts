@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { createContext, runInContext } from 'node:vm';
-import { decode } from '../../src/decode.ts';
-import { encode } from '../../src/encode.ts';
+import { decode } from '../../src/codec/decode.ts';
+import { encode } from '../../src/codec/encode.ts';
 import { ByReferenceError } from '../../src/errors.ts';
-import type { JsonValue } from '../../src/json.ts';
-import { EntityToken } from '../../src/token.ts';
+import type { JsonValue } from '../../src/wire/json.ts';
+import { EntityToken } from '../../src/wire/token.ts';
 import { hostileShapes } from '../../fixtures/hostile.ts';
 import { convertedSamples, valueSamples } from '../../fixtures/values.ts';
 import { noClasses, noEntities } from '../support/hooks.ts';
