@@ -45,7 +45,7 @@ export async function benchValues(
   const plainText = JSON.stringify(plain);
 
   const decoded = (): unknown => {
-    const { slots, fill } = decode((JSON.parse(text) as { data: unknown }).data, noClasses, {}, true);
+    const { slots, fill } = decode((JSON.parse(text) as { data: unknown }).data, noClasses, undefined, true);
     for (const slot of slots) slot.value = users.get(slot.parts.key as number);
     return fill();
   };

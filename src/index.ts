@@ -2,16 +2,14 @@ export { afterCommit } from './transactions/after-commit.ts';
 export { ByReference, ByReferenceEntity, ByReferenceMixin } from './models/by-reference.ts';
 export { EntitySerializer } from './entity-serializer.ts';
 export { ByReferenceError } from './errors.ts';
-export { ModelRegistry } from './models/model-registry.ts';
 export { byValue } from './models/snapshot.ts';
 export { EntityToken } from './wire/token.ts';
-export { ValueRegistry } from './models/value-registry.ts';
 export type { AfterCommitOptions, CommitCallback } from './transactions/after-commit.ts';
 export type { ByReferenceOptions, EntityReference, ReferenceMethods, ReferenceStatics } from './models/by-reference.ts';
 export type { ErrorCode, ErrorFacts } from './errors.ts';
 export type { PayloadReport } from './codec/inspect.ts';
 export type { JsonArray, JsonObject, JsonValue } from './wire/json.ts';
-export type { Model } from './models/model-registry.ts';
+export type { Model, ModelRegistry } from './models/model-registry.ts';
 export type {
   DeserializeOptions,
   Drift,
@@ -29,4 +27,4 @@ export type { Expiry, SigningKey, SignOptions } from './wire/signing.ts';
 export type { Snapshot } from './models/snapshot.ts';
 export type { KeyValue, TokenBody } from './wire/token.ts';
 export type { Encoded, Revived, Serialized } from './types.ts';
-export type { ValueClass, ValueCodec } from './models/value-registry.ts';
+export type { ValueClass, ValueCodec, ValueRegistry } from './models/value-registry.ts';

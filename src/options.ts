@@ -212,12 +212,13 @@ export function checkDeserializeOptions(options: DeserializeOptions): void {
   if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
 }
 
-/** Plain JSON carries no signature that could be demanded, and no envelope around what a DTO checks. */
-export function checkReviveOptions(options: DeserializeOptions): void {
-  checkDeserializeOptions(options);
+/** Plain JSON carries no signature that could be demanded, no envelope around what a DTO checks, and nobody vouches for it. */
+export function checkPlainOptions(options: DeserializeOptions): void {
   for (const name of ['signed', 'as'] as const) {
-    if (options[name]) throw ByReferenceError.invalidOption(`option ${name}`, 'none for plain JSON', options[name]);
+    if (options?.[name]) throw ByReferenceError.invalidOption(`option ${name}`, 'none for plain JSON', options[name]);
   }
+  if (Array.isArray(options?.only)) return;
+  throw ByReferenceError.invalidOption('option only', 'the classes that the JSON may name', options?.only);
 }
 
 export function checkSerializerOptions(options: EntitySerializerOptions): void {

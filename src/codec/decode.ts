@@ -1,13 +1,14 @@
 import { ByReferenceError } from '../errors.ts';
 import { isPlainObject, type JsonObject, jsonPath, type JsonValue, type PathSegment, setOwn } from '../wire/json.ts';
+import { isEscaped, isTag, unescapeKey } from '../wire/tags.ts';
 import { EntityToken, readTokenBody } from '../wire/token.ts';
 import { TAGGED_VALUES } from '../wire/values/index.ts';
 import { type DecodeWalk, OMITTED } from '../wire/values/value-type.ts';
-import { type Limits, resolveLimits } from './limits.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { EntitySlot, Slot } from './slot.ts';
 
 /** How an object of the application's is read. */
-export interface Maker {
+export interface InstanceReader {
   /** Looks at its data before anything is loaded. */
   check?(data: JsonValue, at: readonly PathSegment[]): void;
   /** Makes it of its decoded data, once the entities in that are known. */
@@ -17,9 +18,9 @@ export interface Maker {
 /** The classes that a payload may name; both throw where there is no such name, before anything is loaded. */
 export interface DecodeHooks {
   /** How `{"$value":[name,data]}` becomes an instance. */
-  value(name: string, path: () => string): Maker;
+  value(name: string, path: () => string): InstanceReader;
   /** How `{"$snapshot":[name,data]}` becomes a detached entity. */
-  snapshot(name: string, path: () => string): Maker;
+  snapshot(name: string, path: () => string): InstanceReader;
 }
 
 /** A value whose entities are still to come. */
@@ -35,20 +36,21 @@ export interface Decoded {
  * away: arrays and objects of JSON that nobody else holds are taken over, which is faster.
  * Total on arbitrary JSON: throws E_MALFORMED or E_LIMIT with the JSON path, what the hooks throw, and nothing else.
  */
-export function decode(json: unknown, hooks: DecodeHooks, limits: Limits = {}, takesOver = false): Decoded {
-  return new Decoder(resolveLimits(limits), { hooks, takesOver }).decode(json as JsonValue);
+export function decode(json: unknown, hooks: DecodeHooks, limits = DEFAULT_LIMITS, takesOver = false): Decoded {
+  return new Decoder(limits, { hooks, takesOver }).decode(json as JsonValue);
 }
 
 /**
  * Reads JSON that `JSON.stringify` made: `{"$entity":…}` where `isReference` knows the model, and all else as it is.
  * Throws E_MALFORMED, E_LIMIT.
  */
-export function decodePlain(json: unknown, isReference: (body: JsonValue) => boolean, limits: Limits = {}): Decoded {
-  return new Decoder(resolveLimits(limits), { isReference }).decode(json as JsonValue);
+export function decodePlain(
+  json: unknown,
+  isReference: (body: JsonValue) => boolean,
+  limits = DEFAULT_LIMITS,
+): Decoded {
+  return new Decoder(limits, { isReference }).decode(json as JsonValue);
 }
-
-/** In front of a key once: a tag. Twice: the data's own key, which had one. */
-const DOLLAR = 0x24;
 
 /** The tags that name something of the application's: the walker's own business. */
 const NAMING_TAGS = ['$entity', '$token', '$value', '$snapshot'];
@@ -70,7 +72,9 @@ class Decoder implements DecodeWalk {
   readonly #limits: Required<Limits>;
   readonly #hooks: DecodeHooks | undefined;
   readonly #isReference: ((body: JsonValue) => boolean) | undefined;
-  #takesOver: boolean;
+  readonly #mayTakeOver: boolean;
+  /** Objects around the value at hand whose data is looked at as JSON once it was walked: till then it must stay that. */
+  #checked = 0;
   #nodes = 0;
   #depth = 0;
 
@@ -78,7 +82,11 @@ class Decoder implements DecodeWalk {
     this.#limits = limits;
     this.#hooks = hooks;
     this.#isReference = isReference;
-    this.#takesOver = takesOver;
+    this.#mayTakeOver = takesOver;
+  }
+
+  get #takesOver(): boolean {
+    return this.#mayTakeOver && this.#checked === 0;
   }
 
   decode(json: JsonValue): Decoded {
@@ -174,19 +182,19 @@ class Decoder implements DecodeWalk {
     if (!this.#takesOver && !isPlainObject(json)) return this.malformed('JSON');
     const keys = Object.keys(json);
     if (this.#isReference !== undefined) return this.#walkPlain(json, keys, this.#isReference);
-    let isEscaped = false;
+    let hasEscapes = false;
     for (const key of keys) {
-      if (key.charCodeAt(0) !== DOLLAR) continue;
-      if (key.charCodeAt(1) === DOLLAR) isEscaped = true;
+      if (isEscaped(key)) hasEscapes = true;
+      else if (!isTag(key)) continue;
       else if (keys.length === 1) return this.#walkTag(key, json[key]!);
       else return this.malformed(`${key} alone; a key of the data's own that starts with $ has one more`);
     }
-    const object = (this.#takesOver && !isEscaped ? json : {}) as Record<string, unknown>;
+    const object = (this.#takesOver && !hasEscapes ? json : {}) as Record<string, unknown>;
     let at: readonly PathSegment[] | undefined;
     for (const key of keys) {
       // Assigning it would swap the prototype; the encoder writes such objects as $object.
       if (key === '__proto__') return this.malformed('no key "__proto__"');
-      const own = isEscaped && key.charCodeAt(0) === DOLLAR ? key.slice(1) : key;
+      const own = hasEscapes ? unescapeKey(key) : key;
       const value = json[key]!;
       if (!this.#isSettled(value)) at = this.#memberInto(object, own, value, key, at);
       else if (object !== json) object[own] = value;
@@ -237,17 +245,16 @@ class Decoder implements DecodeWalk {
     const at = this.#at.slice(0, -1);
     const hooks = this.#hooks!;
     const path = (): string => jsonPath(at);
-    const maker = tag === '$value' ? hooks.value(body[0], path) : hooks.snapshot(body[0], path);
+    const reader = tag === '$value' ? hooks.value(body[0], path) : hooks.snapshot(body[0], path);
     const slot = new Slot();
     const data: unknown[] = [];
-    // What is looked at as JSON must still be JSON then.
-    const takesOver = this.#takesOver;
-    this.#takesOver = takesOver && maker.check === undefined;
+    const levels = reader.check === undefined ? 0 : 1;
+    this.#checked += levels;
     this.childInto(data, 0, body[1], 1);
-    this.#takesOver = takesOver;
-    maker.check?.(body[1], [...this.#at, 1]);
+    this.#checked -= levels;
+    reader.check?.(body[1], [...this.#at, 1]);
     this.whenFilled(() => {
-      slot.value = maker.make(data[0] === OMITTED ? undefined : data[0]);
+      slot.value = reader.make(data[0] === OMITTED ? undefined : data[0]);
       slot.fill();
     });
     return slot;

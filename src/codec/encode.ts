@@ -10,7 +10,7 @@ import { EntityToken } from '../wire/token.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from '../wire/values/index.ts';
 import { isJsonNumber } from '../wire/values/number.ts';
 import type { EncodeChild, ValueType } from '../wire/values/value-type.ts';
-import { type Limits, resolveLimits } from './limits.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 
 /** What the walker leaves to its caller. */
 export interface EncodeHooks {
@@ -34,8 +34,8 @@ export interface Named {
  * Turns a value into JSON that says all of it (wire format 1). Nothing of the value is changed
  * or shared. Throws E_UNSERIALIZABLE, with the JSON path, for what could not come back.
  */
-export function encode(value: unknown, hooks: EncodeHooks, limits: Limits = {}): JsonValue {
-  return new Encoder(hooks, resolveLimits(limits)).encode(value);
+export function encode(value: unknown, hooks: EncodeHooks, limits = DEFAULT_LIMITS): JsonValue {
+  return new Encoder(hooks, limits).encode(value);
 }
 
 /** False for a key that JSON readers or jsonb mishandle. */

@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject, jsonPath, type JsonValue, type PathSegme
 import { isTag } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
 import { readDate } from '../wire/values/date.ts';
-import { decode, type DecodeHooks, type Maker } from './decode.ts';
+import { decode, type DecodeHooks, type InstanceReader } from './decode.ts';
 
 /** A payload's content, read without a database and without a registry. */
 export interface PayloadReport {
@@ -27,11 +27,16 @@ export interface PayloadReport {
 const MAX_DEPTH = 1_000;
 
 /** Names are for a registry to judge. */
-const ANY: Maker = { make: (data) => data };
+const ANY: InstanceReader = { make: (data) => data };
 
 const ANY_CLASS: DecodeHooks = { value: () => ANY, snapshot: () => ANY };
 
-const LIMITS = { depth: MAX_DEPTH, nodes: Number.MAX_SAFE_INTEGER, tokens: Number.MAX_SAFE_INTEGER };
+const LIMITS = {
+  depth: MAX_DEPTH,
+  nodes: Number.MAX_SAFE_INTEGER,
+  tokens: Number.MAX_SAFE_INTEGER,
+  length: Number.MAX_SAFE_INTEGER,
+};
 
 /** Reports on a payload, whatever it is: a bad one is reported, not thrown. */
 export function inspect(payload: unknown): PayloadReport {

@@ -12,15 +12,16 @@ export interface Limits {
   readonly length?: number;
 }
 
-const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
+export const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
 
-/** The default limits with those of the layers over them, later ones first; an undefined one switches nothing off. */
-export function resolveLimits(...layers: readonly (Limits | undefined)[]): Required<Limits> {
-  const limits = { ...DEFAULT_LIMITS };
-  for (const layer of layers) {
-    for (const name of Object.keys(limits) as (keyof Limits)[]) limits[name] = layer?.[name] ?? limits[name];
-  }
-  return limits;
+/** Limits with others over them; an undefined one switches nothing off. */
+export function resolveLimits(base: Required<Limits>, over: Limits = {}): Required<Limits> {
+  return {
+    depth: over.depth ?? base.depth,
+    nodes: over.nodes ?? base.nodes,
+    tokens: over.tokens ?? base.tokens,
+    length: over.length ?? base.length,
+  };
 }
 
 export const LIMIT_CHECKS: Record<keyof Limits, Check> = {

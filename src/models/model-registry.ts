@@ -2,7 +2,7 @@ import type { AnyEntity, EntityMetadata, MikroORM } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { PrimaryKey } from '../keys/primary-key.ts';
 import { classOf, type EntityClass } from '../orm/entity-class.ts';
-import { ownSchema, queriedClass, referencedFirst } from '../orm/metadata.ts';
+import { isPopulatable, ownSchema, queriedClass, referencedFirst } from '../orm/metadata.ts';
 import { type ByReferenceOptions, markOf } from './by-reference.ts';
 import type { PerModel } from './per-model.ts';
 import { VersionProperty } from './version.ts';
@@ -141,16 +141,18 @@ export class ModelRegistry {
     return admitted;
   }
 
-  /** Throws E_INVALID_OPTION where `populate` or `filters` speak of a model that there is not: a typo would do nothing. */
-  refuseUnknownNames(options: {
-    readonly populate?: PerModel<unknown>;
-    readonly filters?: false | PerModel<unknown>;
-  }): void {
+  /**
+   * Throws E_INVALID_OPTION where `populate` or `filters` speak of a model, or a relation, that there is not: a typo
+   * would do nothing. Which filters there are only MikroORM knows, as `em.addFilter` adds them at any time.
+   */
+  refuseUnknownNames(options: { readonly populate?: PerModel<unknown>; readonly filters?: false | PerModel<unknown> }) {
     for (const option of ['populate', 'filters'] as const) {
-      for (const name of Object.keys(options[option] || {})) {
-        const isKnown = this.#byName.get(name)?.some((model) => model.name === name);
-        if (!isKnown)
+      for (const [name, value] of Object.entries(options[option] || {})) {
+        const model = this.#byName.get(name)?.find((candidate) => candidate.name === name);
+        if (model === undefined) {
           throw ByReferenceError.invalidOption(`option ${option}`, `names among ${this.names.join(', ')}`, name);
+        }
+        if (option === 'populate') refuseUnknownRelations(model, value, `option populate.${name}`);
       }
     }
   }
@@ -194,6 +196,17 @@ export class ModelRegistry {
   }
 }
 
+/** Throws E_INVALID_OPTION for what is no list of relations of a model. */
+export function refuseUnknownRelations(
+  { name, metadata }: Pick<Model, 'name' | 'metadata'>,
+  list: unknown,
+  option: string,
+) {
+  if (!Array.isArray(list)) throw ByReferenceError.invalidOption(option, 'an array of relations', list);
+  const unknown: unknown = list.find((path) => typeof path !== 'string' || !isPopulatable(metadata, path));
+  if (unknown !== undefined) throw ByReferenceError.invalidOption(option, `relations of ${name}`, unknown);
+}
+
 /** Has rows of its own that a key can name: no embeddable, no pivot table, no view without a key, no abstract base. */
 function isReferable(metadata: EntityMetadata): boolean {
   // A pivot table that MikroORM has made itself has its name for a class.
@@ -209,9 +222,12 @@ function makeModel(
   order: readonly unknown[],
 ): Model {
   const queried = queriedClass(metadata);
+  const name = mark?.name ?? metadata.className;
+  if (mark?.populate !== undefined)
+    refuseUnknownRelations({ name, metadata }, mark.populate, '@ByReference option populate');
   return {
     orm,
-    name: mark?.name ?? metadata.className,
+    name,
     aliases: mark?.aliases ?? [],
     class: metadata.class as unknown as EntityClass,
     metadata,

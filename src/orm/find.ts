@@ -50,18 +50,32 @@ export function findByKeys(
 
 const withoutFlushing = new AsyncLocalStorage<true>();
 
+/** How many queries under way hold back the `tryFlush` of an EntityManager. */
+const holding = new WeakMap<EntityManager, number>();
+
 /**
  * Runs a query that loads relations and must not write the user's unit of work: MikroORM does not hand the option
- * `flushMode` on to the queries for the relations, and each of those would flush first.
+ * `flushMode` on to the queries for the relations, and each of those would flush first. The method that holds them back
+ * is gone with the last such query; queries of the user's beside them flush as ever.
  */
-function withoutFlush<T>(em: EntityManager, query: () => Promise<T>): Promise<T> {
-  if (!Object.hasOwn(em, 'tryFlush')) {
-    const { tryFlush } = em;
-    em.tryFlush = async (entityName, options) => {
-      if (withoutFlushing.getStore() === undefined) await tryFlush.call(em, entityName as never, options);
-    };
+async function withoutFlush<T>(em: EntityManager, query: () => Promise<T>): Promise<T> {
+  const others = holding.get(em) ?? 0;
+  holding.set(em, others + 1);
+  if (others === 0) holdBackFlush(em);
+  try {
+    return await withoutFlushing.run(true, query);
+  } finally {
+    const left = holding.get(em)! - 1;
+    holding.set(em, left);
+    if (left === 0) delete (em as Partial<EntityManager>).tryFlush;
   }
-  return withoutFlushing.run(true, query);
+}
+
+function holdBackFlush(em: EntityManager): void {
+  const { tryFlush } = em;
+  em.tryFlush = async (entityName, options) => {
+    if (withoutFlushing.getStore() === undefined) await tryFlush.call(em, entityName as never, options);
+  };
 }
 
 /** The rows that a condition matches, as entities that hold their key only and that nothing manages; hidden ones too. */

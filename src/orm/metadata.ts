@@ -56,3 +56,19 @@ export function referencedFirst(orm: MikroORM): readonly unknown[] {
 /** Whether a query can read a class; an abstract base of classes with tables of their own has none. */
 export const isQueryable = (metadata: EntityMetadata): boolean =>
   metadata.abstract !== true || metadata.root.discriminatorColumn !== undefined;
+
+/** Paths of `populate` that name no property: all relations, and those of the condition. */
+const WHOLE_PATHS: ReadonlySet<string> = new Set(['*', '$infer']);
+
+/** True for what `em.find` takes in `populate`: `author.books`, `author:ref`, a lazy property, one of an embedded object. */
+export function isPopulatable(metadata: EntityMetadata, path: string): boolean {
+  if (WHOLE_PATHS.has(path)) return true;
+  const [step, ...rest] = path.split('.');
+  const name = step!.split(':')[0]!;
+  const property = Object.hasOwn(metadata.properties, name) ? metadata.properties[name as never] : undefined;
+  if (property === undefined || rest.length === 0) return property !== undefined;
+  const { polymorphTargets, targetMeta } = property as EntityProperty & { polymorphTargets?: EntityMetadata[] };
+  // MikroORM 7 only: one property that points to rows of several classes.
+  const targets = polymorphTargets ?? (targetMeta === undefined ? [] : [targetMeta]);
+  return targets.some((target) => isPopulatable(target, rest.join('.')));
+}

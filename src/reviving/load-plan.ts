@@ -1,17 +1,13 @@
-import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { CanonicalKey } from '../keys/primary-key.ts';
-import type { ReviveDefaults } from '../options.ts';
 import { hasPendingChanges, isLoaded, isScheduledForRemoval, rowSchemaOf } from '../orm/entity.ts';
 import { managedEntities } from '../orm/identity-map.ts';
-import type { Row, RowGroup } from './references.ts';
+import type { Row, RowGroup } from './resolve.ts';
+import type { Settings } from './settings.ts';
 
-export interface LoadOptions {
-  readonly freshness: NonNullable<ReviveDefaults['freshness']>;
-  readonly unflushed: NonNullable<ReviveDefaults['unflushed']>;
-  readonly lockMode: LockMode | undefined;
-  readonly parallel: number | undefined;
-}
+/** What loading goes by. */
+export type LoadSettings = Pick<Settings, 'freshness' | 'unflushed' | 'lockMode' | 'parallel'>;
 
 /** What one group still has to ask the database. */
 export interface Work {
@@ -22,7 +18,7 @@ export interface Work {
 }
 
 /** Tells the rows that this EntityManager answers for from those the database must be asked about. */
-export function planLoad(em: EntityManager, group: RowGroup, options: LoadOptions): Work {
+export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSettings): Work {
   const work: Work = { group, load: [], prove: [] };
   const managed = indexManaged(em, group);
   for (const row of group.rows.values()) {
@@ -32,10 +28,10 @@ export function planLoad(em: EntityManager, group: RowGroup, options: LoadOption
     const isKept =
       entity !== undefined &&
       isLoaded(entity) &&
-      (options.freshness === 'managed' || (row.unflushed && options.unflushed !== 'overwrite'));
+      (settings.freshness === 'managed' || (row.unflushed && settings.unflushed !== 'overwrite'));
     if (!isKept) {
       work.load.push(row);
-    } else if (options.freshness === 'managed' && options.lockMode === undefined) {
+    } else if (settings.freshness === 'managed' && settings.lockMode === undefined) {
       row.entity = row.read = entity;
     } else {
       row.entity = entity;

@@ -7,8 +7,8 @@ import { managesAnything, managesPendingChanges } from '../orm/identity-map.ts';
 import { eagerRelations } from '../orm/metadata.ts';
 import { skipsLocked } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
-import { type LoadOptions, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
-import type { Row, RowGroup } from './references.ts';
+import { type LoadSettings, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
+import type { Row, RowGroup } from './resolve.ts';
 
 /** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
 const CHUNK = { single: 10_000, composite: 1_000 };
@@ -18,21 +18,25 @@ const CHUNK = { single: 10_000, composite: 1_000 };
  * outside a transaction. Returns how many queries that took. Throws E_UNFLUSHED, E_LOCKED, E_MALFORMED; a failure of
  * the database passes through.
  */
-export async function loadRows(em: EntityManager, groups: readonly RowGroup[], options: LoadOptions): Promise<number> {
-  if (options.freshness === 'lazy') {
+export async function loadRows(
+  em: EntityManager,
+  groups: readonly RowGroup[],
+  settings: LoadSettings,
+): Promise<number> {
+  if (settings.freshness === 'lazy') {
     for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
     return 0;
   }
-  const work = groups.map((group) => planLoad(em, group, options));
-  if (options.unflushed === 'throw') refuseUnflushed(groups);
+  const work = groups.map((group) => planLoad(em, group, settings));
+  if (settings.unflushed === 'throw') refuseUnflushed(groups);
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
-  if (options.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
+  if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
   else work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
-  const loader = new Loader(em, options);
+  const loader = new Loader(em, settings);
   await runAll(
     work.flatMap((item) => loader.tasks(item)),
-    em.isInTransaction() ? 1 : (options.parallel ?? defaultParallel(groups)),
+    em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)),
   );
   return loader.queries;
 }
@@ -56,14 +60,14 @@ type Found = (row: Row, entity: AnyEntity) => void;
 class Loader {
   queries = 0;
   readonly #em: EntityManager;
-  readonly #options: LoadOptions;
+  readonly #settings: LoadSettings;
   /** An empty identity map has nothing to refresh, and MikroORM hydrates faster without. */
   readonly #refresh: boolean;
 
-  constructor(em: EntityManager, options: LoadOptions) {
+  constructor(em: EntityManager, settings: LoadSettings) {
     this.#em = em;
-    this.#options = options;
-    this.#refresh = options.freshness === 'refresh' && managesAnything(em);
+    this.#settings = settings;
+    this.#refresh = settings.freshness === 'refresh' && managesAnything(em);
   }
 
   tasks({ group, load, prove }: Work): (() => Promise<void>)[] {
@@ -74,7 +78,7 @@ class Loader {
   }
 
   #chunks(group: RowGroup, rows: Row[]): Row[][] {
-    if (this.#options.lockMode !== undefined) rows.sort((a, b) => compare(a.key.canonical, b.key.canonical));
+    if (this.#settings.lockMode !== undefined) rows.sort((a, b) => compare(a.key.canonical, b.key.canonical));
     const size = group.primaryKey.width === 1 ? CHUNK.single : CHUNK.composite;
     return Array.from({ length: Math.ceil(rows.length / size) }, (_, index) =>
       rows.slice(index * size, (index + 1) * size),
@@ -87,7 +91,7 @@ class Loader {
     const options = {
       refresh: this.#refresh,
       populate: loadsApart ? false : group.populate,
-      lockMode: this.#options.lockMode,
+      lockMode: this.#settings.lockMode,
     } as const;
     const entities = await this.#find(group, rows, options, (row, entity) => (row.entity = row.read = entity));
     if (loadsApart) await populate(this.#em, entities, relations, group.schema);
@@ -96,11 +100,11 @@ class Loader {
 
   /** Refreshing related rows along would overwrite what the user has not flushed of them. */
   #sparesChanges(): boolean {
-    return this.#refresh && this.#options.unflushed !== 'overwrite' && managesPendingChanges(this.#em);
+    return this.#refresh && this.#settings.unflushed !== 'overwrite' && managesPendingChanges(this.#em);
   }
 
   async #prove(group: RowGroup, rows: readonly Row[]): Promise<void> {
-    await this.#look(group, rows, this.#options.lockMode, (row, entity) => (row.read = entity));
+    await this.#look(group, rows, this.#settings.lockMode, (row, entity) => (row.read = entity));
     for (const row of rows) if (row.read === undefined) row.entity = undefined;
     const kept = rows.flatMap((row) => row.entity ?? []);
     if (group.populate !== undefined && kept.length > 0) await populate(this.#em, kept, group.populate, group.schema);
@@ -109,7 +113,7 @@ class Loader {
 
   /** SKIP LOCKED returns nothing for a locked row: only a query without the lock tells it from a missing one. */
   async #refuseSkipped(group: RowGroup, rows: readonly Row[]): Promise<void> {
-    if (this.#options.lockMode === undefined || !skipsLocked(this.#options.lockMode)) return;
+    if (this.#settings.lockMode === undefined || !skipsLocked(this.#settings.lockMode)) return;
     const short = rows.filter((row) => row.read === undefined);
     if (short.length === 0) return;
     const locked: EntityToken[] = [];

@@ -1,6 +1,7 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
+import type { DeserializeOptions } from '../options.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
 import type { Outcome } from './engine.ts';
@@ -10,9 +11,15 @@ import { kept, readJobs, unreadable } from './outcome.ts';
 export class AdapterCodec {
   readonly serializer: EntitySerializer;
   readonly #options: AdapterOptions;
+  /** Those of them that are about reviving. */
+  readonly #revive: DeserializeOptions;
 
   constructor(serializer: EntitySerializer, options: AdapterOptions) {
     check(options, ADAPTER_CHECKS, 'option ');
+    const { only, missing, populate, signed } = options;
+    const revive = Object.entries({ only, missing, populate, signed }).filter(([, value]) => value !== undefined);
+    this.#revive = Object.fromEntries(revive);
+    serializer.refuseWrongOptions(this.#revive);
     this.serializer = serializer;
     this.#options = options;
   }
@@ -31,9 +38,8 @@ export class AdapterCodec {
 
   /** What handlers receive, one query per model for all; an outcome for each. */
   read(list: readonly unknown[], em: EntityManager): Promise<PromiseSettledResult<unknown>[]> {
-    const { only, missing, populate, signed, plain } = this.#options;
-    const options = Object.entries({ em, only, missing, populate, signed }).filter(([, value]) => value !== undefined);
-    return readJobs(this.serializer, list, plain ?? (signed ? 'refuse' : 'pass'), Object.fromEntries(options));
+    const { signed, plain } = this.#options;
+    return readJobs(this.serializer, list, plain ?? (signed ? 'refuse' : 'pass'), { ...this.#revive, em });
   }
 
   /** What becomes of a job that can't be read. */

@@ -77,6 +77,7 @@ export class Tasks {
   /** Throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database. */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
+    if (options.signed) serializer.refuseWrongOptions({ signed: options.signed });
     engine.checkDatabase?.(serializer.orm.em);
     this.#serializer = serializer;
     this.#engine = engine;
@@ -90,7 +91,7 @@ export class Tasks {
 
   /**
    * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
-   * Throws E_INVALID_OPTION for a name that is taken, and E_UNSUPPORTED for what the engine or the database can't do.
+   * Throws E_INVALID_OPTION for a name that is taken and for options that no job could be read with, and E_UNSUPPORTED for what the engine or the database can't do.
    */
   define<Args, Result>(name: string, handler: BatchHandler<Args, Result>, options: BatchOptions): Task<Args, Result>;
   define<Args, Result>(name: string, handler: Handler<Args, Result>, options?: TaskOptions): Task<Args, Result>;
@@ -100,8 +101,14 @@ export class Tasks {
     options: TaskOptions & Partial<BatchOptions> = {},
   ): Task<unknown, unknown> {
     checkTaskOptions(name, handler, options);
-    if (options.lockMode !== undefined) requireRowLocks(this.#serializer.orm.em);
     const definition = defineTask(name, handler, options);
+    this.#serializer.refuseWrongOptions(definition.revive);
+    if (options.lockMode !== undefined) {
+      requireRowLocks(this.#serializer.orm.em);
+      if (!definition.transactional) {
+        throw ByReferenceError.invalidOption('option lockMode', 'transactional: true beside it', options.lockMode);
+      }
+    }
     this.#refuseConflicts(definition);
     this.#definitions.set(name, definition);
     const task = Object.assign((args: unknown) => this.#call(definition, args), {

@@ -69,7 +69,7 @@ export class Signer {
   /** The token that `signToken` signed for this purpose. Throws E_BAD_SIGNATURE, E_EXPIRED, E_INVALID_OPTION. */
   verifyToken(text: string, purpose: string): EntityToken {
     this.#requirePurpose(purpose);
-    this.#requireKeys();
+    this.requireKeys();
     const [, expiry, body, mac] = (typeof text === 'string' && SIGNED_TOKEN.exec(text)) || [];
     if (mac === undefined) throw ByReferenceError.badSignature('the text is no signed token');
     this.#verify('token', purpose, text.slice(0, -mac.length - 1), mac);
@@ -90,7 +90,6 @@ export class Signer {
    * `maxDepth` levels. Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT, E_INVALID_OPTION.
    */
   verifyEnvelope(envelope: JsonObject, purpose: string | undefined, maxDepth: number): void {
-    if (purpose !== undefined) this.#requireKeys();
     if (!Object.hasOwn(envelope, 'signature')) {
       if (purpose === undefined) return;
       throw ByReferenceError.badSignature('the payload is not signed');
@@ -108,8 +107,15 @@ export class Signer {
     this.#refuseExpired(expiresAt);
   }
 
+  /** Throws E_INVALID_OPTION where nothing can be signed or verified. */
+  requireKeys(): void {
+    if (this.#secrets.length === 0) {
+      throw ByReferenceError.invalidOption('option signingKeys', 'at least one secret of the serializer', undefined);
+    }
+  }
+
   #sign(kind: Kind, purpose: string, text: string): string {
-    this.#requireKeys();
+    this.requireKeys();
     return macOf(this.#keys(kind, purpose)[0]!, text);
   }
 
@@ -165,12 +171,6 @@ export class Signer {
   #requirePurpose(purpose: unknown): void {
     if (!isPurpose(purpose)) {
       throw ByReferenceError.invalidOption('option purpose', `a text of 1 to ${LONGEST_PURPOSE} characters`, purpose);
-    }
-  }
-
-  #requireKeys(): void {
-    if (this.#secrets.length === 0) {
-      throw ByReferenceError.invalidOption('option signingKeys', 'at least one secret of the serializer', undefined);
     }
   }
 }
