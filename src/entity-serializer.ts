@@ -29,7 +29,7 @@ import type { EntityClass } from './orm/entity-class.ts';
 import { isEntity } from './orm/entity.ts';
 import { wrapperOf } from './orm/wrapper.ts';
 import { checkOrms } from './reviving/entity-managers.ts';
-import { each, type Outcome, succeeded, valueOf } from './reviving/outcomes.ts';
+import { type Outcome, valueOf } from './reviving/outcomes.ts';
 import { revive } from './reviving/revive.ts';
 import { settle, type Settings } from './reviving/settings.ts';
 import { listenToCommits } from './transactions/after-commit.ts';
@@ -131,9 +131,11 @@ export class EntitySerializer {
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     const settings = this.#settle(options);
-    const json = each([succeeded(payload)], (text) => parse(text, settings.limits));
+    const decodeData = await this.#decoder(settings);
     // Nobody else holds what was parsed here; a DTO looks at it once more after it was decoded.
-    return single(await this.#read(json, settings, settings.as === undefined));
+    const takesOver = settings.as === undefined;
+    const decodeText = (text: string): Decoded => decodeData(parse(text, settings.limits), takesOver);
+    return single(await revive([payload], decodeText, settings));
   }
 
   /** The same as `deserialize`, from a JSON value. */
@@ -144,7 +146,8 @@ export class EntitySerializer {
   ): Promise<Revived<T, InstanceType<Only[number]>>>;
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
-    return single(await this.#read([succeeded(payload)], this.#settle(options)));
+    const settings = this.#settle(options);
+    return single(await revive([payload], await this.#decoder(settings), settings));
   }
 
   /**
@@ -156,7 +159,9 @@ export class EntitySerializer {
     payloads: readonly (Encoded<T> | JsonValue)[],
     options: DeserializeOptions = {},
   ): Promise<PromiseSettledResult<Revived<T>>[]> {
-    return this.#read(payloads.map(succeeded), this.#settle(options)) as Promise<PromiseSettledResult<Revived<T>>[]>;
+    const settings = this.#settle(options);
+    const outcomes = await revive(payloads, await this.#decoder(settings), settings);
+    return outcomes as PromiseSettledResult<Revived<T>>[];
   }
 
   /**
@@ -177,9 +182,7 @@ export class EntitySerializer {
       const model = Array.isArray(body) && typeof body[0] === 'string' ? this.registry.find(body[0]) : undefined;
       return model !== undefined && admitted!.has(model);
     };
-    const decoded = decodePlain(json, isReference, settings.limits);
-    single(await revive([succeeded(decoded)], settings));
-    return decoded.fill() as T;
+    return single(await revive([json], (plain) => decodePlain(plain, isReference, settings.limits), settings)) as T;
   }
 
   /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNKNOWN_MODEL. */
@@ -264,30 +267,24 @@ export class EntitySerializer {
     return settings;
   }
 
-  /** Payloads → values: open, decode, revive, fill. */
-  async #read(
-    payloads: readonly Outcome<unknown>[],
-    settings: Settings,
-    takesOver = false,
-  ): Promise<readonly Outcome<unknown>[]> {
-    const dtos = settings.as && (await loadDtos());
-    const opened = each(payloads, (payload) => open(payload, this.#signer, settings));
-    const decoded = each(opened, (data) => this.#decode(data, settings, takesOver, dtos));
-    return each(await revive(decoded, settings), ({ fill }) => fill());
-  }
-
-  #decode(data: JsonValue, { as, admitted, limits }: Settings, takesOver: boolean, dtos: Dtos | undefined): Decoded {
-    const declared: DeclaredReferences = new Map();
-    const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
-    if (as !== undefined) dtos!.checkDto(as, data, declared);
-    applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
-    return as === undefined ? decoded : { ...decoded, fill: () => dtos!.makeDto(as, decoded.fill()) };
+  /** How envelopes are decoded: opened, walked, and held to what their classes declare. */
+  async #decoder(settings: Settings): Promise<(payload: unknown, takesOver?: boolean) => Decoded> {
+    const { as, admitted, limits } = settings;
+    const dtos = as && (await loadDtos());
+    return (payload, takesOver = false) => {
+      const data = open(payload, this.#signer, settings);
+      const declared: DeclaredReferences = new Map();
+      const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
+      if (as !== undefined) dtos!.checkDto(as, data, declared);
+      applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
+      return as === undefined ? decoded : { ...decoded, fill: () => dtos!.makeDto(as, decoded.fill()) };
+    };
   }
 
   async #reviveToken(token: EntityToken, settings: Settings): Promise<object> {
     const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
-    single(await revive([succeeded({ slots: [slot] })], settings));
-    return slot.value as object;
+    const decoded: Decoded = { slots: [slot], fill: () => slot.value };
+    return single(await revive([decoded], (own) => own, settings)) as object;
   }
 
   #referring({ versions, unflushed = 'allow' }: TokenOptions, listener?: EncodeListener): EncodeHooks {
@@ -295,13 +292,11 @@ export class EntitySerializer {
   }
 }
 
-type Dtos = typeof import('./class-transformer/dto.ts');
-
 /** The value of a single payload, or what it was refused with. */
 const single = <T>(outcomes: readonly Outcome<T>[]): T => valueOf(outcomes[0]!);
 
 /** class-transformer is an optional peer: it is loaded when a DTO is asked for. */
-async function loadDtos(): Promise<Dtos> {
+async function loadDtos(): Promise<typeof import('./class-transformer/dto.ts')> {
   try {
     return await import('./class-transformer/dto.ts');
   } catch (cause) {

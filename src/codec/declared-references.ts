@@ -24,7 +24,7 @@ export function applyDeclared(
     }
     let models = admitted.get(property);
     if (models === undefined) admitted.set(property, (models = modelsOf(property, registry)));
-    const model = registry.findOrFail(slot.parts.model, path);
+    const model = registry.findOrFail(slot.parts.model, () => path);
     if (!models.has(model)) {
       const expected = Array.from(models, ({ name }) => name).join(' or ');
       throw ByReferenceError.malformed(`expected ${expected || 'no model'}, got ${model.name}`, {

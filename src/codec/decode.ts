@@ -1,6 +1,6 @@
 import { ByReferenceError } from '../errors.ts';
 import { isPlainObject, type JsonObject, jsonPath, type JsonValue, type PathSegment, setOwn } from '../wire/json.ts';
-import { isEscaped, isTag, unescapeKey } from '../wire/tags.ts';
+import { isMarked, isTag, unescapeKey } from '../wire/tags.ts';
 import { EntityToken, readTokenBody } from '../wire/token.ts';
 import { TAGGED_VALUES } from '../wire/values/index.ts';
 import { type DecodeWalk, OMITTED } from '../wire/values/value-type.ts';
@@ -184,8 +184,8 @@ class Decoder implements DecodeWalk {
     if (this.#isReference !== undefined) return this.#walkPlain(json, keys, this.#isReference);
     let hasEscapes = false;
     for (const key of keys) {
-      if (isEscaped(key)) hasEscapes = true;
-      else if (!isTag(key)) continue;
+      if (!isMarked(key)) continue;
+      if (!isTag(key)) hasEscapes = true;
       else if (keys.length === 1) return this.#walkTag(key, json[key]!);
       else return this.malformed(`${key} alone; a key of the data's own that starts with $ has one more`);
     }

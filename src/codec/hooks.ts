@@ -89,14 +89,14 @@ export class WalkerHooks {
   making(admitted?: ReadonlySet<Model>, declared: DeclaredReferences = new Map()): DecodeHooks {
     return {
       snapshot: (name, path) => {
-        const { metadata } = this.#registry.findAdmitted(name, admitted, path());
+        const { metadata } = this.#registry.findAdmitted(name, admitted, path);
         return {
           check: (data) => requireObject(data, name, path),
           make: (data) => detachedEntity(metadata, data, path),
         };
       },
       value: (name, path) => {
-        const value = this.#values.findOrFail(name, path());
+        const value = this.#values.findOrFail(name, path);
         const { check } = value.codec;
         return {
           ...(check && { check: (data, at) => check(data, at, declared) }),

@@ -39,6 +39,8 @@ const made = new WeakMap<EntityMetadata, PrimaryKey>();
 
 /** How the primary keys of one model travel: a single value as it is, a composite one as the flat list of its columns. */
 export class PrimaryKey {
+  /** How many columns the key has. */
+  readonly width: number;
   readonly #leaves: readonly Leaf[];
   readonly #platform: Platform;
   /** Set where the key is one plain property, which can be read without asking MikroORM. */
@@ -56,15 +58,11 @@ export class PrimaryKey {
       property,
       column: isSqlite(platform) ? sqliteKeyColumn(property) : keyColumn(property.columnTypes[0]!),
     }));
+    this.width = this.#leaves.length;
     this.#platform = platform;
     const [first] = metadata.primaryKeys;
     const isSimple = metadata.primaryKeys.length === 1 && metadata.properties[first!]!.kind === 'scalar';
     this.#simple = isSimple ? first : undefined;
-  }
-
-  /** How many columns the key has. */
-  get width(): number {
-    return this.#leaves.length;
   }
 
   /** What a key is on the wire, for error messages. */

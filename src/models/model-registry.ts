@@ -94,20 +94,20 @@ export class ModelRegistry {
   }
 
   /** The model a payload names. Throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL. */
-  findOrFail(name: string, path?: string): Model {
+  findOrFail(name: string, path?: () => string): Model {
     const model = this.find(name);
-    if (model === undefined) throw ByReferenceError.unknownModel(name, this.#unknownIsRetryable, path);
+    if (model === undefined) throw ByReferenceError.unknownModel(name, this.#unknownIsRetryable, path?.());
     return model;
   }
 
   /** The model a payload names, where an allow-list is in force. Throws as findOrFail, and E_MODEL_NOT_ALLOWED. */
-  findAdmitted(name: string, admitted: ReadonlySet<Model> | undefined, path?: string): Model {
+  findAdmitted(name: string, admitted: ReadonlySet<Model> | undefined, path?: () => string): Model {
     const model = this.findOrFail(name, path);
     if (admitted === undefined || admitted.has(model)) return model;
     throw ByReferenceError.modelNotAllowed(
       name,
       Array.from(admitted, (allowed) => allowed.name),
-      path,
+      path?.(),
     );
   }
 

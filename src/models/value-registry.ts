@@ -106,9 +106,9 @@ export class ValueRegistry {
   }
 
   /** The registration that a payload names. Throws E_UNKNOWN_VALUE. */
-  findOrFail(name: string, path?: string): ValueObject {
+  findOrFail(name: string, path?: () => string): ValueObject {
     const value = this.#byName.get(name);
-    if (value === undefined) throw ByReferenceError.unknownValue(name, this.#unknownIsRetryable, path);
+    if (value === undefined) throw ByReferenceError.unknownValue(name, this.#unknownIsRetryable, path?.());
     return value;
   }
 }

@@ -23,7 +23,8 @@ export async function refuseUnauthorized(groups: readonly RowGroup[], authorize:
 /** Gives the slots of one payload their values. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
 export async function judge(references: readonly Reference[], { drift }: Settings): Promise<void> {
   refuseMissing(references);
-  await judgeDrift(driftsOf(references), drift);
+  const drifts = driftsOf(references);
+  if (drifts.length > 0) await judgeDrift(drifts, drift);
   for (const reference of references) reference.slot.value = outcomeOf(reference);
 }
 
@@ -71,7 +72,6 @@ function refuseMissing(references: readonly Reference[]): void {
 }
 
 async function judgeDrift(drifts: readonly DatedReference[], policy: Settings['drift']): Promise<void> {
-  if (drifts.length === 0) return;
   const early = drifts.filter(({ age }) => age < 0);
   if (early.length > 0) throw ByReferenceError.notYetVisible(...facts(early));
   if (policy === 'ignore') return;

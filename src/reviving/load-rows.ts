@@ -34,10 +34,9 @@ export async function loadRows(
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
   else work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
   const loader = new Loader(em, settings);
-  await runAll(
-    work.flatMap((item) => loader.tasks(item)),
-    em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)),
-  );
+  const tasks = work.flatMap((item) => loader.tasks(item));
+  if (tasks.length === 1) await tasks[0]!();
+  else await runAll(tasks, em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)));
   return loader.queries;
 }
 
@@ -63,10 +62,12 @@ class Loader {
   readonly #settings: LoadSettings;
   /** An empty identity map has nothing to refresh, and MikroORM hydrates faster without. */
   readonly #refresh: boolean;
+  readonly #skips: boolean;
 
   constructor(em: EntityManager, settings: LoadSettings) {
     this.#em = em;
     this.#settings = settings;
+    this.#skips = settings.lockMode !== undefined && skipsLocked(settings.lockMode);
     this.#refresh = settings.freshness === 'refresh' && managesAnything(em);
   }
 
@@ -80,6 +81,7 @@ class Loader {
   #chunks(group: RowGroup, rows: Row[]): Row[][] {
     if (this.#settings.lockMode !== undefined) rows.sort((a, b) => compare(a.key.canonical, b.key.canonical));
     const size = group.primaryKey.width === 1 ? CHUNK.single : CHUNK.composite;
+    if (rows.length <= size) return rows.length === 0 ? [] : [rows];
     return Array.from({ length: Math.ceil(rows.length / size) }, (_, index) =>
       rows.slice(index * size, (index + 1) * size),
     );
@@ -95,7 +97,7 @@ class Loader {
     } as const;
     const entities = await this.#find(group, rows, options, (row, entity) => (row.entity = row.read = entity));
     if (loadsApart) await populate(this.#em, entities, relations, group.schema);
-    await this.#refuseSkipped(group, rows);
+    if (this.#skips) await this.#refuseSkipped(group, rows);
   }
 
   /** Refreshing related rows along would overwrite what the user has not flushed of them. */
@@ -108,12 +110,11 @@ class Loader {
     for (const row of rows) if (row.read === undefined) row.entity = undefined;
     const kept = rows.flatMap((row) => row.entity ?? []);
     if (group.populate !== undefined && kept.length > 0) await populate(this.#em, kept, group.populate, group.schema);
-    await this.#refuseSkipped(group, rows);
+    if (this.#skips) await this.#refuseSkipped(group, rows);
   }
 
   /** SKIP LOCKED returns nothing for a locked row: only a query without the lock tells it from a missing one. */
   async #refuseSkipped(group: RowGroup, rows: readonly Row[]): Promise<void> {
-    if (this.#settings.lockMode === undefined || !skipsLocked(this.#settings.lockMode)) return;
     const short = rows.filter((row) => row.read === undefined);
     if (short.length === 0) return;
     const locked: EntityToken[] = [];

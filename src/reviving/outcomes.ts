@@ -1,9 +1,7 @@
 import { ByReferenceError } from '../errors.ts';
 
-/** What a payload has come to: the output of the last stage, or why it can't be read. */
+/** What a payload has come to: its value, or why it can't be read. */
 export type Outcome<T> = PromiseSettledResult<T>;
-
-export const succeeded = <T>(value: T): Outcome<T> => ({ status: 'fulfilled', value });
 
 /** The value of an outcome. Throws its reason. */
 export function valueOf<T>(outcome: Outcome<T>): T {
@@ -11,33 +9,37 @@ export function valueOf<T>(outcome: Outcome<T>): T {
   return outcome.value;
 }
 
-/** Runs a stage on each payload that has come so far. What it throws is that payload's outcome. */
-export function each<In, Out>(outcomes: readonly Outcome<In>[], stage: (input: In) => Out): Outcome<Out>[] {
-  return outcomes.map((outcome) => {
-    if (outcome.status === 'rejected') return outcome;
+/** Runs stages on each payload. What they throw is that payload's outcome. */
+export function each<In, Out>(inputs: readonly In[], stages: (input: In) => Out): Outcome<Out>[] {
+  return inputs.map((input) => {
     try {
-      return succeeded(stage(outcome.value));
+      return { status: 'fulfilled', value: stages(input) };
     } catch (error) {
-      return failed(error);
+      return refused(error);
     }
   });
 }
 
-/** The same for a stage that waits, on one payload after the other. */
+/** Runs further stages, which wait, on each payload that has come so far: on one after the other. */
 export async function eachInTurn<In, Out>(
   outcomes: readonly Outcome<In>[],
-  stage: (input: In) => Promise<Out>,
+  stages: (input: In) => Promise<Out>,
 ): Promise<Outcome<Out>[]> {
   const results: Outcome<Out>[] = [];
   for (const outcome of outcomes) {
-    if (outcome.status === 'rejected') results.push(outcome);
-    else results.push(await stage(outcome.value).then(succeeded, failed));
+    try {
+      results.push(
+        outcome.status === 'rejected' ? outcome : { status: 'fulfilled', value: await stages(outcome.value) },
+      );
+    } catch (error) {
+      results.push(refused(error));
+    }
   }
   return results;
 }
 
-/** The outcome of a payload that a stage refused. An error of the caller's options is none: it is thrown. */
-export function failed(reason: unknown): PromiseRejectedResult {
+/** The outcome of a payload that a stage has refused. An error of the caller's options is none: it is thrown on. */
+function refused(reason: unknown): PromiseRejectedResult {
   if (isOfOptions(reason)) throw reason;
   return { status: 'rejected', reason };
 }

@@ -87,12 +87,11 @@ export class Resolver {
   readonly #settings: Settings;
   /** By what declares the reference, and by model. */
   readonly #plans = new Map<ReferenceProperty | undefined, Map<string, ModelPlan>>();
-  /** Who is served, where there are tenants. */
-  readonly #tenant: { readonly schema: string | undefined } | undefined;
+  /** Who is served, where there are tenants; asked for with the first reference. */
+  #tenant: { readonly schema: string | undefined } | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
-    this.#tenant = settings.tenant && { schema: settings.tenant() };
   }
 
   /**
@@ -130,13 +129,15 @@ export class Resolver {
     return new Reference(slot, plan, key);
   }
 
-  #plan({ declared, parts, path }: EntitySlot): ModelPlan {
-    const { registry, admitted, managers, freshness, lockMode } = this.#settings;
-    const model = registry.findAdmitted(parts.model, admitted, path);
+  #plan(slot: EntitySlot): ModelPlan {
+    const { declared, parts } = slot;
+    const { registry, admitted, managers, freshness, lockMode, tenant } = this.#settings;
+    if (tenant !== undefined) this.#tenant ??= { schema: tenant() };
+    const model = registry.findAdmitted(parts.model, admitted, () => slot.path);
     if (freshness === 'lazy') refuseUnseen(declared);
     const em = managers.of(model.orm);
     // Of several ORMs some may be in a transaction: then it is the payload that names the wrong rows.
-    if (lockMode !== undefined) requireLockable(em, lockMode, registry.orms.length > 1 ? path : undefined);
+    if (lockMode !== undefined) requireLockable(em, lockMode, registry.orms.length > 1 ? slot.path : undefined);
     const plan: ModelPlan = { ...this.#settings.policyOf(model, declared), model, em };
     let plans = this.#plans.get(declared);
     if (plans === undefined) this.#plans.set(declared, (plans = new Map()));
@@ -144,25 +145,26 @@ export class Resolver {
     return plan;
   }
 
-  #refuseSchema(plan: ModelPlan, { parts, path }: EntitySlot): void {
-    if (parts.schema !== undefined) return this.#refuseForeignSchema(parts.schema, plan, path);
+  #refuseSchema(plan: ModelPlan, slot: EntitySlot): void {
+    const { schema } = slot.parts;
+    if (schema !== undefined) return this.#refuseForeignSchema(schema, plan, slot);
     // The answer is the same for every such token of a plan.
     if (plan.group !== undefined) return;
-    if (this.#settings.schema !== undefined) this.#refuseForeignSchema(this.#settings.schema, plan, path);
+    if (this.#settings.schema !== undefined) this.#refuseForeignSchema(this.#settings.schema, plan, slot);
     else if (this.#tenant !== undefined && spansSchemas(plan.model.metadata)) {
-      throw ByReferenceError.missingTenant(plan.model.name, path);
+      throw ByReferenceError.missingTenant(plan.model.name, slot.path);
     }
   }
 
-  #refuseForeignSchema(schema: string, { model, em }: ModelPlan, path: string): void {
+  #refuseForeignSchema(schema: string, { model, em }: ModelPlan, slot: EntitySlot): void {
     const own = [model.schema];
     if (this.#tenant === undefined) own.push(em.schema ?? em.config.get('schema'), this.#settings.schema);
     if (own.includes(schema) || this.#settings.admitsSchema(schema)) return;
     const { name } = model;
-    if (this.#tenant === undefined) throw ByReferenceError.schemaNotAllowed(schema, name, path);
+    if (this.#tenant === undefined) throw ByReferenceError.schemaNotAllowed(schema, name, slot.path);
     const served = this.#tenant.schema;
-    if (!isName(served)) throw ByReferenceError.noTenant(schema, name, path);
-    if (served !== schema) throw ByReferenceError.wrongTenant(schema, served, name, path);
+    if (!isName(served)) throw ByReferenceError.noTenant(schema, name, slot.path);
+    if (served !== schema) throw ByReferenceError.wrongTenant(schema, served, name, slot.path);
   }
 
   #groupOf({ plan, slot }: Reference): RowGroup {

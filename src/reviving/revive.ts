@@ -1,44 +1,37 @@
 import { channel } from 'node:diagnostics_channel';
-import type { EntitySlot } from '../codec/slot.ts';
+import type { Decoded } from '../codec/decode.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { ReviveReport } from '../options.ts';
 import { driftedOf, judge, missingOf, refuseUnauthorized } from './judge.ts';
 import { loadRows } from './load-rows.ts';
-import { each, eachInTurn, failed, type Outcome, succeeded, valueOf } from './outcomes.ts';
+import { each, eachInTurn, type Outcome, valueOf } from './outcomes.ts';
 import { type Reference, Resolver, type RowGroup } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
 const revivals = channel('mikro-orm-byref:revive');
 
-/** What has slots for entities: a decoded payload. */
-interface Slotted {
-  readonly slots: readonly EntitySlot[];
-}
-
 /**
- * Gives the slots of payloads their entities: resolve, load, judge; one query per model for all of them. Each payload
- * has an outcome of its own. An error of the options and a failure of the database are thrown, as they concern them all.
+ * Payloads → values: decode, resolve, load, judge, fill; one query per model for all of them. Each payload has an outcome
+ * of its own. An error of the options and a failure of the database are thrown, as they concern them all.
  */
-export async function revive<Payload extends Slotted>(
-  payloads: readonly Outcome<Payload>[],
+export async function revive<Payload>(
+  payloads: readonly Payload[],
+  decode: (payload: Payload) => Decoded,
   settings: Settings,
-): Promise<readonly Outcome<Payload>[]> {
-  if (!payloads.some((payload) => payload.status === 'fulfilled' && payload.value.slots.length > 0)) return payloads;
+): Promise<Outcome<unknown>[]> {
   const resolver = new Resolver(settings);
-  const resolved = each(payloads, (payload) => ({ payload, references: resolver.resolve(payload.slots) }));
+  const resolved = each(payloads, (payload) => {
+    const decoded = decode(payload);
+    return { decoded, references: resolver.resolve(decoded.slots) };
+  });
   const sound = resolved.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value.references : []));
   const refusal = sound.length === 0 ? undefined : await load(resolver.groups, sound, settings);
-  if (refusal !== undefined && payloads.length > 1) {
+  return eachInTurn(resolved, async ({ decoded, references }) => {
+    if (refusal === undefined) await judge(references, settings);
+    else if (payloads.length === 1) throw refusal;
     // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
-    return eachInTurn(resolved, async ({ payload }) => {
-      const [alone] = await revive([succeeded(payload)], settings);
-      return valueOf(alone!);
-    });
-  }
-  if (refusal !== undefined) return [failed(refusal)];
-  return eachInTurn(resolved, async ({ payload, references }) => {
-    await judge(references, settings);
-    return payload;
+    else return valueOf((await revive([decoded], (own) => own, settings))[0]!);
+    return decoded.fill();
   });
 }
 
@@ -56,8 +49,12 @@ async function load(
     if (error instanceof ByReferenceError) return error;
     throw error;
   }
-  await refuseUnauthorized(groups, settings.authorize);
-  report(groups, references, { queries, ms: performance.now() - startedAt }, settings);
+  const { authorize, onRevive } = settings;
+  if (authorize !== undefined) await refuseUnauthorized(groups, authorize);
+  if (onRevive === undefined && !revivals.hasSubscribers) return undefined;
+  const told = reportOf(groups, references, { queries, ms: performance.now() - startedAt });
+  onRevive?.(told);
+  revivals.publish(told);
   return undefined;
 }
 
@@ -66,6 +63,8 @@ async function load(
  * names: no database would notice a deadlock across two. Settles only when none is under way. Returns the queries sent.
  */
 async function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
+  const [first] = groups;
+  if (groups.length === 1) return loadRows(first!.em, groups, settings);
   const byManager = [...Map.groupBy(groups, ({ em }) => em)];
   let queries = 0;
   if (settings.lockMode !== undefined) {
@@ -80,15 +79,13 @@ async function loadGroups(groups: readonly RowGroup[], settings: Settings): Prom
   return queries;
 }
 
-function report(
+function reportOf(
   groups: readonly RowGroup[],
   references: readonly Reference[],
   effort: Pick<ReviveReport, 'queries' | 'ms'>,
-  { onRevive }: Settings,
-): void {
-  if (onRevive === undefined && !revivals.hasSubscribers) return;
+): ReviveReport {
   const rows = groups.flatMap((group) => [...group.rows.values()]);
-  const told: ReviveReport = {
+  return {
     tokens: references.length,
     rows: rows.length,
     ...effort,
@@ -96,6 +93,4 @@ function report(
     drifted: driftedOf(references),
     unflushed: rows.filter((row) => row.unflushed && row.entity !== undefined).map((row) => row.token),
   };
-  onRevive?.(told);
-  revivals.publish(told);
 }
