@@ -1,13 +1,16 @@
 import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import type { CanonicalKey } from '../keys/primary-key.ts';
+import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
 import { isScheduledForRemoval } from '../orm/entity.ts';
 import { findByKeys, type FindByKeysOptions, populate, referenceTo } from '../orm/find.ts';
 import { managesAnything, managesPendingChanges } from '../orm/identity-map.ts';
+import { meetingManaged } from '../orm/managed-keys.ts';
 import { eagerRelations } from '../orm/metadata.ts';
 import { skipsLocked } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
+import { blaming } from './blame.ts';
 import { type LoadSettings, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
+import { type Found, meet } from './meet.ts';
 import type { Row, RowGroup } from './resolve.ts';
 
 /** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
@@ -50,11 +53,9 @@ function defaultParallel(groups: readonly RowGroup[]): number {
 }
 
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
-  const entity = referenceTo(em, row.model.metadata, row.key.value, group.schema);
+  const entity = referenceTo(em, row.model.metadata, group.primaryKey.held(row.key), group.schema);
   return isScheduledForRemoval(em, entity) ? undefined : entity;
 }
-
-type Found = (row: Row, entity: AnyEntity) => void;
 
 class Loader {
   queries = 0;
@@ -137,36 +138,13 @@ class Loader {
     this.queries++;
     const keys = rows.map((row) => row.key.value);
     const { schema, filters } = group;
-    let entities: AnyEntity[];
-    try {
-      entities = await findByKeys(this.#em, group.metadata, keys, { ...options, schema, filters });
-    } catch (error) {
-      throw explained(error, rows);
-    }
-    for (const entity of entities) {
-      const row = group.rows.get(group.primaryKey.canonicalOf(entity)!);
-      if (row !== undefined) found(row, entity);
-    }
+    const query = () => findByKeys(this.#em, group.metadata, keys, { ...options, schema, filters });
+    const entities = await blaming(this.#em, group, rows, () =>
+      meetingManaged(this.#em, (root) => PrimaryKey.of(root, this.#em.getPlatform()), query),
+    );
+    this.queries += await meet(this.#em, group, rows, entities, found);
     return entities;
   }
-}
-
-/** The two database errors that are about the payload or the lock; any other stays what it is. */
-function explained(error: unknown, rows: readonly Row[]): unknown {
-  const sqlState = (error as { code?: unknown } | null)?.code;
-  if (typeof sqlState !== 'string') return error;
-  const tokens = () => rows.map((row) => row.token);
-  // Class 22 is "data exception": a key that passed our checks and that its column refuses all the same.
-  if (/^22...$/.test(sqlState)) {
-    return ByReferenceError.malformed('the database refuses a key as a value of its column', {
-      cause: error,
-      tokens: tokens(),
-      path: rows[0]!.path,
-    });
-  }
-  // lock_not_available: the transaction is aborted, nothing more can be asked in it.
-  if (sqlState === '55P03') return ByReferenceError.locked(tokens(), 'roll back and retry the transaction', error);
-  return error;
 }
 
 /** Runs the tasks, a few at once. Settles only when none is under way: the EntityManager is the caller's again. */

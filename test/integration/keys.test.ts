@@ -5,7 +5,6 @@ import { BigIntKey, BufferKey, BytesKey, IntKey, keys, keySamples, TextKey } fro
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { has } from '../support/driver.ts';
-import { failureOf } from '../support/failure.ts';
 import { testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
@@ -89,24 +88,6 @@ describe('every shape of key', () => {
 });
 
 describe('what only the database can say', () => {
-  testWith('strictColumns')(
-    'what the column refuses after all is malformed, with the database error as cause',
-    async () => {
-      // 131,072 digits before the point are the most that numeric holds; the column holds 26.
-      const data = { $entity: ['DayKey', { $date: '0001-01-01T00:00:00.000Z' }] };
-      expect((await failureOf(() => serializer.decode({ $byref: 1, data }, { em: database.orm.em.fork() }))).code).toBe(
-        'E_ENTITY_NOT_FOUND',
-      );
-      const time = { $entity: ['FlagKey', [true, 0.5, 'noon o’clock']] };
-      const error = await failureOf(() => serializer.decode({ $byref: 1, data: time }, { em: database.orm.em.fork() }));
-      expect([error.code, (error.cause as { code?: string }).code, error.tokens[0]!.model]).toEqual([
-        'E_MALFORMED',
-        '22007',
-        'FlagKey',
-      ]);
-    },
-  );
-
   test('a failure of the database passes through and never looks like a missing row', async () => {
     const broken = await openDatabase(domain);
     const own = new EntitySerializer(broken.orm);
