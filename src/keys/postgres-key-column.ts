@@ -49,10 +49,14 @@ const uuid: KeyColumn = {
 const paddedText = collatedText(undefined, (value) => trimEnd(value, ' '));
 
 /** Of spaces at the end a column of varying length cuts those that it has no room for. */
-const varyingText = ([length]: Modifiers): KeyColumn =>
-  length === undefined ? anyText : collatedText((value) => cut(value, length));
+function varyingText([length]: Modifiers): KeyColumn {
+  if (length === undefined) return anyText;
+  const stored = (value: string): string => cut(value, length);
+  return { ...collatedText(stored), isAsRead: (held) => typeof held === 'string' && stored(held) === held };
+}
 
 function cut(value: string, length: number): string {
+  if (value.length <= length) return value;
   const kept = trimEnd(value, ' ');
   const spaces = value.length - kept.length;
   const characters = [...kept].length;

@@ -139,8 +139,9 @@ export class PrimaryKey {
 
   /** False where MikroORM may not find the entity by what the driver reads of its key. */
   isAsRead(entity: AnyEntity): boolean {
+    if (this.#simple !== undefined) return this.#isLeafAsRead(0, (entity as Dictionary)[this.#simple]);
     const stored = storedKeyOf(entity);
-    return stored !== undefined && this.#leaves.every(({ column }, index) => column.isAsRead?.(stored[index]) ?? true);
+    return stored !== undefined && this.#leaves.every((_, index) => this.#isLeafAsRead(index, stored[index]));
   }
 
   /** The canonical form of a key as the driver has it, flat. */
@@ -156,6 +157,10 @@ export class PrimaryKey {
     const parts = this.#leaves.map(({ column }, index) => (column.asks ? column.write(stored[index]) : given[index]));
     const respelled = this.#join(parts);
     return respelled === undefined ? undefined : this.canonical(respelled);
+  }
+
+  #isLeafAsRead(index: number, value: unknown): boolean {
+    return this.#leaves[index]!.column.isAsRead?.(value) ?? true;
   }
 
   #writeStored(entity: AnyEntity): JsonValue | undefined {

@@ -33,6 +33,7 @@ const replaced = new WeakMap<UnitOfWork, number>();
  * on the first would never be written.
  */
 export async function meetingManaged<T>(em: EntityManager, keysOf: KeysOf, query: () => Promise<T>): Promise<T> {
+  if (!hasRespelled(em, keysOf)) return query();
   const unit = em.getUnitOfWork(false) as unknown as UnitOfWork;
   const others = replaced.get(unit) ?? 0;
   replaced.set(unit, others + 1);
@@ -44,6 +45,20 @@ export async function meetingManaged<T>(em: EntityManager, keysOf: KeysOf, query
     replaced.set(unit, left);
     if (left === 0) delete (unit as Partial<UnitOfWork>).getById;
   }
+}
+
+/** A memo: what it holds follows from its key alone. */
+const respelled = new WeakMap<object, boolean>();
+
+/** Whether any key of the ORM has more spellings than one: its rows may be met as references in those of others. */
+function hasRespelled(em: EntityManager, keysOf: KeysOf): boolean {
+  const all = em.getMetadata() as unknown as Iterable<EntityMetadata>;
+  let has = respelled.get(all);
+  if (has === undefined) {
+    has = Array.from(all).some(({ root, primaryKeys }) => primaryKeys.length > 0 && keysOf(root).isRespelled);
+    respelled.set(all, has);
+  }
+  return has;
 }
 
 function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): void {
