@@ -92,7 +92,7 @@ export class EntitySerializer {
   /**
    * JSON text that says the whole value, its entities as tokens: `{"$byref":1,"data":{"user":{"$entity":["User",1]}}}`.
    *
-   * Throws what could not come back: E_UNPERSISTED, E_REMOVED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_LIMIT; and
+   * Throws what could not come back: E_UNPERSISTED, E_REMOVED, E_UNFLUSHED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_LIMIT; and
    * E_UNFLUSHED where the options ask for it; E_INVALID_OPTION.
    */
   serialize<T>(value: T, options: SerializeOptions = {}): Serialized<T> {
@@ -185,7 +185,7 @@ export class EntitySerializer {
     return single(await revive([json], (plain) => decodePlain(plain, isReference, settings.limits), settings)) as T;
   }
 
-  /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNKNOWN_MODEL. */
+  /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL. */
   token(entity: object, options: TokenOptions = {}): EntityToken {
     checkTokenOptions(options);
     const wrapper = isEntity(entity) ? undefined : wrapperOf(entity);

@@ -10,7 +10,7 @@ import {
 import { keyValuesOf } from '../orm/entity.ts';
 import { keyProperties } from '../orm/metadata.ts';
 import { isSqlite } from '../orm/platform.ts';
-import { storedKeyOf } from '../orm/stored-key.ts';
+import { storedKeyOf, storedPart } from '../orm/stored-key.ts';
 import type { JsonArray, JsonValue } from '../wire/json.ts';
 import type { KeyColumn } from './key-column.ts';
 import { postgresKeyColumn, whyRefused } from './postgres-key-column.ts';
@@ -97,9 +97,9 @@ export class PrimaryKey {
 
   /** True when the entity has another key now than its row, which no flush has written. */
   isChanged(entity: AnyEntity): boolean {
-    const stored = storedKeyOf(entity);
-    if (stored === undefined) return false;
-    if (this.#simple !== undefined && (entity as Dictionary)[this.#simple] === stored[0]) return false;
+    if (this.#simple !== undefined && (entity as Dictionary)[this.#simple] === storedPart(entity, this.#simple)) {
+      return false;
+    }
     const [before, now] = [this.#writeStored(entity), this.#writeHeld(entity)];
     return before !== undefined && (now === undefined || this.canonical(before) !== this.canonical(now));
   }
@@ -164,9 +164,9 @@ export class PrimaryKey {
   }
 
   #writeStored(entity: AnyEntity): JsonValue | undefined {
+    if (this.#simple !== undefined) return this.#leaves[0]!.column.write(storedPart(entity, this.#simple));
     const stored = storedKeyOf(entity);
     if (stored?.length !== this.width) return undefined;
-    if (this.width === 1) return this.#leaves[0]!.column.write(stored[0]);
     return this.#join(this.#leaves.map(({ column }, index) => column.write(stored[index])));
   }
 

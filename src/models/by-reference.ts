@@ -157,9 +157,9 @@ export interface ClassReviver {
 
 /** The members that the mixin and the base class give an entity. */
 export interface ReferenceMethods {
-  /** The token as JSON, so that `JSON.stringify(entity)` never writes a copy. Throws E_UNPERSISTED, E_REMOVED. */
+  /** The token as JSON, so that `JSON.stringify(entity)` never writes a copy. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED. */
   toJSON(): EntityReference;
-  /** The token. Throws E_UNPERSISTED, E_REMOVED. */
+  /** The token. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED where its key is changed and not flushed. */
   toToken(): EntityToken;
 }
 

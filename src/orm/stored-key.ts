@@ -11,3 +11,7 @@ export function storedKeyOf(entity: AnyEntity): readonly unknown[] | undefined {
   const key = parts.some(Array.isArray) ? (Utils.flatten(parts as unknown[][], true) as unknown[]) : parts;
   return key.some((part) => part === undefined || part === null) ? undefined : key;
 }
+
+/** The same of a key that is one plain property. */
+export const storedPart = (entity: AnyEntity, name: string): unknown =>
+  (helper(entity).__originalEntityData as Record<string, unknown> | undefined)?.[name];

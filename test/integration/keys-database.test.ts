@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { EntitySchema } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { EntitySerializer, EntityToken } from 'mikro-orm-byref';
+import { ByReference, EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { keys } from '../../fixtures/keys.ts';
 import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import { collectStatements, selects, type TestOrm } from '../../fixtures/orm.ts';
@@ -23,6 +23,7 @@ class Paint {
   declare colour: string;
   declare note: string;
 }
+ByReference()(Paint);
 class Price {
   declare amount: string;
   declare note: string;
@@ -208,6 +209,7 @@ describe('a key that is changed and not flushed', () => {
       () => serializer.token(paint),
       () => serializer.serialize([paint]),
       () => serializer.dedupeKey(paint),
+      () => JSON.stringify(paint),
     ]) {
       const error = await failureOf(use);
       expect([error.code, error.retryable, error.tokens.map(String)]).toEqual(['E_UNFLUSHED', false, [String(token)]]);
