@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { helper } from '@mikro-orm/core';
 import { EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
 import { BigIntKey, BufferKey, BytesKey, IntKey, keys, keySamples, TextKey } from '../../fixtures/keys.ts';
@@ -29,6 +30,8 @@ const stored = async (index: number): Promise<object> => {
   return database.orm.em.fork().findOneOrFail(model, { note: String(index) } as never);
 };
 const samples = keySamples.map((sample, index) => ({ ...sample, index, needs: sample.needs ? [sample.needs] : [] }));
+const quoted = (model: (typeof samples)[number]['model']): string =>
+  `"${(database.orm.getMetadata().get(model as never) as { tableName: string }).tableName}"`;
 const isKept = ({ needs }: (typeof samples)[number]): boolean => has(...needs);
 
 describe('every shape of key', () => {
@@ -58,6 +61,32 @@ describe('every shape of key', () => {
   for (const sample of samples) {
     testWith(...sample.needs)(`${sample.model.name} ${JSON.stringify(sample.wire)}`, () => roundTrip(sample));
   }
+
+  test('however MikroORM comes by an entity, its key is that of its row', async () => {
+    for (const { model, key, wire, index } of samples.filter(isKept)) {
+      const loaded = await stored(index);
+      // Of nested keys MikroORM makes references without a key.
+      if (helper(loaded).__meta.relations.length > 0) continue;
+      const em = () => database.orm.em.fork();
+      const primaryKey = helper(loaded).getPrimaryKey() as never;
+      const [raw] = (await em()
+        .getConnection()
+        .execute(`select * from ${quoted(model)} where note = ?`, [String(index)])) as [object];
+      const entities = {
+        loaded,
+        reference: em().getReference(model, primaryKey),
+        merged: em().merge(model, { ...key, note: String(index) } as never),
+        mapped: em().map(model, raw as never),
+        upserted: await em().upsert(model, { ...key, note: String(index) } as never),
+      };
+      const tokens = Object.entries(entities).map(([how, entity]) => [
+        how,
+        model.name,
+        serializer.token(entity).toJSON(),
+      ]);
+      expect(tokens).toEqual(Object.keys(entities).map((how) => [how, model.name, { $token: [model.name, wire] }]));
+    }
+  });
 
   test('all shapes in one payload: one query per model', async () => {
     const kept = samples.filter(isKept);
