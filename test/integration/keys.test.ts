@@ -3,6 +3,7 @@ import { helper } from '@mikro-orm/core';
 import { EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
 import { BigIntKey, BufferKey, BytesKey, IntKey, keys, keySamples, TextKey } from '../../fixtures/keys.ts';
+import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { has } from '../support/driver.ts';
@@ -72,19 +73,20 @@ describe('every shape of key', () => {
       const [raw] = (await em()
         .getConnection()
         .execute(`select * from ${quoted(model)} where note = ?`, [String(index)])) as [object];
-      const entities = {
-        loaded,
-        reference: em().getReference(model, primaryKey),
-        merged: em().merge(model, { ...key, note: String(index) } as never),
-        mapped: em().map(model, raw as never),
-        upserted: await em().upsert(model, { ...key, note: String(index) } as never),
-      };
-      const tokens = Object.entries(entities).map(([how, entity]) => [
-        how,
-        model.name,
-        serializer.token(entity).toJSON(),
-      ]);
-      expect(tokens).toEqual(Object.keys(entities).map((how) => [how, model.name, { $token: [model.name, wire] }]));
+      const own = { ...key, note: String(index) } as never;
+      const ways = [
+        () => em().getReference(model, primaryKey),
+        () => em().merge(model, own),
+        () => em().map(model, raw as never),
+        () => em().upsert(model, own),
+      ];
+      // MikroORM 6 itself fails to map custom keys, and to upsert bytes.
+      const handedOut = await Promise.allSettled(ways.map(async (way) => way()));
+      const entities = handedOut.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+      expect(entities.length).toBeGreaterThanOrEqual(isMikroOrm6 ? 3 : 4);
+      for (const entity of [loaded, ...entities]) {
+        expect(serializer.token(entity).toJSON()).toEqual({ $token: [model.name, wire] });
+      }
     }
   });
 
