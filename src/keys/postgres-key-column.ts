@@ -167,8 +167,11 @@ const WHY = new Map(
 
 /** Why no key is made of a type, or undefined where one is. */
 export function whyRefused(sqlType: string): string | undefined {
-  const type = localName(sqlType);
-  return /\[\d*\]$| array$|^_/.test(type) ? 'it is an array' : WHY.get(type);
+  // Of an interval there are fields, as in `interval day to second`.
+  const type = localName(sqlType).replace(/^interval .*/, 'interval');
+  // `_int4` is how PostgreSQL itself calls int4[].
+  const isArray = /\[\d*\]$| array$/.test(type) || (type.startsWith('_') && isKnown(type.slice(1)));
+  return isArray ? 'it is an array' : WHY.get(type);
 }
 
 /** Whether this library knows the type, and need not ask the database about its values. */

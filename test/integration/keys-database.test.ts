@@ -183,7 +183,7 @@ describe('spellings that only the database knows to be equal', () => {
     expect(serializer.dedupeKey(new EntityToken('Person', 'ANN'))).not.toBe(serializer.dedupeKey(stored));
   });
 
-  test('keep locked rows locked and changed ones changed', async () => {
+  test('are locked like any other', async () => {
     await orm.em.fork().transactional(async (em) => {
       const ann = await em.findOneOrFail(Person, { name: 'Ann' });
       const [locked] = await decode<Person>(
@@ -307,7 +307,7 @@ describe('a data exception of the database', () => {
 
 describe('types that no key is made of', () => {
   const refused =
-    'money interval json jsonb xml point box int4range datemultirange int[] text[] "char" regclass pg_lsn xid8'.split(
+    'money interval interval(3) json jsonb xml point box int4range datemultirange int[] _text "char" regclass pg_lsn xid8'.split(
       ' ',
     );
   class Odd {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { postgresKeyColumn } from '../../src/keys/postgres-key-column.ts';
+import { isKnown, postgresKeyColumn, whyRefused } from '../../src/keys/postgres-key-column.ts';
 import type { JsonValue } from '../../src/wire/json.ts';
 
 const column = (type: string) => postgresKeyColumn({ columnTypes: [type], runtimeType: 'string' });
@@ -65,4 +65,24 @@ test('what PostgreSQL refuses of a type does not reach it', () => {
     ['some_domain', 'a\0'],
   ];
   expect(refused.filter(([type, key]) => column(type).read(key) !== undefined)).toEqual([]);
+});
+
+test('a type is known by each of its names', () => {
+  const known = [
+    'character varying(4)',
+    'timestamp (3) with time zone',
+    'time without time zone',
+    'bit varying(5)',
+    'FLOAT(3)',
+    'pg_catalog.int4',
+    'text collate "C"',
+    'numeric(10, 2)',
+    'double  precision',
+    '"char"',
+  ];
+  expect(known.filter((type) => !isKnown(type))).toEqual([]);
+  const refused = ['interval day to second', 'int[]', 'int[3]', 'numeric(3,1)[]', 'int array', '_int4', 'INTERVAL(3)'];
+  expect(refused.filter((type) => whyRefused(type) === undefined)).toEqual([]);
+  const others = ['_status', 'some_array', 'intervals', 'hstore', 'public.citext', 'toString', '__proto__'];
+  expect(others.filter((type) => isKnown(type))).toEqual([]);
 });
