@@ -8,6 +8,7 @@ import {
 } from 'graphile-worker';
 import { randomUUID } from 'node:crypto';
 import { ByReferenceError } from '../errors.ts';
+import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
@@ -55,11 +56,13 @@ class GraphileWorkerEngine implements Engine {
   readonly #options: RunnerOptionsLike & { readonly schema: string };
   readonly #schemas: Schemas;
   readonly #finishing: Finishing;
-  readonly #prepared = new Map<string, Promise<void>>();
+  readonly #open = once(() => this.#connect());
+  readonly #introduce = once(async (queue: string) => {
+    await introduceQueue(outside(await this.#open()), this.#schemas, queue, randomUUID());
+  });
   /** graphile-worker looks into a runner's list every minute. */
   readonly #schedules = new Map<string, ParsedCronItem[]>();
   readonly #started: Started[] = [];
-  #utils: Promise<WorkerUtilsLike> | undefined;
 
   constructor(options: RunnerOptionsLike, keepResultsForMs: number) {
     this.#options = { ...options, schema: schemaOf(options) };
@@ -74,7 +77,7 @@ class GraphileWorkerEngine implements Engine {
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
     if (em !== undefined) this.checkDatabase(em);
     for (const job of jobs) checkJob(job);
-    for (const { queue } of jobs) await this.#prepare(queue);
+    for (const { queue } of jobs) await this.#introduce(queue.name);
     if (em !== undefined && transactionOf(em) !== undefined) return addJobs(inTransactionOf(em), this.#schemas, jobs);
     return inTransaction(await this.#open(), (execute) => addJobs(execute, this.#schemas, jobs));
   }
@@ -92,7 +95,8 @@ class GraphileWorkerEngine implements Engine {
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
     this.#checkPool();
-    await this.#prepare(queue);
+    checkQueue(queue);
+    await this.#introduce(queue.name);
     const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing);
     const runner = await startRunner(
       { ...this.#graphileOptions(queue), concurrency: queue.concurrency * queue.batch },
@@ -106,39 +110,18 @@ class GraphileWorkerEngine implements Engine {
     // A signal may have stopped a runner before.
     await Promise.all(this.#started.map(({ runner }) => runner.stop().catch(() => runner.promise)));
     await Promise.all(this.#started.splice(0).map(({ worker }) => worker.settled()));
-    const utils = this.#utils;
-    this.#utils = undefined;
-    await (await utils)?.release();
-  }
-
-  #open(): Promise<WorkerUtilsLike> {
-    this.#utils ??= this.#connect().catch((error: unknown) => {
-      // A failure of the database is not for good.
-      this.#utils = undefined;
-      throw error;
-    });
-    return this.#utils;
+    await (await this.#open.forget())?.release();
   }
 
   async #connect(): Promise<WorkerUtilsLike> {
     const utils = await makeWorkerUtils({ ...this.#options } as object as RunnerOptions);
-    await inTransaction(utils, (execute) => createTables(execute, this.#schemas));
-    return utils;
-  }
-
-  #prepare(queue: QueueSettings): Promise<void> {
-    let prepared = this.#prepared.get(queue.name);
-    if (prepared === undefined) {
-      prepared = this.#introduce(queue);
-      this.#prepared.set(queue.name, prepared);
-      prepared.catch(() => this.#prepared.delete(queue.name));
+    try {
+      await inTransaction(utils, (execute) => createTables(execute, this.#schemas));
+      return utils;
+    } catch (error) {
+      await utils.release();
+      throw error;
     }
-    return prepared;
-  }
-
-  async #introduce(queue: QueueSettings): Promise<void> {
-    checkQueue(queue);
-    await introduceQueue(outside(await this.#open()), this.#schemas, queue.name, randomUUID());
   }
 
   #schedulesOf({ name }: QueueSettings): ParsedCronItem[] {

@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import { createHash } from 'node:crypto';
 import { aFunction, aName, type Check, check } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
+import { once } from '../once.ts';
 import { driverName } from '../orm/platform.ts';
 import { postgresConnectionOf } from '../orm/postgres-connection.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -56,7 +57,7 @@ class PostgresLocks implements LockProvider {
   readonly #orm: MikroORM;
   readonly #options: PostgresLocksOptions;
   readonly #queue = new KeyedQueue();
-  #session: Promise<PostgresSession> | undefined;
+  readonly #session = once(() => this.#open());
   #isClosed = false;
 
   constructor(orm: MikroORM, options: PostgresLocksOptions) {
@@ -79,7 +80,7 @@ class PostgresLocks implements LockProvider {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const session = await this.#session?.catch(() => undefined);
+    const session = await this.#session.forget()?.catch(() => undefined);
     await session?.close(new Error('The provider of the locks was closed.'));
   }
 
@@ -109,18 +110,14 @@ class PostgresLocks implements LockProvider {
     if (this.#isClosed) {
       throw ByReferenceError.unsupported('Taking a lock after close()', 'close the locks when the application ends');
     }
-    this.#session ??= this.#open().catch((error: unknown) => {
-      this.#session = undefined;
-      throw error;
-    });
-    return this.#session;
+    return this.#session();
   }
 
   async #open(): Promise<PostgresSession> {
     const client = await (this.#options.connection?.() ?? clientOf(this.#orm));
     const session = await PostgresSession.open(client, this.#options.heartbeatMs ?? 10_000);
     session.lost.throwIfAborted();
-    session.lost.addEventListener('abort', () => (this.#session = undefined), { once: true });
+    session.lost.addEventListener('abort', () => this.#session.forget(), { once: true });
     return session;
   }
 }
