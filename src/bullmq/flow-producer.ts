@@ -9,9 +9,9 @@ export class ByReferenceFlowProducer extends FlowProducer {
     replaceMethods(this.prototype, flowMethods(FlowProducer.prototype));
   }
 
-  constructor(given: BullMqOptions<QueueBaseOptions> & WithSerializer, ...backend: unknown[]) {
-    const { options, writing } = split<QueueBaseOptions>(given);
-    super(options, ...(backend as []));
+  constructor(options: BullMqOptions<QueueBaseOptions> & WithSerializer, ...backend: unknown[]) {
+    const { bullmq, writing } = split<QueueBaseOptions>(options);
+    super(bullmq, ...(backend as []));
     serve(this, new FlowWriter(this, writing));
   }
 }

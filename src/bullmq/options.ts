@@ -1,6 +1,5 @@
 import type { ConnectionOptions } from 'bullmq';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import { ByReferenceError } from '../errors.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from '../tasks/adapter-options.ts';
 import { JobCodec } from './job-codec.ts';
 import { isPool, type PoolLike, TransactionPool } from './transaction-pool.ts';
@@ -25,16 +24,13 @@ export interface Writing {
 /** The options of a class, taken apart: BullMQ's own, and what is ours. */
 export function split<Options extends object>(
   given: BullMqOptions<Options> & WithSerializer,
-): { readonly options: Options; readonly writing: Writing } {
+): { readonly bullmq: Options; readonly writing: Writing } {
   const { serializer } = given;
-  if (typeof (serializer as Partial<EntitySerializer> | undefined)?.encode !== 'function') {
-    throw ByReferenceError.invalidOption('option serializer', 'an EntitySerializer', serializer);
-  }
   const isOurs = (name: string): boolean => Object.hasOwn(ADAPTER_CHECKS, name);
   const entries = Object.entries(given).filter(([name]) => name !== 'serializer');
   const codec = new JobCodec(serializer, Object.fromEntries(entries.filter(([name]) => isOurs(name))));
-  const options = Object.fromEntries(entries.filter(([name]) => !isOurs(name))) as Options & BullMqOptions<Options>;
-  if (!isPool(options.connection)) return { options, writing: { codec } };
-  const pool = new TransactionPool(options.connection);
-  return { options: { ...options, connection: pool.connection }, writing: { codec, pool } };
+  const bullmq = Object.fromEntries(entries.filter(([name]) => !isOurs(name))) as Options & BullMqOptions<Options>;
+  if (!isPool(bullmq.connection)) return { bullmq, writing: { codec } };
+  const pool = new TransactionPool(bullmq.connection);
+  return { bullmq: { ...bullmq, connection: pool.connection }, writing: { codec, pool } };
 }

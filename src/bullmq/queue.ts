@@ -18,9 +18,9 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
     replaceMethods(this.prototype, queueMethods(Queue.prototype));
   }
 
-  constructor(name: string, given: BullMqOptions<QueueOptions> & WithSerializer, ...backend: unknown[]) {
-    const { options, writing } = split<QueueOptions>(given);
-    super(name, options, ...(backend as []));
+  constructor(name: string, options: BullMqOptions<QueueOptions> & WithSerializer, ...backend: unknown[]) {
+    const { bullmq, writing } = split<QueueOptions>(options);
+    super(name, bullmq, ...(backend as []));
     serve(this, new QueueWriter(this as never, writing));
   }
 }

@@ -21,11 +21,11 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
   constructor(
     name: string,
     processor: string | URL | null | Processor<Data, Result, Name> | undefined,
-    given: BullMqOptions<WorkerOptions> & WithSerializer,
+    options: BullMqOptions<WorkerOptions> & WithSerializer,
     ...backend: unknown[]
   ) {
-    const { options, writing } = split<WorkerOptions>(given);
-    super(name, processor, options, ...(backend as []));
+    const { bullmq, writing } = split<WorkerOptions>(options);
+    super(name, processor, bullmq, ...(backend as []));
     serve(this, new JobProcessing(processor, writing.codec));
   }
 }

@@ -1,6 +1,7 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
 import type { Outcome } from './engine.ts';
@@ -12,6 +13,9 @@ export class AdapterCodec {
   readonly #options: AdapterOptions;
 
   constructor(serializer: EntitySerializer, options: AdapterOptions) {
+    if (typeof (serializer as Partial<EntitySerializer> | undefined)?.encode !== 'function') {
+      throw ByReferenceError.invalidOption('serializer', 'an EntitySerializer', serializer);
+    }
     check(options, ADAPTER_CHECKS, 'option ');
     this.serializer = serializer;
     this.#options = options;

@@ -260,7 +260,7 @@ export class Tasks {
       const task = taskOf(job);
       if (task === undefined) outcomes.set(job, unknownTask(queue, metadataOf(job.data)?.name));
       // A batch runs in one context, so jobs of two are two batches.
-      return task?.isBatch === true ? JSON.stringify(this.#runner.contextOf(job)) : job.id;
+      return task?.isBatch === true ? JSON.stringify(this.#runner.capturedWith(job)) : job.id;
     });
     for (const own of calls.values()) {
       const known = own.filter((job) => !outcomes.has(job));
