@@ -7,21 +7,28 @@ import {
   run as startRunner,
 } from 'graphile-worker';
 import { randomUUID } from 'node:crypto';
-import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
 import { addJobs, introduceQueue } from './enqueueing.ts';
 import { findJob } from './finding.ts';
 import { Finishing } from './finishing.ts';
-import { checkEngineOptions, checkJob, checkQueue, type GraphileWorkerEngineOptions, schemaOf } from './options.ts';
+import {
+  checkEngineOptions,
+  checkJob,
+  checkQueue,
+  type GraphileRunnerOptions,
+  type GraphileWorkerEngineOptions,
+  schemaOf,
+} from './options.ts';
 import { QueueWorker } from './queue-worker.ts';
 import { createTables, type Schemas, schemasOf } from './schemas.ts';
-import type { RunnerOptionsLike, WorkerUtilsLike } from './worker-like.ts';
+import type { WorkerUtilsLike } from './worker-like.ts';
 
 /**
  * Jobs in PostgreSQL by graphile-worker 0.18: part of the transaction that enqueues them, and of the one that their
@@ -41,7 +48,7 @@ import type { RunnerOptionsLike, WorkerUtilsLike } from './worker-like.ts';
  *
  * Throws E_INVALID_OPTION.
  */
-export function graphileWorkerEngine(runner: RunnerOptionsLike, options: GraphileWorkerEngineOptions = {}): Engine {
+export function graphileWorkerEngine(runner: GraphileRunnerOptions, options: GraphileWorkerEngineOptions = {}): Engine {
   checkEngineOptions(runner, options);
   return new GraphileWorkerEngine(runner, options.keepResultsForMs ?? 86_400_000);
 }
@@ -53,7 +60,7 @@ interface Started {
 
 class GraphileWorkerEngine implements Engine {
   readonly isTransactional = true;
-  readonly #options: RunnerOptionsLike & { readonly schema: string };
+  readonly #options: GraphileRunnerOptions & { readonly schema: string };
   readonly #schemas: Schemas;
   readonly #finishing: Finishing;
   readonly #open = once(() => this.#connect());
@@ -64,7 +71,7 @@ class GraphileWorkerEngine implements Engine {
   readonly #schedules = new Map<string, ParsedCronItem[]>();
   readonly #started: Started[] = [];
 
-  constructor(options: RunnerOptionsLike, keepResultsForMs: number) {
+  constructor(options: GraphileRunnerOptions, keepResultsForMs: number) {
     this.#options = { ...options, schema: schemaOf(options) };
     this.#schemas = schemasOf(this.#options.schema);
     this.#finishing = new Finishing(this.#schemas, keepResultsForMs);
@@ -94,7 +101,7 @@ class GraphileWorkerEngine implements Engine {
   }
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
-    this.#checkPool();
+    checkPoolSize('runner option pgPool', this.#options.pgPool, this.#started.length);
     checkQueue(queue);
     await this.#introduce(queue.name);
     const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing);
@@ -114,7 +121,7 @@ class GraphileWorkerEngine implements Engine {
   }
 
   async #connect(): Promise<WorkerUtilsLike> {
-    const utils = await makeWorkerUtils({ ...this.#options } as object as RunnerOptions);
+    const utils = await makeWorkerUtils(this.#options);
     try {
       await inTransaction(utils, (execute) => createTables(execute, this.#schemas));
       return utils;
@@ -140,18 +147,6 @@ class GraphileWorkerEngine implements Engine {
       ...(batch > 1 && { localQueue: { size: batch * concurrency } }),
     };
     const extended = { extends: preset === undefined ? [] : [preset], worker };
-    return { ...this.#options, preset: extended } as object as RunnerOptions;
-  }
-
-  /** A pool without a connection that no runner listens on would wait for good. */
-  #checkPool(): void {
-    const max = this.#options.pgPool?.options?.max;
-    const needed = this.#started.length + 2;
-    if (max !== undefined && max < needed)
-      throw ByReferenceError.invalidOption(
-        'runner option pgPool',
-        `a pool with max of at least ${needed}, as each queue that is worked listens on a connection`,
-        max,
-      );
+    return { ...this.#options, preset: extended };
   }
 }
