@@ -103,7 +103,14 @@ class BullMqEngine implements Engine {
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
     this.#workers.push(worker);
-    await worker.waitUntilReady();
+    try {
+      await worker.waitUntilReady();
+    } catch (error) {
+      // It would look for jobs for good, on a connection that BullMQ has given up.
+      this.#workers.splice(this.#workers.indexOf(worker), 1);
+      await worker.close();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
