@@ -66,16 +66,9 @@ class PostgresLocks implements LockProvider {
   }
 
   /** The session would let a second call of this process in: the queue keeps it out. */
-  async acquire(key: string, { signal }: { readonly signal: AbortSignal }): Promise<HeldLock | undefined> {
-    const leave = await this.#queue.enter(key, signal);
-    if (leave === undefined) return undefined;
-    let held: HeldLock | undefined;
-    try {
-      held = await this.#lock(numbersOf(this.#options.namespace ?? 'mikro-orm-byref', key), signal, leave);
-      return held;
-    } finally {
-      if (held === undefined) leave();
-    }
+  acquire(key: string, { signal }: { readonly signal: AbortSignal }): Promise<HeldLock | undefined> {
+    const lock = numbersOf(this.#options.namespace ?? 'mikro-orm-byref', key);
+    return this.#queue.take(key, signal, (leave) => this.#lock(lock, signal, leave));
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,7 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
+import { takenOver } from '../tasks/outcome.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
@@ -180,7 +181,7 @@ class PgBossEngine implements Engine {
       complete: async (em, output) => {
         const settled = await this.#boss.complete(queue, { id, retryCount }, output ?? null, { db: databaseOf(em) });
         // The job has expired and is another worker's: this transaction must not commit.
-        if ((settled as { affected?: number }).affected !== 1) throw new Error(`Job ${id} is no longer this worker's.`);
+        if ((settled as { affected?: number }).affected !== 1) throw takenOver(id);
       },
     };
   }
