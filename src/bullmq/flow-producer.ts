@@ -1,6 +1,6 @@
 import { FlowProducer, type QueueBaseOptions } from 'bullmq';
 import { flowMethods, FlowWriter } from './flow-writer.ts';
-import { replaceMethods, serve } from './host.ts';
+import { replaceMethods, accompany } from './host.ts';
 import { type BullMqOptions, split, type WithSerializer } from './options.ts';
 
 /** BullMQ's FlowProducer, its data by reference; a parent's `getChildrenValues()` gives its processor the rows of now. */
@@ -12,6 +12,6 @@ export class ByReferenceFlowProducer extends FlowProducer {
   constructor(options: BullMqOptions<QueueBaseOptions> & WithSerializer, ...backend: unknown[]) {
     const { bullmq, writing } = split<QueueBaseOptions>(options);
     super(bullmq, ...(backend as []));
-    serve(this, new FlowWriter(this, writing));
+    accompany(this, new FlowWriter(this, writing));
   }
 }

@@ -1,6 +1,6 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import { type FlowJob, type FlowOpts, type FlowProducer, type Job, type JobNode, QueueKeys } from 'bullmq';
-import { servantOf } from './host.ts';
+import { companionOf } from './host.ts';
 import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
 import type { Route } from './route.ts';
@@ -74,14 +74,14 @@ function identify(node: FlowNode, route: Route): FlowNode {
 export const flowMethods = (own: Pick<FlowProducer, 'add' | 'addBulk' | 'close'>) => ({
   async add(this: FlowProducer, flow: FlowJob, options?: FlowOpts): Promise<JobNode> {
     const add = async ([stored]: FlowJob[]): Promise<JobNode[]> => [await own.add.call(this, stored!, options)];
-    return (await servantOf<FlowWriter>(this).add([flow], add))[0]!;
+    return (await companionOf<FlowWriter>(this).add([flow], add))[0]!;
   },
 
   async addBulk(this: FlowProducer, flows: FlowJob[]): Promise<JobNode[]> {
-    return servantOf<FlowWriter>(this).add(flows, (stored) => own.addBulk.call(this, stored));
+    return companionOf<FlowWriter>(this).add(flows, (stored) => own.addBulk.call(this, stored));
   },
 
   close(this: FlowProducer): Promise<void> {
-    return servantOf<FlowWriter>(this).close(() => own.close.call(this));
+    return companionOf<FlowWriter>(this).close(() => own.close.call(this));
   },
 });

@@ -1,26 +1,27 @@
 import type { Job } from 'bullmq';
 
-/** Serves a queue, a flow producer or a worker: reads and writes its jobs by reference. */
-interface Servant {
+/** What reads and writes the jobs of a queue, a flow producer or a worker by reference. */
+interface Companion {
   /** The class of its jobs. */
   readonly job: typeof Job;
 }
 
 type Method = (this: never, ...args: never[]) => unknown;
 
-const SERVANT = Symbol.for('mikro-orm-byref.bullmq');
+const COMPANION = Symbol.for('mikro-orm-byref.bullmq');
 
-/** From here on the methods of `host` find its servant. */
-export const serve = (host: object, servant: Servant): unknown =>
-  Object.defineProperty(host, SERVANT, { value: servant });
+/** From here on the methods of `host` find its companion. */
+export const accompany = (host: object, companion: Companion): unknown =>
+  Object.defineProperty(host, COMPANION, { value: companion });
 
-export const isByReference = (host: object): boolean => SERVANT in host;
+export const isByReference = (host: object): boolean => COMPANION in host;
 
-export const servantOf = <Own extends Servant>(host: object): Own => (host as { readonly [SERVANT]: Own })[SERVANT];
+export const companionOf = <Own extends Companion>(host: object): Own =>
+  (host as { readonly [COMPANION]: Own })[COMPANION];
 
 /**
  * Puts methods in the place of BullMQ's: on a prototype, so that a class on top of it reaches them by `super`, or on a
- * single host. They find the servant by `this`.
+ * single host. They find the companion by `this`.
  */
 export function replaceMethods(host: object, methods: Readonly<Record<string, Method>>): void {
   for (const [name, value] of Object.entries(methods)) {
@@ -28,7 +29,7 @@ export function replaceMethods(host: object, methods: Readonly<Record<string, Me
   }
   Object.defineProperty(host, 'Job', {
     get(this: object) {
-      return servantOf(this).job;
+      return companionOf(this).job;
     },
     configurable: true,
   });

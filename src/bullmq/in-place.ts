@@ -5,7 +5,7 @@
  */
 import type { FlowProducer, Job, Queue, Worker } from 'bullmq';
 import { flowMethods, FlowWriter } from './flow-writer.ts';
-import { isByReference, replaceMethods, serve } from './host.ts';
+import { isByReference, replaceMethods, accompany } from './host.ts';
 import type { JobCodec } from './job-codec.ts';
 import type { Writing } from './options.ts';
 import { JobProcessing, workerMethods } from './processing.ts';
@@ -13,14 +13,14 @@ import { queueMethods, QueueWriter } from './queue-writer.ts';
 
 export function makeQueueByReference(queue: Queue, writing: Writing): void {
   if (isByReference(queue)) return;
-  serve(queue, new QueueWriter(queue, writing, jobOf(queue)));
+  accompany(queue, new QueueWriter(queue, writing, jobOf(queue)));
   const { add, addBulk, upsertJobScheduler, updateJobProgress, close } = queue;
   replaceMethods(queue, queueMethods({ add, addBulk, upsertJobScheduler, updateJobProgress, close }));
 }
 
 export function makeFlowProducerByReference(producer: FlowProducer, writing: Writing): void {
   if (isByReference(producer)) return;
-  serve(producer, new FlowWriter(producer, writing, jobOf(producer)));
+  accompany(producer, new FlowWriter(producer, writing, jobOf(producer)));
   const { add, addBulk, close } = producer;
   replaceMethods(producer, flowMethods({ add, addBulk, close }));
 }
@@ -28,7 +28,7 @@ export function makeFlowProducerByReference(producer: FlowProducer, writing: Wri
 /** To be called right after its constructor: a worker takes its first job later. */
 export function makeWorkerByReference(worker: Worker, processor: unknown, codec: JobCodec): void {
   if (isByReference(worker)) return;
-  serve(worker, new JobProcessing(processor, codec, jobOf(worker)));
+  accompany(worker, new JobProcessing(processor, codec, jobOf(worker)));
   const { callProcessJob } = worker as unknown as Parameters<typeof workerMethods>[0];
   replaceMethods(worker, workerMethods({ callProcessJob }));
 }

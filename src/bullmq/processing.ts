@@ -1,5 +1,5 @@
 import type { Job } from 'bullmq';
-import { servantOf } from './host.ts';
+import { companionOf } from './host.ts';
 import type { JobCodec } from './job-codec.ts';
 import { jobClass } from './job.ts';
 import { passOnJob, processJob } from './process-job.ts';
@@ -30,6 +30,6 @@ interface Calling {
 export const workerMethods = (own: Calling) => ({
   callProcessJob(this: object, job: Job, token: string, signal?: AbortSignal): Promise<unknown> {
     const call = (view: Job): Promise<unknown> => own.callProcessJob.call(this, view, token, signal);
-    return servantOf<JobProcessing>(this).run(job, token, call);
+    return companionOf<JobProcessing>(this).run(job, token, call);
   },
 });

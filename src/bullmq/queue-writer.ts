@@ -1,6 +1,6 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import type { BulkJobOptions, Job, JobsOptions, Queue } from 'bullmq';
-import { servantOf } from './host.ts';
+import { companionOf } from './host.ts';
 import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
 import { Writer } from './writer.ts';
@@ -77,11 +77,11 @@ export const queueMethods = (
 ) => ({
   async add(this: Queue, name: string, data: unknown, given?: JobsOptions): Promise<Job> {
     const add = (stored: unknown, options?: JobsOptions): Promise<Job> => own.add.call(this, name, stored, options);
-    return servantOf<QueueWriter>(this).add(name, data, given, add);
+    return companionOf<QueueWriter>(this).add(name, data, given, add);
   },
 
   async addBulk(this: Queue, jobs: readonly GivenJob[]): Promise<Job[]> {
-    return servantOf<QueueWriter>(this).addBulk(jobs, (stored) => own.addBulk.call(this, stored as never));
+    return companionOf<QueueWriter>(this).addBulk(jobs, (stored) => own.addBulk.call(this, stored as never));
   },
 
   async upsertJobScheduler(
@@ -89,15 +89,15 @@ export const queueMethods = (
     ...[id, repeat, template]: Parameters<Queue['upsertJobScheduler']>
   ): Promise<Job | undefined> {
     const upsert = (stored: typeof template): Promise<Job> => own.upsertJobScheduler.call(this, id, repeat, stored);
-    return servantOf<QueueWriter>(this).upsertJobScheduler(template, upsert);
+    return companionOf<QueueWriter>(this).upsertJobScheduler(template, upsert);
   },
 
   async updateJobProgress(this: Queue, id: string, progress: unknown): Promise<void> {
     const update = (stored: never): Promise<void> => own.updateJobProgress.call(this, id, stored);
-    return servantOf<QueueWriter>(this).updateJobProgress(progress, update);
+    return companionOf<QueueWriter>(this).updateJobProgress(progress, update);
   },
 
   close(this: Queue): Promise<void> {
-    return servantOf<QueueWriter>(this).close(() => own.close.call(this));
+    return companionOf<QueueWriter>(this).close(() => own.close.call(this));
   },
 });

@@ -1,5 +1,5 @@
 import { Queue, type QueueOptions } from 'bullmq';
-import { replaceMethods, serve } from './host.ts';
+import { replaceMethods, accompany } from './host.ts';
 import { type BullMqOptions, split, type WithSerializer } from './options.ts';
 import { queueMethods, QueueWriter } from './queue-writer.ts';
 
@@ -21,6 +21,6 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
   constructor(name: string, options: BullMqOptions<QueueOptions> & WithSerializer, ...backend: unknown[]) {
     const { bullmq, writing } = split<QueueOptions>(options);
     super(name, bullmq, ...(backend as []));
-    serve(this, new QueueWriter(this as never, writing));
+    accompany(this, new QueueWriter(this as never, writing));
   }
 }

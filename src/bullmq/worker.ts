@@ -1,5 +1,5 @@
 import { type Processor, Worker, type WorkerOptions } from 'bullmq';
-import { replaceMethods, serve } from './host.ts';
+import { replaceMethods, accompany } from './host.ts';
 import { type BullMqOptions, split, type WithSerializer } from './options.ts';
 import { JobProcessing, workerMethods } from './processing.ts';
 
@@ -26,6 +26,6 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
   ) {
     const { bullmq, writing } = split<WorkerOptions>(options);
     super(name, processor, bullmq, ...(backend as []));
-    serve(this, new JobProcessing(processor, writing.codec));
+    accompany(this, new JobProcessing(processor, writing.codec));
   }
 }
