@@ -12,9 +12,14 @@ import { type Example, examples, installsOf, pages, readme, withDatabasesOf } fr
 import { install, project, run, tarball } from './project.ts';
 
 /**
- * Runs every example of the README and of docs/ as its reader does: in an empty folder, with the packed package and
- * what the pages say to install, by plain `node`, or by tsx where the example says so: `npm run test:examples`.
+ * Runs every example of the README and of docs/ as its reader does: in a folder that holds nothing but the packed
+ * package and what the page says to install, by plain `node`, or by tsx where it says so: `npm run test:examples`.
  */
+const [FIRST] = installsOf(readme) as [string];
+/** For decorators and for tsc. */
+const TOOLS = installsOf(readme).find((line) => line.includes('tsx'))!;
+const TSCONFIG = /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(readme)![1]!;
+
 /** On standard output, with ids that no page can show. */
 const GRAPHILE_WORKER_LOG = /^\[\w+(?:\([\w-]+\))?\] INFO: /;
 
@@ -24,31 +29,30 @@ const server = await startPostgres();
 const redis = await startRedis();
 const folder = mkdtempSync(join(tmpdir(), 'byref-examples-'));
 const clients: pg.Client[] = [];
+let packed: string;
 try {
+  packed = await tarball(folder);
   const programs = examples.filter(({ prints }) => prints.length > 0);
   const runnable = programs.filter(({ needsRedis }) => redis !== undefined || !needsRedis);
   for (const example of examples) namesItsPackages(example);
 
-  const [first, ...others] = [...new Set(pages.flatMap(installsOf))].filter((line) => !isPinned(line));
-  const packed = await tarball(folder);
-  const cwd = await project(folder, 'examples', packagesOf(first!, packed));
-  for (const line of others) await install(cwd, packagesOf(line, packed));
-  for (const { name, code } of examples) writeFileSync(join(cwd, `${name}.ts`), withDatabasesOf(suffix, code));
-  writeFileSync(join(cwd, 'tsconfig.json'), /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(readme)![1]!);
-
+  // With what its own section says and nothing else: another section's packages would hide that one is missing.
   const bystander = await openBystander();
-  for (const example of runnable.filter(({ installs }) => !installs.some(isPinned))) {
-    await printsWhatItSays(cwd, example);
-    await bystander.isUntouched(example);
+  for (const [lines, group] of Map.groupBy(runnable, ({ installs }) => installs.join('; '))) {
+    const { installs } = group[0]!;
+    const tools = group.some(({ needsTsx }) => needsTsx) ? [TOOLS] : [];
+    process.stdout.write(`npm install ${lines || FIRST}\n`);
+    const cwd = await folderWith([...installs, ...tools]);
+    for (const example of group) {
+      await printsWhatItSays(cwd, example);
+      await bystander.isUntouched(example);
+    }
   }
 
-  // Last, because it takes the newest releases away.
-  for (const example of runnable.filter(({ installs }) => installs.some(isPinned))) {
-    for (const line of example.installs.filter(isPinned)) await install(cwd, packagesOf(line, packed));
-    await printsWhatItSays(cwd, example);
-  }
-  // Now that all they import is there.
-  await run(cwd, 'npm', ['exec', '--', 'tsc', '--noEmit']);
+  // One application may want all of them. The older versions come last, as they take the newest away.
+  const all = [...new Set(pages.flatMap(installsOf))].filter((line) => line !== FIRST);
+  const together = await folderWith([...all.filter((line) => !isPinned(line)), ...all.filter(isPinned)]);
+  await run(together, 'npm', ['exec', '--', 'tsc', '--noEmit']);
 
   process.stdout.write(`${runnable.length} examples print what they say`);
   const left = programs.length - runnable.length;
@@ -64,13 +68,22 @@ function isPinned(line: string): boolean {
   return /\w@\d+\.\d/.test(line);
 }
 
-function packagesOf(line: string, packed: string): string[] {
+function packagesOf(line: string): string[] {
   return line.split(' ').map((name) => (name === manifest.name ? packed : name));
+}
+
+/** A folder with all examples, in which one `npm install` after the other has run. */
+async function folderWith(lines: readonly string[]): Promise<string> {
+  const cwd = await project(folder, randomBytes(4).toString('hex'), packagesOf(FIRST));
+  for (const line of lines) await install(cwd, packagesOf(line));
+  for (const { name, code } of examples) writeFileSync(join(cwd, `${name}.ts`), withDatabasesOf(suffix, code));
+  writeFileSync(join(cwd, 'tsconfig.json'), TSCONFIG);
+  return cwd;
 }
 
 /** What an example imports is in an install line of its own section, or in the README's first. */
 function namesItsPackages({ name, code, installs }: Example): void {
-  const named = [...installsOf(readme).slice(0, 1), ...installs].flatMap((line) => line.split(' '));
+  const named = [FIRST, ...installs].flatMap((line) => line.split(' '));
   const installed = new Set(named.map((argument) => argument.replace(/(?<=\w)@.*/, '')));
   for (const [, specifier] of code.matchAll(/^(?:import|\} from) .*?'([^']+)';/gm)) {
     if (specifier!.startsWith('.') || isBuiltin(specifier!)) continue;
