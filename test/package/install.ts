@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import manifest from '../../package.json' with { type: 'json' };
-import mikroOrm6 from '../mikro-orm-6/package.json' with { type: 'json' };
+import mikroOrm6 from '../other-versions/mikro-orm-6/package.json' with { type: 'json' };
 import { examples, installsOf, readme } from '../support/examples.ts';
 import { project, run, tarball } from './project.ts';
 

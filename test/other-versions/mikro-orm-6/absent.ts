@@ -12,3 +12,9 @@ export const ABSENT_FILES = {
   'test/docs/readme.test.ts': 'the README is written for MikroORM 7',
   'test/integration/tc39-decorators.test.ts': 'MikroORM 6 has legacy decorators only',
 } as const;
+
+/** What MikroORM 6 has under other names. libSQL is the SQLite whose package holds its binaries. */
+export const ELSEWHERE = {
+  '@mikro-orm/decorators/legacy': '@mikro-orm/core',
+  '@mikro-orm/sqlite': '@mikro-orm/libsql',
+} as const;
