@@ -13,7 +13,7 @@ import { benchCache } from './cache.ts';
 import { environment } from './environment.ts';
 import { benchJobs } from './jobs.ts';
 import { benchLocks } from './locks.ts';
-import { benchReferences, fill, type ReferenceRaces } from './references.ts';
+import { benchFew, benchReferences, fill, type ReferenceRaces } from './references.ts';
 import { alternativesTable, barsTable, writeReport } from './report.ts';
 import { table } from './tables.ts';
 import { benchValues } from './values.ts';
@@ -42,6 +42,7 @@ try {
   const { codec: values, signing } = await benchValues(serializer, orm.em, 200);
   const sizes: ReferenceRaces[] = [];
   for (const { size, rounds } of SIZES) sizes.push(await benchReferences(serializer, orm.em, size, rounds));
+  const few = await benchFew(serializer, orm.em, 300);
   const alternatives: AlternativeRaces[] = [];
   for (const { size, rounds } of JOB_SIZES) {
     alternatives.push(await benchAlternatives(serializer, database, size, rounds));
@@ -73,6 +74,15 @@ try {
         ms(queries.ms('revive')),
         ratio(queries.ratio('revive', 'by hand')),
       ]),
+    ])}`,
+  );
+
+  const [oneRatio, twoRatio] = [few.ratio('one', 'findOneOrFail'), few.ratio('two', 'two side by side')];
+  console.log(
+    `\n${table([
+      ['a job of few', 'by hand', 'revive', 'ratio'],
+      ['one, against findOneOrFail', ms(few.ms('findOneOrFail')), ms(few.ms('one')), ratio(oneRatio)],
+      ['two, against two at once', ms(few.ms('two side by side')), ms(few.ms('two')), ratio(twoRatio)],
     ])}`,
   );
 
@@ -120,16 +130,22 @@ try {
 
   const largest = alternatives.at(-1)!;
   const bars = [
+    atMost('reviving one reference, against `findOneOrFail` by hand', oneRatio, 1.12),
+    atMost('reviving two of two models, against two of those at once', twoRatio, 1.15),
     ...sizes
-      .filter(({ size }) => size >= 1_000)
-      .flatMap(({ size, codec, database: queries }) => [
+      .filter(({ size }) => size >= 100)
+      .map(({ size, database: queries }) =>
         atMost(
           `reviving ${size.toLocaleString('en')} references, against one find per model by hand`,
           queries.ratio('revive', 'by hand'),
-          1.1,
+          1,
         ),
+      ),
+    ...sizes
+      .filter(({ size }) => size >= 1_000)
+      .flatMap(({ size, codec }) => [
         atMost(
-          `serializing them, against \`JSON.stringify\` of the finished tokens`,
+          `serializing ${size.toLocaleString('en')}, against \`JSON.stringify\` of the finished tokens`,
           codec.ratio('references', 'stringify'),
           3,
         ),
