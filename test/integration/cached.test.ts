@@ -178,7 +178,7 @@ test('without a cache, or on no method, it says what to do', async () => {
 });
 
 test('a TC39 decorator does the same', async () => {
-  // The output of `npm run test:tc39`.
+  // From `npm run build`.
   const file = new URL('../../build/tc39/cached.js', import.meta.url).href;
   const tc39 = (await import(file)) as {
     Reports: new (own: EntityCache) => { calls: number; double(n: number): Promise<number> };

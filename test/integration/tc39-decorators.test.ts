@@ -16,7 +16,7 @@ let database: TestOrm;
 let decorated: Decorated;
 
 beforeAll(async () => {
-  // The output of `npm run test:tc39`.
+  // From `npm run build`.
   decorated = (await import(new URL('../../build/tc39/decorated.js', import.meta.url).href)) as Decorated;
   database = await openDatabase([decorated.Below, decorated.Above]);
 });

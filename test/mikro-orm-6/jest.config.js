@@ -1,11 +1,11 @@
 import config from '../../jest.config.js';
+import { notOnce } from '../../jest.once.js';
 import { ABSENT_FILES } from './absent.ts';
 
 /** The suite with MikroORM 6 and the package as it is published, both from this folder's node_modules. */
 export default {
-  ...config,
+  ...notOnce(config, ...Object.keys(ABSENT_FILES)),
   rootDir: '../..',
-  testPathIgnorePatterns: ['/node_modules/', ...Object.keys(ABSENT_FILES).map((file) => `<rootDir>/${file}$`)],
   resolver: '<rootDir>/test/mikro-orm-6/jest-resolver.js',
   // The tests of single modules.
   moduleNameMapper: {

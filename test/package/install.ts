@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import manifest from '../../package.json' with { type: 'json' };
+import { tarball } from '../lanes/tarball.ts';
 import mikroOrm6 from '../mikro-orm-6/package.json' with { type: 'json' };
 
 /**
@@ -88,14 +89,10 @@ async function firstExample(cwd: string, replacements: readonly (readonly [strin
 
 const folder = mkdtempSync(join(tmpdir(), 'byref-package-'));
 try {
-  const packed = await run(root, 'npm', ['pack', '--json', '--silent', '--pack-destination', folder]);
-  const [{ filename }] = Object.values(JSON.parse(packed) as Record<string, { filename: string }>) as [
-    { filename: string },
-  ];
-  const tarball = join(folder, filename);
+  const packed = tarball(folder);
 
   const [, line] = /^npm install (.*)$/m.exec(readme)!;
-  const packages = line!.split(' ').map((name) => (name === manifest.name ? tarball : name));
+  const packages = line!.split(' ').map((name) => (name === manifest.name ? packed : name));
   const plain = await project(folder, 'plain', packages);
   await firstExample(plain);
   process.stdout.write(`npm install ${line}: the first example prints what it says\n`);
@@ -105,14 +102,14 @@ try {
   const packages6 = (['@mikro-orm/core', '@mikro-orm/postgresql'] as const).map(
     (name) => `${name}@${mikroOrm6.dependencies[name]}`,
   );
-  const withMikroOrm6 = await project(folder, 'mikro-orm-6', [tarball, ...packages6]);
+  const withMikroOrm6 = await project(folder, 'mikro-orm-6', [packed, ...packages6]);
   await firstExample(withMikroOrm6, WITH_MIKRO_ORM_6);
   process.stdout.write(`npm install ${packages6.join(' ')}: the first example, with MikroORM 6\n`);
 
   for (const [entryPoint, peers] of Object.entries(PEERS)) {
     const core = `@mikro-orm/core@${versions['@mikro-orm/core']}`;
     const peerVersions = peers.map((peer) => `${peer}@${versions[peer]}`);
-    const cwd = await project(folder, entryPoint, [tarball, core, ...peerVersions]);
+    const cwd = await project(folder, entryPoint, [packed, core, ...peerVersions]);
     process.stdout.write(`npm install … ${peerVersions.join(' ')}\n`);
     await load(cwd, entryPoint);
   }
