@@ -7,6 +7,8 @@ export default {
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/clock/'],
   // Two on two cores, where Jest would have one: tests wait for servers half of their time.
   maxWorkers: Math.max(2, availableParallelism() - 1),
+  // Modules of files that are over stay in a worker's memory, which lanes side by side have to share.
+  workerIdleMemoryLimit: '1GB',
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   // Tests measure the source; `mikro-orm-byref` itself resolves to it, so that fixtures and tests share one copy.

@@ -39,6 +39,7 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
+results.sort((a, b) => order(a) - order(b));
 const total = sumOf(results);
 console.log(
   `\n${table([
@@ -49,6 +50,10 @@ console.log(
 );
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;
+
+function order({ name }: Result): number {
+  return LANES.findIndex((lane) => lane.name === name);
+}
 
 function columns({ passed, failed, leftOut }: Count): string[] {
   return [passed, failed, leftOut].map(String);

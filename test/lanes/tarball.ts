@@ -3,11 +3,11 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 
-/** The package as npm would publish it: the one at BYREF_TARBALL, or else packed now, into the folder. */
+/** The package as npm would publish it: the one at BYREF_TARBALL, or else the build of now, packed into the folder. */
 export function tarball(folder: string): string {
   const given = process.env['BYREF_TARBALL'];
   if (given !== undefined && given !== '') return given;
-  const args = ['pack', '--json', '--loglevel=error', '--pack-destination', folder];
+  const args = ['pack', '--ignore-scripts', '--json', '--loglevel=error', '--pack-destination', folder];
   const packed = execFileSync('npm', args, {
     cwd: root,
     encoding: 'utf8',
