@@ -2,8 +2,8 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from 'mikro-orm-byref';
-import { decode } from '../dist/decode.js';
-import { Signer } from '../dist/signing.js';
+import { decode } from '../dist/codec/decode.js';
+import { Signer } from '../dist/wire/signing.js';
 import { User } from '../fixtures/domain.ts';
 import { race, type Race } from './measure.ts';
 
@@ -45,7 +45,7 @@ export async function benchValues(
   const plainText = JSON.stringify(plain);
 
   const decoded = (): unknown => {
-    const { slots, fill } = decode((JSON.parse(text) as { data: unknown }).data, noClasses, {}, true);
+    const { slots, fill } = decode((JSON.parse(text) as { data: unknown }).data, noClasses, undefined, true);
     for (const slot of slots) slot.value = users.get(slot.parts.key as number);
     return fill();
   };

@@ -1,40 +1,44 @@
 import type { MikroORM } from '@mikro-orm/core';
-import { listenToCommits } from './after-commit.ts';
-import type { ClassReviver } from './by-reference.ts';
+import { applyDeclared } from './codec/declared-references.ts';
+import { decode, type Decoded, decodePlain } from './codec/decode.ts';
+import { encode, type EncodeHooks } from './codec/encode.ts';
+import { type EncodeListener, WalkerHooks } from './codec/hooks.ts';
+import { inspect, type PayloadReport } from './codec/inspect.ts';
+import { DEFAULT_LIMITS, type Limits, resolveLimits } from './codec/limits.ts';
+import { open, parse } from './codec/open.ts';
+import { EntitySlot } from './codec/slot.ts';
+import { ByReferenceError } from './errors.ts';
+import type { ClassReviver } from './models/by-reference.ts';
+import { ModelRegistry } from './models/model-registry.ts';
+import type { DeclaredReferences } from './models/reference-property.ts';
+import { ValueRegistry } from './models/value-registry.ts';
 import {
   checkDeserializeOptions,
-  checkOrms,
-  checkReviveOptions,
+  checkPlainOptions,
   checkSerializeOptions,
   checkSerializerOptions,
   checkTokenOptions,
-} from './check-options.ts';
-import { applyDeclared, type DeclaredReferences } from './declared-references.ts';
-import { decode, type Decoded, decodePlain } from './decode.ts';
-import { encode, type EncodeHooks } from './encode.ts';
-import { type Envelope, isEnvelope, readEnvelope, wrap } from './envelope.ts';
-import { ByReferenceError } from './errors.ts';
-import { inspect, type PayloadReport } from './inspect.ts';
-import { canonicalJson, type JsonValue } from './json.ts';
-import { ModelRegistry } from './model-registry.ts';
-import {
   type DeserializeOptions,
-  type EntityClass,
   type EntitySerializerOptions,
-  type Limits,
-  resolveLimits,
   type SerializeOptions,
   type TokenOptions,
   type VerifyOptions,
 } from './options.ts';
-import { isEntity, registerExtension, wrapperOf } from './orm.ts';
-import { revive, reviveEach } from './reviver.ts';
-import { Signer, type SignOptions } from './signing.ts';
-import { EntitySlot } from './slot.ts';
-import { EntityToken, readTokenBody } from './token.ts';
+import { registerExtension } from './orm/context.ts';
+import type { EntityClass } from './orm/entity-class.ts';
+import { isEntity } from './orm/entity.ts';
+import { wrapperOf } from './orm/wrapper.ts';
+import { checkOrms } from './reviving/entity-managers.ts';
+import { type Outcome, valueOf } from './reviving/outcomes.ts';
+import { revive } from './reviving/revive.ts';
+import { settle, type Settings } from './reviving/settings.ts';
+import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
-import { ValueRegistry } from './value-registry.ts';
-import { WalkerHooks } from './walker-hooks.ts';
+import { canonicalJson } from './wire/canonical-json.ts';
+import { isEnvelope, wrap } from './wire/envelope.ts';
+import type { JsonValue } from './wire/json.ts';
+import { Signer, type SignOptions } from './wire/signing.ts';
+import { EntityToken, readTokenBody } from './wire/token.ts';
 
 /** `missing: 'null'` and the classes it applies to, as types. */
 type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
@@ -44,13 +48,6 @@ type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
 
 /** A class that the payload is checked against, and that the value is an instance of. */
 type AsDto<Dto extends object> = DeserializeOptions & { readonly as: new () => Dto };
-
-/** A payload whose entities are still to come. */
-interface ReadPayload {
-  readonly decoded: Decoded;
-  /** The value, once each slot has its entity. Call it once. */
-  finish(): unknown;
-}
 
 /**
  * Values with entities in them → text or JSON with tokens in it, and back to the rows of now.
@@ -69,6 +66,7 @@ export class EntitySerializer {
   readonly #hooks: WalkerHooks;
   readonly #signer: Signer;
   readonly #options: EntitySerializerOptions;
+  readonly #limits: Required<Limits>;
 
   constructor(orms: MikroORM | readonly MikroORM[], options: EntitySerializerOptions = {}) {
     checkSerializerOptions(options);
@@ -76,12 +74,15 @@ export class EntitySerializer {
     checkOrms(this.orms);
     this.orm = this.orms[0]!;
     this.#options = options;
+    this.#limits = resolveLimits(DEFAULT_LIMITS, options.limits);
     this.registry = new ModelRegistry(this.orms, options);
     this.registry.refuseUnknownNames(options);
     this.values = new ValueRegistry(options.values, { unknownIsRetryable: options.unknownModel === 'retryable' });
     this.#hooks = new WalkerHooks(this.registry, this.values);
     this.#signer = new Signer(options.signingKeys, options.clock);
-    const classReviver: ClassReviver = { reviveAs: (token, cls, em) => this.#reviveToken(token, { em, only: [cls] }) };
+    const classReviver: ClassReviver = {
+      reviveAs: async (token, cls, em) => this.#reviveToken(token, this.#settle({ em, only: [cls], missing: 'throw' })),
+    };
     for (const orm of this.orms) {
       listenToCommits(orm);
       registerExtension(orm, classReviver);
@@ -96,15 +97,20 @@ export class EntitySerializer {
    */
   serialize<T>(value: T, options: SerializeOptions = {}): Serialized<T> {
     const text = JSON.stringify(this.encode(value, options));
-    const { length } = this.#limits();
+    const { length } = this.#limits;
     if (text.length > length) throw ByReferenceError.limit('characters', length, 'length');
     return text as Serialized<T>;
   }
 
   /** The same as `serialize`, as a JSON value for engines that write the text themselves. */
   encode<T>(value: T, options: SerializeOptions = {}): Encoded<T> {
+    return this.encodeTelling(value, options);
+  }
+
+  /** @internal The same, with word of each entity on the way. */
+  encodeTelling<T>(value: T, options: SerializeOptions, listener?: EncodeListener): Encoded<T> {
     checkSerializeOptions(options);
-    const envelope = wrap(encode(value, this.#referring(options), this.#limits()), options.metadata);
+    const envelope = wrap(encode(value, this.#referring(options, listener), this.#limits), options.metadata);
     return (options.sign === undefined ? envelope : this.#signer.signEnvelope(envelope, options.sign)) as Encoded<T>;
   }
 
@@ -124,8 +130,12 @@ export class EntitySerializer {
   ): Promise<Revived<T, InstanceType<Only[number]>>>;
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
-    checkDeserializeOptions(options);
-    return this.#decode(this.#parse(payload, options), options, options.as === undefined);
+    const settings = this.#settle(options);
+    const decodeData = await this.#decoder(settings);
+    // Nobody else holds what was parsed here; a DTO looks at it once more after it was decoded.
+    const takesOver = settings.as === undefined;
+    const decodeText = (text: string): Decoded => decodeData(parse(text, settings.limits), takesOver);
+    return single(await revive([payload], decodeText, settings));
   }
 
   /** The same as `deserialize`, from a JSON value. */
@@ -136,8 +146,8 @@ export class EntitySerializer {
   ): Promise<Revived<T, InstanceType<Only[number]>>>;
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
-    checkDeserializeOptions(options);
-    return this.#decode(payload, options);
+    const settings = this.#settle(options);
+    return single(await revive([payload], await this.#decoder(settings), settings));
   }
 
   /**
@@ -149,18 +159,9 @@ export class EntitySerializer {
     payloads: readonly (Encoded<T> | JsonValue)[],
     options: DeserializeOptions = {},
   ): Promise<PromiseSettledResult<Revived<T>>[]> {
-    checkDeserializeOptions(options);
-    const read = await Promise.allSettled(payloads.map((payload) => this.#read(payload, options, false)));
-    const readable = read.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
-    const slots = readable.map(({ decoded }) => decoded.slots);
-    const failures = (await reviveEach(slots, this.registry, options, this.#options)).values();
-    const finished = read.map(async (result) => {
-      if (result.status === 'rejected') throw result.reason;
-      const failure = failures.next().value;
-      if (failure !== undefined) throw failure;
-      return result.value.finish() as Revived<T>;
-    });
-    return Promise.allSettled(finished);
+    const settings = this.#settle(options);
+    const outcomes = await revive(payloads, await this.#decoder(settings), settings);
+    return outcomes as PromiseSettledResult<Revived<T>>[];
   }
 
   /**
@@ -173,19 +174,15 @@ export class EntitySerializer {
     json: unknown,
     options: Omit<DeserializeOptions, 'signed' | 'as'> & { readonly only: readonly EntityClass[] },
   ): Promise<T> {
-    checkReviveOptions(options);
-    if (!Array.isArray(options?.only)) {
-      throw ByReferenceError.invalidOption('option only', 'the classes that the JSON may name', options?.only);
-    }
+    checkPlainOptions(options);
+    const settings = this.#settle(options, { ...this.#options, signed: false });
+    const { admitted } = settings;
     if (isEnvelope(json)) throw ByReferenceError.malformed('this is an envelope; read it with decode()', { path: '$' });
-    const admitted = this.registry.admittedBy(options.only);
     const isReference = (body: JsonValue): boolean => {
       const model = Array.isArray(body) && typeof body[0] === 'string' ? this.registry.find(body[0]) : undefined;
-      return model !== undefined && admitted.has(model);
+      return model !== undefined && admitted!.has(model);
     };
-    const decoded = decodePlain(json, isReference, this.#limits(options));
-    await this.#revive(decoded, options);
-    return decoded.fill() as T;
+    return single(await revive([json], (plain) => decodePlain(plain, isReference, settings.limits), settings)) as T;
   }
 
   /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNKNOWN_MODEL. */
@@ -218,14 +215,14 @@ export class EntitySerializer {
   verify<T extends object = object>(text: string, options: VerifyOptions): Promise<T>;
   async verify(text: string, options: VerifyOptions): Promise<object> {
     const { purpose, ...others } = options ?? {};
-    checkDeserializeOptions(others);
-    return this.#reviveToken(this.#signer.verifyToken(text, purpose), others);
+    const settings = this.#settle({ ...others, missing: 'throw' });
+    return this.#reviveToken(this.#signer.verifyToken(text, purpose), settings);
   }
 
   /** @internal Whether a payload has a good signature for a purpose. */
   isSigned(payload: unknown, signed: { readonly purpose: string }): boolean {
     try {
-      this.#verified(readEnvelope(payload), { signed }, this.#limits());
+      open(payload, this.#signer, { limits: this.#limits, purpose: signed.purpose });
       return true;
     } catch (error) {
       if (error instanceof ByReferenceError) return false;
@@ -244,85 +241,62 @@ export class EntitySerializer {
    * a token is its row. Throws as `serialize`.
    */
   dedupeKey(value: unknown): string {
-    return canonicalJson(encode(value, this.#hooks.identifying(), this.#limits()));
+    return canonicalJson(encode(value, this.#hooks.identifying(), this.#limits));
   }
 
   /** A deep copy in which entities, references and collections stay the same objects. Throws E_UNSERIALIZABLE, E_LIMIT. */
   clone<T>(value: T): T {
     const kept: object[] = [];
-    const json = encode(value, this.#hooks.keeping(kept), this.#limits());
-    const unlimited = { ...this.#limits(), depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
+    const json = encode(value, this.#hooks.keeping(kept), this.#limits);
+    const unlimited = { ...this.#limits, depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
     const decoded = decode(json, this.#hooks.making(), unlimited);
     for (const slot of decoded.slots) slot.value = kept[Number(slot.parts.key) - 1];
     return decoded.fill() as T;
   }
 
-  async #reviveToken(token: EntityToken, options: DeserializeOptions): Promise<object> {
+  /** @internal Throws E_INVALID_OPTION for options that every call would throw it for. */
+  refuseWrongOptions(options: DeserializeOptions): void {
+    this.#settle(options);
+  }
+
+  /** What all stages of a call go by. */
+  #settle(options: DeserializeOptions, defaults: EntitySerializerOptions = this.#options): Settings {
+    checkDeserializeOptions(options);
+    const settings = settle(options, defaults, this.registry, this.#limits);
+    if (settings.purpose !== undefined) this.#signer.requireKeys();
+    return settings;
+  }
+
+  /** How envelopes are decoded: opened, walked, and held to what their classes declare. */
+  async #decoder(settings: Settings): Promise<(payload: unknown, takesOver?: boolean) => Decoded> {
+    const { as, admitted, limits } = settings;
+    const dtos = as && (await loadDtos());
+    return (payload, takesOver = false) => {
+      const data = open(payload, this.#signer, settings);
+      const declared: DeclaredReferences = new Map();
+      const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
+      if (as !== undefined) dtos!.checkDto(as, data, declared);
+      applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
+      return as === undefined ? decoded : { ...decoded, fill: () => dtos!.makeDto(as, decoded.fill()) };
+    };
+  }
+
+  async #reviveToken(token: EntityToken, settings: Settings): Promise<object> {
     const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
-    await this.#revive({ slots: [slot], fill: () => slot.value }, { ...options, missing: 'throw' });
-    return slot.value as object;
+    const decoded: Decoded = { slots: [slot], fill: () => slot.value };
+    return single(await revive([decoded], (own) => own, settings)) as object;
   }
 
-  async #decode(payload: unknown, options: DeserializeOptions, takesOver = false): Promise<unknown> {
-    const { decoded, finish } = await this.#read(payload, options, takesOver);
-    await this.#revive(decoded, options);
-    return finish();
-  }
-
-  /** The signature comes before everything that the payload says, and all of that before the database. */
-  async #read(payload: unknown, options: DeserializeOptions, takesOver: boolean): Promise<ReadPayload> {
-    const limits = this.#limits(options);
-    const { data } = this.#verified(readEnvelope(payload), options, limits);
-    const admitted = options.only === undefined ? undefined : this.registry.admittedBy(options.only);
-    const declared: DeclaredReferences = new Map();
-    const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
-    const { as } = options;
-    if (as === undefined) {
-      applyDeclared(decoded.slots, declared, this.registry, false);
-      return { decoded, finish: decoded.fill };
-    }
-    const { checkDto, makeDto } = await dtos();
-    checkDto(as, data, declared);
-    applyDeclared(decoded.slots, declared, this.registry, true);
-    return { decoded, finish: () => makeDto(as, decoded.fill()) };
-  }
-
-  #verified(envelope: Envelope, options: DeserializeOptions, limits: Required<Limits>): Envelope {
-    const signed = options.signed ?? this.#options.signed ?? false;
-    // A level of the value is up to three of JSON, as in {"$map":[[k,v]]}; here it is only the stack that is spared.
-    const maxDepth = Math.min(limits.depth * 4 + 8, 4_000);
-    this.#signer.verifyEnvelope(envelope, signed === false ? undefined : signed.purpose, maxDepth);
-    return envelope;
-  }
-
-  #revive(decoded: Decoded, options: DeserializeOptions): Promise<void> {
-    return revive(decoded.slots, this.registry, options, this.#options);
-  }
-
-  #referring(options: TokenOptions & Pick<SerializeOptions, 'onEntity' | 'onCopy'>): EncodeHooks {
-    return this.#hooks.referring({ ...options, versions: options.versions ?? this.#options.versions ?? false });
-  }
-
-  #parse(payload: string, options: DeserializeOptions): unknown {
-    if (typeof payload !== 'string') {
-      throw ByReferenceError.malformed('expected text; a JSON value is read with decode()', { path: '$' });
-    }
-    const { length } = this.#limits(options);
-    if (payload.length > length) throw ByReferenceError.limit('characters', length, 'length', '$');
-    try {
-      return JSON.parse(payload);
-    } catch (cause) {
-      throw ByReferenceError.malformed('not JSON', { path: '$', cause });
-    }
-  }
-
-  #limits(options: { readonly limits?: Limits } = {}): Required<Limits> {
-    return resolveLimits(this.#options.limits, options.limits);
+  #referring({ versions, unflushed = 'allow' }: TokenOptions, listener?: EncodeListener): EncodeHooks {
+    return this.#hooks.referring(versions ?? this.#options.versions ?? false, unflushed, listener);
   }
 }
 
+/** The value of a single payload, or what it was refused with. */
+const single = <T>(outcomes: readonly Outcome<T>[]): T => valueOf(outcomes[0]!);
+
 /** class-transformer is an optional peer: it is loaded when a DTO is asked for. */
-async function dtos(): Promise<typeof import('./class-transformer/dto.ts')> {
+async function loadDtos(): Promise<typeof import('./class-transformer/dto.ts')> {
   try {
     return await import('./class-transformer/dto.ts');
   } catch (cause) {

@@ -1,4 +1,6 @@
-import type { EntityToken } from './token.ts';
+// The one circle of the source, of types: an error names tokens, and text that is no token is refused with an error.
+// oxlint-disable-next-line import/no-cycle
+import type { EntityToken } from './wire/token.ts';
 
 /** What went wrong, stable across releases. */
 export type ErrorCode =
@@ -291,13 +293,14 @@ export class ByReferenceError extends Error {
   }
 
   /** For engines and lock providers of your own: `unsupported('A schedule', 'take another engine')`. E_UNSUPPORTED. */
-  static unsupported(what: string, advice: string): ByReferenceError {
-    return new ByReferenceError('E_UNSUPPORTED', `${what} is not supported here; ${advice}.`);
+  static unsupported(what: string, advice: string, path?: string): ByReferenceError {
+    return new ByReferenceError('E_UNSUPPORTED', `${what}${at(path)} is not supported here; ${advice}.`, { path });
   }
 
   /** For engines and lock providers of your own: `invalidOption('option cron', 'a cron expression', cron)`. E_INVALID_OPTION. */
-  static invalidOption(option: string, expected: string, got: unknown): ByReferenceError {
-    return new ByReferenceError('E_INVALID_OPTION', `Invalid ${option}: expected ${expected}, got ${shown(got)}.`);
+  static invalidOption(option: string, expected: string, got: unknown, path?: string): ByReferenceError {
+    const message = `Invalid ${option}${at(path)}: expected ${expected}, got ${shown(got)}.`;
+    return new ByReferenceError('E_INVALID_OPTION', message, { path });
   }
 }
 

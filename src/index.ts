@@ -1,34 +1,30 @@
-export { afterCommit } from './after-commit.ts';
-export { ByReference, ByReferenceEntity, ByReferenceMixin } from './by-reference.ts';
+export { afterCommit } from './transactions/after-commit.ts';
+export { ByReference, ByReferenceEntity, ByReferenceMixin } from './models/by-reference.ts';
 export { EntitySerializer } from './entity-serializer.ts';
 export { ByReferenceError } from './errors.ts';
-export { ModelRegistry } from './model-registry.ts';
-export { byValue } from './snapshot.ts';
-export { EntityToken } from './token.ts';
-export { ValueRegistry } from './value-registry.ts';
-
-export type { AfterCommitOptions, CommitCallback } from './after-commit.ts';
-export type { ByReferenceOptions, EntityReference, ReferenceMethods, ReferenceStatics } from './by-reference.ts';
+export { byValue } from './models/snapshot.ts';
+export { EntityToken } from './wire/token.ts';
+export type { AfterCommitOptions, CommitCallback } from './transactions/after-commit.ts';
+export type { ByReferenceOptions, EntityReference, ReferenceMethods, ReferenceStatics } from './models/by-reference.ts';
 export type { ErrorCode, ErrorFacts } from './errors.ts';
-export type { PayloadReport } from './inspect.ts';
-export type { JsonArray, JsonObject, JsonValue } from './json.ts';
-export type { Model } from './model-registry.ts';
+export type { PayloadReport } from './codec/inspect.ts';
+export type { JsonArray, JsonObject, JsonValue } from './wire/json.ts';
+export type { Model, ModelRegistry } from './models/model-registry.ts';
 export type {
   DeserializeOptions,
   Drift,
-  EntityClass,
   EntitySerializerOptions,
-  Limits,
-  MissingPolicy,
-  PerModel,
   ReviveDefaults,
   ReviveReport,
   SerializeOptions,
   TokenOptions,
   VerifyOptions,
 } from './options.ts';
-export type { Expiry, SigningKey, SignOptions } from './signing.ts';
-export type { Snapshot } from './snapshot.ts';
-export type { KeyValue, TokenBody } from './token.ts';
+export type { EntityClass } from './orm/entity-class.ts';
+export type { Limits } from './codec/limits.ts';
+export type { MissingPolicy, PerModel } from './models/per-model.ts';
+export type { Expiry, SigningKey, SignOptions } from './wire/signing.ts';
+export type { Snapshot } from './models/snapshot.ts';
+export type { KeyValue, TokenBody } from './wire/token.ts';
 export type { Encoded, Revived, Serialized } from './types.ts';
-export type { ValueClass, ValueCodec } from './value-registry.ts';
+export type { ValueClass, ValueCodec, ValueRegistry } from './models/value-registry.ts';

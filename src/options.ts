@@ -1,22 +1,26 @@
 import type { AnyEntity, EntityManager, FilterOptions, LockMode } from '@mikro-orm/core';
-import type { JsonObject } from './json.ts';
-import type { SigningKey, SignOptions } from './signing.ts';
-import type { EntityToken } from './token.ts';
-import type { ValueClass } from './value-registry.ts';
-
-/** A class that entities are instances of, abstract ones included. */
-export type EntityClass<T extends object = object> = abstract new (...args: never[]) => T;
-
-/**
- * What stands for a row that is gone, hidden by a filter, or no longer an instance of the named class:
- * - `throw`: E_ENTITY_NOT_FOUND with all missing tokens
- * - `null`: null in its place
- * - `omit`: nothing; its array element, Set or Map entry or object key is dropped
- */
-export type MissingPolicy = 'throw' | 'null' | 'omit';
-
-/** A value per model, by wire name; a base class's entry serves the subclasses that have none. */
-export type PerModel<T> = { readonly [model: string]: T };
+import {
+  aCount,
+  aFunction,
+  anObject,
+  type Check,
+  check,
+  isFunction,
+  isListOf,
+  isName,
+  isObject,
+  oneOf,
+} from './check.ts';
+import { LIMIT_CHECKS, type Limits } from './codec/limits.ts';
+import { ByReferenceError } from './errors.ts';
+import { aMissingPolicy, type MissingPolicy, type PerModel } from './models/per-model.ts';
+import type { RegistryOptions } from './models/model-registry.ts';
+import type { ValueClass } from './models/value-registry.ts';
+import { isEntityManager } from './orm/context.ts';
+import { classes, type EntityClass } from './orm/entity-class.ts';
+import type { JsonObject } from './wire/json.ts';
+import { isPurpose, type SigningKey, type SignOptions } from './wire/signing.ts';
+import type { EntityToken } from './wire/token.ts';
 
 /** What a row's drift looks like to a callback. */
 export interface Drift {
@@ -42,18 +46,6 @@ export interface ReviveReport {
   readonly drifted: readonly EntityToken[];
   /** Entities returned with their unflushed changes, not re-read. */
   readonly unflushed: readonly EntityToken[];
-}
-
-/** How much a payload may hold. */
-export interface Limits {
-  /** Nested arrays and objects. Default: 200. */
-  readonly depth?: number;
-  /** JSON values in all. Default: 1,000,000. */
-  readonly nodes?: number;
-  /** References to entities. Default: 100,000. */
-  readonly tokens?: number;
-  /** UTF-16 code units of a text payload. Default: 64 Mi. */
-  readonly length?: number;
 }
 
 /** Defaults that a serializer may set for its calls, and a call may override. */
@@ -141,10 +133,6 @@ export interface SerializeOptions extends TokenOptions {
   readonly sign?: SignOptions;
   /** Plain JSON beside the data, for a transport's own use; a signature covers it. Default: none. */
   readonly metadata?: JsonObject;
-  /** @internal Told of each entity on the way. */
-  readonly onEntity?: (entity: AnyEntity) => void;
-  /** @internal Told of each entity that travels as a copy. */
-  readonly onCopy?: (entity: AnyEntity) => void;
 }
 
 /** What `verify` takes: the purpose, and how the row is revived; one that is missing is always E_ENTITY_NOT_FOUND. */
@@ -153,26 +141,87 @@ export type VerifyOptions<Only extends readonly EntityClass[] = readonly EntityC
   'missing' | 'signed' | 'limits' | 'as'
 > & { readonly purpose: string };
 
-export interface EntitySerializerOptions extends ReviveDefaults, Pick<TokenOptions, 'versions'> {
-  /** `all` (default): every entity of the ORM. `declared`: only classes marked with `@ByReference()`. */
-  readonly models?: 'all' | 'declared';
+export interface EntitySerializerOptions extends ReviveDefaults, RegistryOptions, Pick<TokenOptions, 'versions'> {
   /** Secrets that sign and verify: the first signs, all verify. Default: none, and nothing can be signed. */
   readonly signingKeys?: readonly SigningKey[];
   /** Milliseconds since the epoch, for the expiry of signatures. Default: `Date.now`. */
   readonly clock?: () => number;
   /** The value objects that travel: classes marked with `@ByValue()`. Default: none. */
   readonly values?: readonly ValueClass[];
-  /** Whether a payload that names an unknown model or value object can succeed later, as during a rolling deploy. Default: `permanent`. */
-  readonly unknownModel?: 'permanent' | 'retryable';
 }
 
-const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
+const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
+  missing: aMissingPolicy,
+  freshness: oneOf('refresh', 'managed', 'lazy'),
+  unflushed: oneOf('keep', 'throw', 'overwrite'),
+  populate: ['an object with a list of relations per model', isObject],
+  filters: ['false or an object with filters per model', (value) => value === false || isObject(value)],
+  schemas: ['an array of schema names or a function', (value) => isFunction(value) || isListOf(isName)(value)],
+  tenant: aFunction,
+  drift: ['"ignore", "throw" or a function', (value) => value === 'ignore' || value === 'throw' || isFunction(value)],
+  authorize: aFunction,
+  onRevive: aFunction,
+  parallel: aCount,
+  limits: anObject,
+  signed: [
+    'false or { purpose }',
+    (value) => value === false || (isObject(value) && isPurpose((value as { purpose?: unknown }).purpose)),
+  ],
+};
 
-/** The default limits with those of the layers over them, later ones first; an undefined one switches nothing off. */
-export function resolveLimits(...layers: readonly (Limits | undefined)[]): Required<Limits> {
-  const limits = { ...DEFAULT_LIMITS };
-  for (const layer of layers) {
-    for (const name of Object.keys(limits) as (keyof Limits)[]) limits[name] = layer?.[name] ?? limits[name];
+export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
+  ...DEFAULTS_CHECKS,
+  em: [
+    'an EntityManager, or an array with one for each of several ORMs',
+    (value) => [value].flat().every(isEntityManager),
+  ],
+  only: classes,
+  as: ['a class', isFunction],
+  schema: ['a schema name', isName],
+  lockMode: ['a pessimistic LockMode', (value) => Number.isSafeInteger(value) && (value as number) >= 2],
+};
+
+const TOKEN_CHECKS: Record<keyof TokenOptions, Check> = {
+  versions: oneOf(true, false),
+  unflushed: oneOf('allow', 'throw'),
+};
+
+const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
+  ...TOKEN_CHECKS,
+  metadata: anObject,
+  sign: ['{ purpose, expiresInMs } or { purpose, expiresAt }', isObject],
+};
+
+const SERIALIZER_CHECKS: Record<keyof EntitySerializerOptions, Check> = {
+  ...DEFAULTS_CHECKS,
+  versions: oneOf(true, false),
+  models: oneOf('all', 'declared'),
+  // The Signer's to judge, which never shows one.
+  signingKeys: ['secrets', () => true],
+  clock: aFunction,
+  values: ['an array of classes', isListOf(isFunction)],
+  unknownModel: oneOf('permanent', 'retryable'),
+};
+
+export const checkTokenOptions = (options: TokenOptions): void => check(options, TOKEN_CHECKS, 'option ');
+
+export const checkSerializeOptions = (options: SerializeOptions): void => check(options, SERIALIZE_CHECKS, 'option ');
+
+export function checkDeserializeOptions(options: DeserializeOptions): void {
+  check(options, DESERIALIZE_CHECKS, 'option ');
+  if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
+}
+
+/** Plain JSON carries no signature that could be demanded, no envelope around what a DTO checks, and nobody vouches for it. */
+export function checkPlainOptions(options: DeserializeOptions): void {
+  for (const name of ['signed', 'as'] as const) {
+    if (options?.[name]) throw ByReferenceError.invalidOption(`option ${name}`, 'none for plain JSON', options[name]);
   }
-  return limits;
+  if (Array.isArray(options?.only)) return;
+  throw ByReferenceError.invalidOption('option only', 'the classes that the JSON may name', options?.only);
+}
+
+export function checkSerializerOptions(options: EntitySerializerOptions): void {
+  check(options, SERIALIZER_CHECKS, 'option ');
+  if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
 }

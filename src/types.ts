@@ -6,9 +6,9 @@ import type {
   Reference,
   ScalarReference,
 } from '@mikro-orm/core';
-import type { JsonObject } from './json.ts';
-import type { Snapshot } from './snapshot.ts';
-import type { EntityToken } from './token.ts';
+import type { Snapshot } from './models/snapshot.ts';
+import type { JsonObject } from './wire/json.ts';
+import type { EntityToken } from './wire/token.ts';
 
 declare const payload: unique symbol;
 
@@ -55,7 +55,9 @@ export type Revived<T, Nullable = never> = 0 extends 1 & T
                           : OrNull<Unloaded<T>, Nullable>;
 
 type Primitive = string | number | boolean | bigint | null | undefined;
+
 type Opaque = Date | URL | EntityToken;
+
 type OrNull<T, Nullable> = [Nullable] extends [never] ? T : T extends Nullable ? T | null : T;
 
 /** Entity types that are no classes (defineEntity infers literals) carry MikroORM's symbols. */

@@ -1,9 +1,8 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { type Job, Worker, type WorkerOptions } from 'bullmq';
-import type { JsonObject } from '../json.ts';
+import { type Job, UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
 import { Batches } from '../tasks/batches.ts';
-import type { Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
-import { errorOf } from './failure.ts';
+import type { JobFailure, Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
+import type { JsonObject } from '../wire/json.ts';
 import type { TransactionPool } from './transaction-pool.ts';
 
 /** BullMQ fetches jobs one after the other. */
@@ -75,4 +74,27 @@ export class EngineWorker extends Worker {
     this.emit('completed', job, result, 'active');
     return undefined as never;
   }
+}
+
+/**
+ * A failure as the error that BullMQ keeps: its message, and a stack whose last line says the rest, for people and for
+ * `failureOf`.
+ */
+function errorOf(failure: JobFailure, isPermanent: boolean): Error {
+  const { message, stack, ...facts } = failure;
+  const error = isPermanent ? new UnrecoverableError(message) : new Error(message);
+  const lines = typeof stack === 'string' ? stack : `${failure.name}: ${message}`;
+  error.stack = `${lines}\n    ${JSON.stringify(facts)}`;
+  return error;
+}
+
+/** The failure that a job of BullMQ was ended with; BullMQ's own reasons are messages alone. */
+export function failureOf(message: string | undefined, stacktrace: readonly string[] | null): JobFailure {
+  const stack = stacktrace?.at(-1);
+  const facts = stack?.slice(stack.lastIndexOf('\n') + 1).trim();
+  // A job that BullMQ itself has ended may have the stack of an earlier attempt.
+  if (message === undefined || !stack?.includes(message) || !facts?.startsWith('{"name":')) {
+    return { name: 'Error', message: message ?? 'it left no reason' };
+  }
+  return { ...(JSON.parse(facts) as JobFailure), message };
 }

@@ -1,10 +1,9 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOptions } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
-import type { JsonObject, JsonValue } from '../json.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
-import { EngineWorker } from './engine-worker.ts';
-import { failureOf } from './failure.ts';
+import type { JsonObject, JsonValue } from '../wire/json.ts';
+import { EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
 import { isPool, TransactionPool } from './transaction-pool.ts';

@@ -1,6 +1,6 @@
 import { type FlowJob, type FlowOpts, FlowProducer, type Job, type JobNode, type QueueBaseOptions } from 'bullmq';
 import { FlowWriter } from './flow-writer.ts';
-import { markByReference } from './mark.ts';
+import { markByReference } from './in-place.ts';
 import { type BullMqOptions, type ByReferenceOptions, settle } from './options.ts';
 
 /** BullMQ's FlowProducer, its data by reference; a parent's `getChildrenValues()` gives its processor the rows of now. */

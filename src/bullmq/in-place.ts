@@ -5,9 +5,8 @@
 import type { FlowJob, FlowOpts, FlowProducer, Job, JobsOptions, Queue, Worker } from 'bullmq';
 import { FlowWriter } from './flow-writer.ts';
 import { InFlight } from './in-flight.ts';
-import { jobClass } from './job.ts';
 import type { JobCodec } from './job-codec.ts';
-import { isByReference, markByReference } from './mark.ts';
+import { jobClass } from './job.ts';
 import type { Writing } from './options.ts';
 import { processingBy } from './process-job.ts';
 import { QueueWriter } from './queue-writer.ts';
@@ -65,3 +64,10 @@ function replace(host: object, job: typeof Job, methods: Readonly<Record<string,
   }
   markByReference(host);
 }
+
+const MARK = Symbol.for('mikro-orm-byref.bullmq');
+
+/** Says of a queue, flow producer or worker that its data is by reference already: encoded twice, it would not be read. */
+export const markByReference = (host: object): unknown => Object.defineProperty(host, MARK, { value: true });
+
+export const isByReference = (host: object): boolean => MARK in host;

@@ -1,7 +1,7 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import { isEnvelope } from '../envelope.ts';
+import { isDeepStrictEqual } from 'node:util';
 import { AdapterCodec } from '../tasks/adapter-codec.ts';
+import { isEnvelope } from '../wire/envelope.ts';
 
 /** What BullMQ stores of a job, written and read: its data, result, progress and its children's results. */
 export class JobCodec extends AdapterCodec {

@@ -1,8 +1,7 @@
 import type { ConnectionOptions } from 'bullmq';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { AdapterOptions } from '../tasks/adapter-options.ts';
-import { ADAPTER_CHECKS } from '../tasks/check-options.ts';
+import { ADAPTER_CHECKS, type AdapterOptions } from '../tasks/adapter-options.ts';
 import { InFlight } from './in-flight.ts';
 import { JobCodec } from './job-codec.ts';
 import { isPool, type PoolLike, TransactionPool } from './transaction-pool.ts';

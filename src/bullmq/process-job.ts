@@ -1,8 +1,9 @@
-import { DelayedError, UnrecoverableError } from 'bullmq';
 import type { EntityManager } from '@mikro-orm/core';
+import { DelayedError, UnrecoverableError } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
-import { globalManagers, isOrmError, runInRequest } from '../orm.ts';
-import { describe, mayAppear } from '../tasks/job-runner.ts';
+import { globalManagers, runInRequest } from '../orm/context.ts';
+import { isOrmError } from '../orm/platform.ts';
+import { describe, mayAppear } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
 import { type JobLike, jobView, sandboxView } from './job-view.ts';
 

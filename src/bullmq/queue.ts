@@ -1,5 +1,5 @@
 import { type Job, type JobProgress, Queue, type QueueOptions } from 'bullmq';
-import { markByReference } from './mark.ts';
+import { markByReference } from './in-place.ts';
 import { type BullMqOptions, type ByReferenceOptions, settle } from './options.ts';
 import { QueueWriter } from './queue-writer.ts';
 

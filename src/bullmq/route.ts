@@ -1,8 +1,8 @@
+import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
-import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import { afterCommit } from '../after-commit.ts';
 import { canHoldJobs, transactionFor } from '../tasks/transaction.ts';
+import { afterCommit } from '../transactions/after-commit.ts';
 import type { Writing } from './options.ts';
 
 /**

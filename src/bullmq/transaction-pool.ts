@@ -1,8 +1,8 @@
+import type { EntityManager } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
-import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import { executeInTransaction, transactionOf } from '../orm.ts';
+import { executeInTransaction, transactionOf } from '../orm/transaction.ts';
 
 /** The part of a `pg.Pool` that is used here; BullMQ takes one as the connection of its PostgreSQL backend. */
 export interface PoolLike {

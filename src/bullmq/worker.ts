@@ -1,7 +1,7 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
-import { jobClass } from './job.ts';
+import { markByReference } from './in-place.ts';
 import type { JobCodec } from './job-codec.ts';
-import { markByReference } from './mark.ts';
+import { jobClass } from './job.ts';
 import { type BullMqOptions, type ByReferenceOptions, settle } from './options.ts';
 import { processingBy } from './process-job.ts';
 

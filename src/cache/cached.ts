@@ -1,12 +1,11 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { isEntityManager } from '../check-options.ts';
+import { aFunction, type Check, check, isFunction } from '../check.ts';
+import { classNameOf, declaringClass, given, inPlaceOf } from '../decorated-method.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { EntityClass } from '../options.ts';
-import { contextOf } from '../orm.ts';
-import { classNameOf, declaringClass, given, inPlaceOf } from '../replaced-method.ts';
-import { checkCachedOptions } from './check-options.ts';
+import { contextOf, isEntityManager } from '../orm/context.ts';
+import { classes, type EntityClass } from '../orm/entity-class.ts';
 import type { EntityCache } from './entity-cache.ts';
-import type { Freshness } from './options.ts';
+import { aDuration, aGracePeriod, checkLifetime, type Freshness } from './options.ts';
 
 export interface CachedOptions extends Freshness {
   /** As in `getOrSet`; a function where the classes import each other. Default: none. */
@@ -35,6 +34,26 @@ export interface CachedDecorator {
 
 /** As the decorator sees what it calls. */
 type Method = (this: object, ...args: unknown[]) => Promise<unknown>;
+
+/** What one EntityManager has in memory, changed or old, is not for all who ask the cache. */
+function checkContext(em: EntityManager, own: EntityManager, name: string | symbol): void {
+  if (contextOf(em) === own) return;
+  const expected = 'the ORM’s own, orm.em, which stands for one of its own while the method runs; or getOrSet()';
+  throw ByReferenceError.invalidOption(`this.em of the cached method ${String(name)}`, expected, em);
+}
+
+const CACHED_CHECKS: Record<keyof CachedOptions, Check> = {
+  key: aFunction,
+  ttlMs: aDuration,
+  graceMs: aGracePeriod,
+  dependsOn: ['an array of entity classes, or a function to one', (value) => isFunction(value) || classes[1](value)],
+  cache: aFunction,
+};
+
+function checkCachedOptions(options: CachedOptions): void {
+  check(options, CACHED_CHECKS, '@Cached option ');
+  checkLifetime(options, '@Cached option ');
+}
 
 /**
  * A method whose result is kept in an EntityCache. What it returns comes through the serializer, on a miss too:
@@ -87,11 +106,4 @@ function cacheOrFail(cache: unknown, name: string | symbol): EntityCache {
   if (typeof (cache as Partial<EntityCache> | null | undefined)?.getOrSet === 'function') return cache as EntityCache;
   const expected = 'an EntityCache; set this.cache, or say where it is with @Cached({ cache })';
   throw ByReferenceError.invalidOption(`cache of the method ${String(name)}`, expected, cache);
-}
-
-/** What one EntityManager has in memory, changed or old, is not for all who ask the cache. */
-function checkContext(em: EntityManager, own: EntityManager, name: string | symbol): void {
-  if (contextOf(em) === own) return;
-  const expected = 'the ORM’s own, orm.em, which stands for one of its own while the method runs; or getOrSet()';
-  throw ByReferenceError.invalidOption(`this.em of the cached method ${String(name)}`, expected, em);
 }

@@ -4,11 +4,17 @@ import { ByReferenceError } from '../errors.ts';
 import type { Encoded, Revived } from '../types.ts';
 import type { BentoCacheLike } from './bento-like.ts';
 import { entryKey } from './cache-key.ts';
-import { checkCacheOptions, checkGetOrSetOptions } from './check-options.ts';
 import { Invalidation, type Report } from './invalidation.ts';
 import { LogicalClock } from './logical-clock.ts';
 import { type Entry, Maker } from './maker.ts';
-import type { CacheStats, Counters, EntityCacheOptions, GetOrSetOptions } from './options.ts';
+import {
+  type CacheStats,
+  checkCacheOptions,
+  checkGetOrSetOptions,
+  type Counters,
+  type EntityCacheOptions,
+  type GetOrSetOptions,
+} from './options.ts';
 import { type CacheRecord, isUnreadable, readRecord } from './record.ts';
 
 /**

@@ -1,6 +1,5 @@
 export { Cached } from './cached.ts';
 export { EntityCache } from './entity-cache.ts';
-
 export type { BentoCacheLike } from './bento-like.ts';
 export type { CachedDecorator, CachedOptions } from './cached.ts';
 export type { CacheStats, EntityCacheOptions, Freshness, GetOrSetOptions } from './options.ts';

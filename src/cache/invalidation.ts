@@ -1,11 +1,14 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterCommit } from '../after-commit.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { Model } from '../model-registry.ts';
-import type { EntityClass } from '../options.ts';
-import { ambientContext, contextOf, findKeys, isOf, isQueryable, transactionOf } from '../orm.ts';
+import type { Model } from '../models/model-registry.ts';
+import { ambientContext, contextOf, isOf } from '../orm/context.ts';
+import type { EntityClass } from '../orm/entity-class.ts';
+import { findKeys } from '../orm/find.ts';
+import { isQueryable } from '../orm/metadata.ts';
+import { transactionOf } from '../orm/transaction.ts';
+import { afterCommit } from '../transactions/after-commit.ts';
 import type { BentoCacheLike } from './bento-like.ts';
 import { BusCheck } from './bus-check.ts';
 import { stampKey } from './cache-key.ts';

@@ -1,8 +1,8 @@
 import type { AnyEntity, EntityManager, EventArgs, FlushEventArgs, TransactionEventArgs } from '@mikro-orm/core';
-import { type ChangeKind, FlushWatcher } from '../flush-watcher.ts';
-import type { ModelRegistry } from '../model-registry.ts';
-import type { EntityClass } from '../options.ts';
-import { entitiesOfWrittenCollections } from '../orm.ts';
+import type { ModelRegistry } from '../models/model-registry.ts';
+import type { EntityClass } from '../orm/entity-class.ts';
+import { entitiesOfWrittenCollections } from '../orm/identity-map.ts';
+import { type ChangeKind, FlushWatcher } from '../transactions/flush-watcher.ts';
 import type { LogicalClock } from './logical-clock.ts';
 import { modelTags, rowTag, type Tag } from './tags.ts';
 

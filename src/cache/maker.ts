@@ -1,9 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import { afterCommit } from '../after-commit.ts';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import type { JsonObject, JsonValue } from '../json.ts';
-import { ambientContext, freshFork, globalManagers, runInContext, runInRequest, transactionOf } from '../orm.ts';
+import { ambientContext, freshFork, globalManagers, runInContext, runInRequest } from '../orm/context.ts';
+import { transactionOf } from '../orm/transaction.ts';
+import { afterCommit } from '../transactions/after-commit.ts';
+import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { Flights } from './flights.ts';
 import type { Invalidation, Report } from './invalidation.ts';
 import type { LogicalClock } from './logical-clock.ts';
@@ -108,14 +109,14 @@ export class Maker {
     const { serializer, counters } = this.#workshop;
     const { registry } = serializer;
     const tags = new Set<Tag>(options.dependsOn && modelTags(registry, options.dependsOn));
-    const onEntity = (entity: AnyEntity): void => {
+    const addTag = (entity: AnyEntity): void => {
       const tag = rowTag(registry, entity);
       if (tag !== undefined) tags.add(tag);
     };
     counters.factoryCalls++;
     const making = new Set([...(this.#making.getStore() ?? []), key]);
     const value = await this.#making.run(making, () => runInContext(em, async () => options.factory(em)));
-    const payload = serializer.encode(value, { onEntity, onCopy: onEntity }) as unknown as JsonObject;
+    const payload = serializer.encodeTelling(value, {}, { entity: addTag, copy: addTag }) as unknown as JsonObject;
     return writeRecord(payload as { data: JsonValue }, tags, { startedAt, expiresAt: Date.now() + options.ttlMs });
   }
 

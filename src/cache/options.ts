@@ -1,5 +1,9 @@
 import type { EntityManager } from '@mikro-orm/core';
-import type { EntityClass } from '../options.ts';
+import { aFunction, type Check, check, oneOf } from '../check.ts';
+import { ByReferenceError } from '../errors.ts';
+import { DESERIALIZE_CHECKS } from '../options.ts';
+import { classes, type EntityClass } from '../orm/entity-class.ts';
+import { STAMP_MS } from './tag-stamps.ts';
 
 /** Every member has a default. */
 export interface EntityCacheOptions {
@@ -62,3 +66,43 @@ export interface CacheStats {
 
 /** What is counted. */
 export type Counters = { -readonly [Name in keyof CacheStats]: CacheStats[Name] };
+
+export const aDuration: Check = [
+  'milliseconds, above 0',
+  (value) => typeof value === 'number' && value > 0 && Number.isFinite(value),
+];
+
+export const aGracePeriod: Check = [
+  'milliseconds',
+  (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value),
+];
+
+const GET_OR_SET_CHECKS: Record<keyof GetOrSetOptions<unknown>, Check> = {
+  key: ['any value', () => true],
+  ttlMs: aDuration,
+  graceMs: aGracePeriod,
+  dependsOn: classes,
+  factory: aFunction,
+  em: DESERIALIZE_CHECKS.em,
+};
+
+const CACHE_CHECKS: Record<keyof EntityCacheOptions, Check> = {
+  singleProcess: oneOf(true, false),
+  onError: aFunction,
+};
+
+export function checkGetOrSetOptions(options: GetOrSetOptions<unknown>): void {
+  check(options, GET_OR_SET_CHECKS, 'option ');
+  checkLifetime(options, 'option ');
+  if (options.factory === undefined) throw ByReferenceError.invalidOption('option factory', 'a function', undefined);
+  if (options.key === undefined) throw ByReferenceError.invalidOption('option key', 'any other value', undefined);
+}
+
+export const checkCacheOptions = (options: EntityCacheOptions): void => check(options, CACHE_CHECKS, 'option ');
+
+export function checkLifetime({ ttlMs, graceMs = 0 }: { ttlMs: number; graceMs?: number }, prefix: string): void {
+  if (ttlMs === undefined) throw ByReferenceError.invalidOption(`${prefix}ttlMs`, aDuration[0], undefined);
+  if (ttlMs + graceMs > STAMP_MS) {
+    throw ByReferenceError.invalidOption(`${prefix}ttlMs`, 'at most 30 days with graceMs', ttlMs + graceMs);
+  }
+}

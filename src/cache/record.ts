@@ -1,5 +1,5 @@
 import { ByReferenceError, type ErrorCode } from '../errors.ts';
-import type { JsonObject, JsonValue } from '../json.ts';
+import type { JsonObject, JsonValue } from '../wire/json.ts';
 import type { Tag } from './tags.ts';
 
 /** What the cache stores of a value: plain JSON. Small, because each hit parses it. */

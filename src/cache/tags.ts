@@ -1,8 +1,8 @@
 import type { AnyEntity } from '@mikro-orm/core';
-import { rowBody } from '../entity-reference.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { Model, ModelRegistry } from '../model-registry.ts';
-import type { EntityClass } from '../options.ts';
+import { rowBody } from '../models/entity-reference.ts';
+import type { Model, ModelRegistry } from '../models/model-registry.ts';
+import type { EntityClass } from '../orm/entity-class.ts';
 
 /** What an entry hangs on: a row, by the root of its inheritance tree, or any row of a model. */
 export type Tag = string;

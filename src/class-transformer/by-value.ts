@@ -1,5 +1,5 @@
 import { ByReferenceError } from '../errors.ts';
-import { markValue, type ValueClass } from '../value-registry.ts';
+import { markValue, type ValueClass } from '../models/value-registry.ts';
 import { checkReferences } from './dto.ts';
 import { fromPlain, toPlain } from './plain.ts';
 import type { PlainClass } from './shape.ts';

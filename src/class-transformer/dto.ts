@@ -1,18 +1,18 @@
-import type { DeclaredReferences } from '../declared-references.ts';
 import { ByReferenceError } from '../errors.ts';
-import { isJsonObject, jsonPath, type JsonObject, type JsonValue, type PathSegment } from '../json.ts';
-import type { EntityClass } from '../options.ts';
 import {
-  type DtoProperty,
+  type DeclaredReferences,
   describeProperty,
+  type DtoProperty,
   type FieldProperty,
   type Models,
   type ReferenceProperty,
   referenceProperty,
   type ReferencePropertyOptions,
-} from '../reference-property.ts';
-import { escapeKey, isUntagged, unescapeKey } from '../tags.ts';
-import { isMarkedValue, nameOfMarked } from '../value-registry.ts';
+} from '../models/reference-property.ts';
+import { isMarkedValue, nameOfMarked } from '../models/value-registry.ts';
+import type { EntityClass } from '../orm/entity-class.ts';
+import { isJsonObject, type JsonObject, jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
+import { escapeKey, isUntagged, unescapeKey } from '../wire/tags.ts';
 import { fromPlain, nestedClass } from './plain.ts';
 import {
   discriminatorOf,
@@ -242,6 +242,7 @@ function itemsOf(data: JsonValue, at: At): (readonly [JsonValue, At])[] | undefi
 }
 
 const isTagged = (data: JsonValue, tag: string): data is JsonObject => isJsonObject(data) && Object.hasOwn(data, tag);
+
 const isUndefined = (data: JsonValue): boolean => isTagged(data, '$undefined');
 
 const unescaped = (data: JsonObject): JsonObject =>

@@ -1,12 +1,11 @@
-export { ByReference } from '../by-reference.ts';
+export { ByReference } from '../models/by-reference.ts';
 export { ByValue } from './by-value.ts';
 export { defineDto, field, ref } from './dto.ts';
-
 export type {
   DtoProperty,
   FieldProperty,
   Models,
   ReferenceProperty,
   ReferencePropertyOptions,
-} from '../reference-property.ts';
+} from '../models/reference-property.ts';
 export type { PlainClass } from './shape.ts';

@@ -1,7 +1,8 @@
-import { isPlainObject, setOwn } from '../json.ts';
-import { isEntity, wrapperOf } from '../orm.ts';
-import type { ReferenceProperty } from '../reference-property.ts';
-import { isMarkedValue } from '../value-registry.ts';
+import type { ReferenceProperty } from '../models/reference-property.ts';
+import { isMarkedValue } from '../models/value-registry.ts';
+import { isEntity } from '../orm/entity.ts';
+import { wrapperOf } from '../orm/wrapper.ts';
+import { isPlainObject, setOwn } from '../wire/json.ts';
 import { discriminatorOf, isShaped, type PlainClass, shapeOf, type ShapeProperty, transform, typeOf } from './shape.ts';
 
 /*

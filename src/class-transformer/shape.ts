@@ -1,6 +1,6 @@
 import { TransformationType, type TransformFnParams, type TypeMetadata } from 'class-transformer';
 import { defaultMetadataStorage as storage } from 'class-transformer/cjs/storage.js';
-import { type DtoProperty, propertiesOf, type ReferenceProperty } from '../reference-property.ts';
+import { type DtoProperty, propertiesOf, type ReferenceProperty } from '../models/reference-property.ts';
 
 /** A class that can be made of data: its constructor is called without arguments. */
 export type PlainClass<T extends object = object> = new () => T;

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { isEnvelope } from '../envelope.ts';
+import { inspect, type PayloadReport } from '../codec/inspect.ts';
 import { ByReferenceError } from '../errors.ts';
-import { inspect, type PayloadReport } from '../inspect.ts';
-import { jsonPath, type JsonValue, type PathSegment } from '../json.ts';
-import { readSignedToken } from '../signing.ts';
-import { EntityToken } from '../token.ts';
+import { isEnvelope } from '../wire/envelope.ts';
+import { jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
+import { readSignedToken } from '../wire/signing.ts';
+import { EntityToken } from '../wire/token.ts';
 import { UsageError } from './arguments.ts';
 
 /** What the input holds at one place. */

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { EntityToken } from '../token.ts';
+import type { EntityToken } from '../wire/token.ts';
 import type { InspectOptions } from './arguments.ts';
 import { findPayloads, readInput } from './input.ts';
 import { openOrm } from './open-orm.ts';

@@ -7,7 +7,7 @@ import type { MikroORM } from '@mikro-orm/core';
 export async function openOrm(path: string): Promise<MikroORM> {
   const { CLIHelper } = await mikroOrmCli();
   // MikroORM is needed from here on.
-  const { prepareForTypeScript } = await import('../orm.ts');
+  const { prepareForTypeScript } = await import('./typescript.ts');
   await prepareForTypeScript(CLIHelper);
   // Looking must not change anything: by default MikroORM creates a database that is not there.
   return CLIHelper.getORM(undefined, path === '' ? undefined : [path], { ensureDatabase: false });

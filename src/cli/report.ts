@@ -1,5 +1,5 @@
 import type { ByReferenceError } from '../errors.ts';
-import type { JsonValue } from '../json.ts';
+import type { JsonValue } from '../wire/json.ts';
 import type { Finding } from './input.ts';
 import { clipped, printable, printableJson } from './printable.ts';
 import type { RowState, RowStates, ShownRow } from './rows.ts';

@@ -1,10 +1,10 @@
 import type { AnyEntity, MikroORM } from '@mikro-orm/core';
 import { EntitySerializer } from '../entity-serializer.ts';
-import { wrap } from '../envelope.ts';
 import { ByReferenceError } from '../errors.ts';
-import { type JsonObject, type JsonValue, setOwn } from '../json.ts';
-import { snapshotData } from '../snapshot.ts';
-import { EntityToken, writeKeyValue } from '../token.ts';
+import { snapshotData } from '../models/snapshot.ts';
+import { wrap } from '../wire/envelope.ts';
+import { type JsonObject, type JsonValue, setOwn } from '../wire/json.ts';
+import { EntityToken, writeKeyValue } from '../wire/token.ts';
 import type { InspectOptions } from './arguments.ts';
 
 /** A row as it is now: what a copy by value would carry. */

@@ -1,8 +1,8 @@
 import { parseCronItem, type ParsedCronItem } from 'graphile-worker';
-import { isEnvelope } from '../envelope.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { JsonObject } from '../json.ts';
 import type { QueueSettings } from '../tasks/engine.ts';
+import { isEnvelope } from '../wire/envelope.ts';
+import type { JsonObject } from '../wire/json.ts';
 
 /** A schedule as graphile-worker's runner takes it. */
 export function cronItem(

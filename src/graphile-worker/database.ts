@@ -1,9 +1,10 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { transactionOf } from '../orm.ts';
+import { transactionOf } from '../orm/transaction.ts';
 import type { PgClientLike, WorkerUtilsLike } from './worker-like.ts';
 
 /** Runs one statement, with `?` for its values. */
 export type Execute = (sql: string, ...values: readonly unknown[]) => Promise<readonly Row[]>;
+
 export type Row = Readonly<Record<string, unknown>>;
 
 /** In the open transaction of an EntityManager. */

@@ -1,17 +1,17 @@
-import { randomUUID } from 'node:crypto';
 import type { EntityManager } from '@mikro-orm/core';
 import {
   makeWorkerUtils,
   type ParsedCronItem,
-  run as startRunner,
   type Runner,
   type RunnerOptions,
+  run as startRunner,
 } from 'graphile-worker';
+import { randomUUID } from 'node:crypto';
 import { ByReferenceError } from '../errors.ts';
-import type { JsonObject } from '../json.ts';
-import { transactionOf } from '../orm.ts';
+import { requirePostgres } from '../orm/platform.ts';
+import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
-import { requirePostgres } from '../tasks/postgres-only.ts';
+import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
 import { addJobs, introduceQueue } from './enqueueing.ts';

@@ -1,5 +1,5 @@
-import type { JsonValue } from '../json.ts';
 import type { JobSnapshot } from '../tasks/engine.ts';
+import type { JsonValue } from '../wire/json.ts';
 import type { Execute, Row } from './database.ts';
 import type { Schemas } from './schemas.ts';
 

@@ -1,5 +1,5 @@
-import type { JsonObject } from '../json.ts';
 import type { JobFailure } from '../tasks/engine.ts';
+import type { JsonObject } from '../wire/json.ts';
 import type { Execute } from './database.ts';
 import type { Schemas } from './schemas.ts';
 import type { GraphileJob } from './worker-like.ts';
@@ -98,6 +98,7 @@ export const idOf = (job: GraphileJob): string => job.key ?? job.id;
 
 /** The job as this worker has it, and no later taking of it. Dates of JavaScript end at the milliseconds. */
 const MINE = `id = ?::bigint and locked_by = ?::text and abs(extract(epoch from locked_at - ?::timestamptz)) < 0.002`;
+
 const mine = ({ id, locked_by, locked_at }: GraphileJob): unknown[] => [
   id,
   locked_by,

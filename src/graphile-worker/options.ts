@@ -1,6 +1,5 @@
-import { check, type Check, isName, oneOf } from '../check-options.ts';
+import { type Check, check, isName, milliseconds, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { milliseconds } from '../tasks/check-options.ts';
 import type { NewJob, QueueSettings } from '../tasks/engine.ts';
 import type { RunnerOptionsLike } from './worker-like.ts';
 
@@ -42,6 +41,7 @@ export function checkEngineOptions(runner: RunnerOptionsLike, options: GraphileW
 
 /** What graphile-worker's columns can't hold is refused before a statement with it aborts the caller's transaction. */
 const SMALLINT = 32_767;
+
 const LONGEST_IDENTIFIER = 128;
 
 export function checkQueue({ name, retries }: QueueSettings): void {

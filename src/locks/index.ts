@@ -2,7 +2,6 @@ export { Locked } from './locked.ts';
 export { Locks } from './locks.ts';
 export { postgresLocks } from './postgres-locks.ts';
 export { verrouLocks } from './verrou-locks.ts';
-
 export type { HeldLock, LockProvider } from './lock-provider.ts';
 export type { LockedDecorator, LockedOptions } from './locked.ts';
 export type { Lock, LockOptions, Tried } from './locks.ts';

@@ -1,7 +1,8 @@
+import { aFunction, type Check, check } from '../check.ts';
+import { declaringClass, given, inPlaceOf } from '../decorated-method.ts';
 import { ByReferenceError } from '../errors.ts';
-import { declaringClass, given, inPlaceOf } from '../replaced-method.ts';
-import { checkLockedOptions } from './check-options.ts';
 import type { LockOptions, Locks } from './locks.ts';
+import { waitMs } from './waiting.ts';
 
 export interface LockedOptions<This extends object = never, Args extends unknown[] = never> {
   /**
@@ -35,6 +36,10 @@ export interface LockedDecorator<Self extends object, KeyArgs extends unknown[]>
 }
 
 type Method = (this: object, ...args: unknown[]) => unknown;
+
+const LOCKED_CHECKS: Record<keyof LockedOptions, Check> = { key: aFunction, locks: aFunction, waitMs };
+
+const checkLockedOptions = (options: LockedOptions): void => check(options, LOCKED_CHECKS, '@Locked option ');
 
 /**
  * Runs a method one at a time per key, across processes: as a decorator, legacy or TC39, through the `Locks` of its

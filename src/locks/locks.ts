@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { type Check, check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import { checkLockOptions } from './check-options.ts';
 import { Lease } from './lease.ts';
 import type { LockProvider } from './lock-provider.ts';
-import { patience } from './waiting.ts';
+import { patience, waitMs } from './waiting.ts';
 
 export interface LockOptions {
   /** How long to wait for the lock, in milliseconds; 0 tries once. Default: Infinity, as a row lock waits. */
@@ -31,6 +31,13 @@ interface Held {
   readonly lease: Lease;
   readonly outer: Held | undefined;
 }
+
+const LOCK_CHECKS: Record<keyof LockOptions, Check> = {
+  waitMs,
+  signal: ['an AbortSignal', (value) => typeof (value as AbortSignal | null)?.addEventListener === 'function'],
+};
+
+const checkLockOptions = (options: LockOptions): void => check(options, LOCK_CHECKS, 'option ');
 
 /**
  * Work that runs one at a time per key, across processes. A key is an entity (its row: every instance, `Ref` and token

@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto';
 import type { MikroORM } from '@mikro-orm/core';
+import { createHash } from 'node:crypto';
+import { aFunction, aName, type Check, check } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { driverName, postgresConnectionOf } from '../orm.ts';
-import { checkPostgresLocksOptions } from './check-options.ts';
+import { driverName } from '../orm/platform.ts';
+import { postgresConnectionOf } from '../orm/postgres-connection.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { HeldLock, LockProvider } from './lock-provider.ts';
 import { type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
-import { about, pause } from './waiting.ts';
+import { about, ms, pause } from './waiting.ts';
 
 export interface PostgresLocksOptions {
   /** Applications that share a database and have locks of their own give different names. Default: `mikro-orm-byref`. */
@@ -22,6 +23,15 @@ export interface PostgresLocksOptions {
   /** After how many milliseconds without an answer the connection and its locks count as lost. Default: 10,000. */
   readonly heartbeatMs?: number;
 }
+
+const POSTGRES_CHECKS: Record<keyof PostgresLocksOptions, Check> = {
+  namespace: aName,
+  connection: aFunction,
+  pollMs: ms,
+  heartbeatMs: ms,
+};
+
+const checkPostgresLocksOptions = (options: PostgresLocksOptions): void => check(options, POSTGRES_CHECKS, 'option ');
 
 /**
  * Locks kept by PostgreSQL as session-level advisory locks, on one connection per provider that is not of MikroORM's

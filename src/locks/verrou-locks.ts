@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
+import { aName, type Check, check } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { checkVerrouLocksOptions } from './check-options.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { HeldLock, LockProvider } from './lock-provider.ts';
-import { about, pause } from './waiting.ts';
-import { type VerrouLockLike, VerrouLease } from './verrou-lease.ts';
+import { VerrouLease, type VerrouLockLike } from './verrou-lease.ts';
+import { about, ms, pause } from './waiting.ts';
 
 /** What of a `Verrou`, or of one of its `LockFactory`s, is used. */
 export interface VerrouLike {
@@ -19,6 +19,10 @@ export interface VerrouLocksOptions {
   /** What the names of locks in the store begin with. Default: `mikro-orm-byref`. */
   readonly namespace?: string;
 }
+
+const VERROU_CHECKS: Record<keyof VerrouLocksOptions, Check> = { leaseMs: ms, pollMs: ms, namespace: aName };
+
+const checkVerrouLocksOptions = (options: VerrouLocksOptions): void => check(options, VERROU_CHECKS, 'option ');
 
 /**
  * Locks kept by Verrou's stores: Redis, a table, one process's memory. They are leases, which are extended while the

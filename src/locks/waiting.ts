@@ -1,3 +1,18 @@
+import type { Check } from '../check.ts';
+
+/** What a timer of Node can wait. */
+const MAX_MS = 2 ** 31 - 1;
+
+const isMs = (value: unknown): boolean =>
+  Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= MAX_MS;
+
+export const ms: Check = ['milliseconds', isMs];
+
+export const waitMs: Check = [
+  `milliseconds up to ${MAX_MS}, 0 for a single try, or Infinity`,
+  (value) => value === 0 || value === Infinity || isMs(value),
+];
+
 /** How long a caller is ready to wait: a signal that is aborted after `waitMs`, or when the caller's own one is. */
 export interface Patience {
   readonly signal: AbortSignal;

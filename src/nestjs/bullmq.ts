@@ -2,9 +2,13 @@ import { BullModule, BullRegistrar, getFlowProducerToken, getQueueToken, WorkerH
 import { type BeforeApplicationShutdown, type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { LazyModuleLoader, ModulesContainer } from '@nestjs/core';
 import type { FlowProducer, Queue, Worker } from 'bullmq';
-import { makeFlowProducerByReference, makeQueueByReference, makeWorkerByReference } from '../bullmq/in-place.ts';
+import {
+  isByReference,
+  makeFlowProducerByReference,
+  makeQueueByReference,
+  makeWorkerByReference,
+} from '../bullmq/in-place.ts';
 import { JobCodec } from '../bullmq/job-codec.ts';
-import { isByReference } from '../bullmq/mark.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { goFirst, providersOf, workerClass } from './nest.ts';
@@ -132,6 +136,7 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
 }
 
 const QUEUE = getQueueToken('x').slice(0, -1);
+
 const FLOW_PRODUCER = getFlowProducerToken('x').slice(0, -1);
 
 /** By their looks: BullMQ may be there twice, @nestjs/bull has the same tokens, and a test's double is left. */
@@ -139,6 +144,7 @@ const isFlowProducer = (instance: unknown): instance is FlowProducer => {
   const { Job, add, addBulk } = (instance ?? {}) as { Job?: unknown; add?: unknown; addBulk?: unknown };
   return [Job, add, addBulk].every((member) => typeof member === 'function');
 };
+
 const isQueue = (instance: unknown): instance is Queue =>
   isFlowProducer(instance) && typeof (instance as unknown as Partial<Queue>).upsertJobScheduler === 'function';
 

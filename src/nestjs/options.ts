@@ -1,12 +1,11 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { FactoryProvider, ModuleMetadata } from '@nestjs/common';
-import { anObject, check, type Check, isName, oneOf } from '../check-options.ts';
+import { anObject, type Check, check, isName, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { EntitySerializerOptions } from '../options.ts';
-import type { AdapterOptions } from '../tasks/adapter-options.ts';
-import { ADAPTER_CHECKS, checkTasksOptions } from '../tasks/check-options.ts';
+import { ADAPTER_CHECKS, type AdapterOptions } from '../tasks/adapter-options.ts';
 import type { Engine } from '../tasks/engine.ts';
-import type { TasksOptions } from '../tasks/tasks.ts';
+import { checkTasksOptions, type TasksOptions } from '../tasks/tasks.ts';
 
 /** What `forRoot` takes, and what the factory of `forRootAsync` gives. */
 export interface ByReferenceModuleOptions {

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { executeInTransaction } from '../orm.ts';
+import { executeInTransaction } from '../orm/transaction.ts';
 
 /** What pg-boss runs its statements on. */
 export interface BossDatabase {

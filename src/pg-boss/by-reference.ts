@@ -1,15 +1,16 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import { isJsonObject } from '../json.ts';
-import { globalManagers, runInRequest } from '../orm.ts';
+import { globalManagers, runInRequest } from '../orm/context.ts';
 import { AdapterCodec } from '../tasks/adapter-codec.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
 import type { JobFailure, Outcome } from '../tasks/engine.ts';
-import { describe, retry } from '../tasks/job-runner.ts';
+import { describe, retry } from '../tasks/outcome.ts';
+import { isJsonObject } from '../wire/json.ts';
 import type { BossJob, BossResult } from './boss-like.ts';
 import { resultOf } from './engine.ts';
 
 type Handler = (jobs: BossJob[]) => Promise<unknown>;
+
 type Method = (...args: unknown[]) => unknown;
 
 /**

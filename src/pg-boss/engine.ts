@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import type { JsonObject, JsonValue } from '../json.ts';
-import { transactionOf } from '../orm.ts';
+import { requirePostgres } from '../orm/platform.ts';
+import { transactionOf } from '../orm/transaction.ts';
 import type {
   Engine,
   JobSnapshot,
@@ -12,7 +12,7 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
-import { requirePostgres } from '../tasks/postgres-only.ts';
+import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
 export interface PgBossEngineOptions {

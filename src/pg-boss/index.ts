@@ -1,6 +1,5 @@
 export { byReference } from './by-reference.ts';
 export { pgBossEngine } from './engine.ts';
-
 export type { AdapterOptions } from '../tasks/adapter-options.ts';
 export type { BossDatabase, BossJob, BossResult, FoundBossJob, PgBossLike } from './boss-like.ts';
 export type { PgBossEngineOptions } from './engine.ts';

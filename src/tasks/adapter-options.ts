@@ -1,4 +1,5 @@
-import type { DeserializeOptions } from '../options.ts';
+import { type Check, milliseconds, oneOf } from '../check.ts';
+import { DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
 
 /** What the adapters to an engine's own API take. */
 export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missing' | 'populate' | 'signed'> {
@@ -12,3 +13,13 @@ export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missi
   /** False for the first step of a deploy: workers understand tokens already, producers write what they wrote before. Default: true. */
   readonly encode?: boolean;
 }
+
+export const ADAPTER_CHECKS: Record<keyof AdapterOptions, Check> = {
+  plain: oneOf('pass', 'refuse'),
+  signed: DESERIALIZE_CHECKS.signed,
+  only: DESERIALIZE_CHECKS.only,
+  missing: DESERIALIZE_CHECKS.missing,
+  populate: DESERIALIZE_CHECKS.populate,
+  retryMissingForMs: milliseconds,
+  encode: oneOf(true, false),
+};

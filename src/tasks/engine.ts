@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
-import type { JsonObject, JsonValue } from '../json.ts';
+import type { JsonObject, JsonValue } from '../wire/json.ts';
 
 /** How a queue's jobs are retried and worked. */
 export interface QueueSettings {

@@ -1,10 +1,10 @@
 import type { AnyEntity, EntityManager, TransactionEventArgs } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import { rowBody } from '../entity-reference.ts';
-import { type ChangeKind, FlushWatcher } from '../flush-watcher.ts';
-import type { Model } from '../model-registry.ts';
-import type { EntityClass } from '../options.ts';
-import { EntityToken } from '../token.ts';
+import { rowBody } from '../models/entity-reference.ts';
+import type { Model } from '../models/model-registry.ts';
+import type { EntityClass } from '../orm/entity-class.ts';
+import { type ChangeKind, FlushWatcher } from '../transactions/flush-watcher.ts';
+import { EntityToken } from '../wire/token.ts';
 import type { Change } from './task.ts';
 
 /** Told of the changes of a transaction, once, before it commits. */

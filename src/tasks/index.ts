@@ -1,7 +1,6 @@
 export { inlineEngine } from './inline-engine.ts';
 export { JobFailedError, JobHandle } from './job-handle.ts';
 export { Tasks } from './tasks.ts';
-
 export type {
   Engine,
   JobFailure,

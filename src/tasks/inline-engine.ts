@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import type { JsonObject, JsonValue } from '../json.ts';
+import type { JsonObject, JsonValue } from '../wire/json.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, Retries, RunJobs } from './engine.ts';
 
 interface InlineJob {

@@ -1,7 +1,7 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
-import { isEnvelope } from '../envelope.ts';
-import { isJsonObject, type JsonValue } from '../json.ts';
 import type { DeserializeOptions } from '../options.ts';
+import { isEnvelope } from '../wire/envelope.ts';
+import { isJsonObject, type JsonValue } from '../wire/json.ts';
 import type { Engine, JobFailure, JobSnapshot, JobState, QueueSettings } from './engine.ts';
 
 /** A job that failed for good; `failure` is what it left. */

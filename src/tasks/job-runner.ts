@@ -1,14 +1,13 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import { isEnvelope } from '../envelope.ts';
-import { ByReferenceError } from '../errors.ts';
-import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { globalManagers, isOrmError, runInRequest } from '../orm.ts';
-import type { JobFailure, Outcome, ReceivedJob } from './engine.ts';
-import { readJobs } from './read-jobs.ts';
-import type { JobContext } from './task.ts';
+import { globalManagers, runInRequest } from '../orm/context.ts';
+import { isEnvelope } from '../wire/envelope.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
+import type { Outcome, ReceivedJob } from './engine.ts';
+import { kept, readJobs, retry, unreadable } from './outcome.ts';
 import type { TaskDefinition } from './task-definition.ts';
+import type { JobContext } from './task.ts';
 
 /** What Tasks puts beside the data of a job. */
 export interface JobMetadata extends JsonObject {
@@ -151,53 +150,4 @@ export function metadataOf(data: unknown): JobMetadata | undefined {
   const task = isEnvelope(data) ? data['task'] : undefined;
   const isOurs = isJsonObject(task) && typeof task['name'] === 'string';
   return isOurs ? (task as JobMetadata) : undefined;
-}
-
-/** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
-export function unreadable(enqueuedAt: Date, error: unknown, retryMissingForMs: number): Outcome {
-  if (!(error instanceof ByReferenceError)) return retry(error);
-  const isRetried = mayAppear(error) ? Date.now() - enqueuedAt.getTime() < retryMissingForMs : error.retryable;
-  return isRetried ? retry(error) : { status: 'discard', error: describe(error) };
-}
-
-/** A row that a transaction under way may still bring. */
-export const mayAppear = (error: unknown): boolean =>
-  error instanceof ByReferenceError && (error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE');
-
-/** A result as it is kept, or the end of a job whose result can't be. Nothing is kept of nothing. */
-export function kept(serializer: EntitySerializer, result: unknown): Outcome {
-  if (result === undefined) return { status: 'completed', output: undefined };
-  try {
-    return { status: 'completed', output: serializer.encode(result) };
-  } catch (error) {
-    return { status: 'discard', error: describe(error) };
-  }
-}
-
-export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
-
-/** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
-export function describe(error: unknown): JobFailure {
-  if (!(error instanceof Error)) return { name: 'Error', message: storable(printed(error)) };
-  const [name, message] = [storable(error.name), storable(error.message)];
-  if (error instanceof ByReferenceError) {
-    const tokens = error.tokens.map((token) => token.toJSON().$token);
-    return { name, message, code: error.code, retryable: error.retryable, path: error.path ?? null, tokens };
-  }
-  if (isOrmError(error)) {
-    const { code } = error as { code?: unknown };
-    return { name, message: `MikroORM or the database refused: ${name}`, code: typeof code === 'string' ? code : null };
-  }
-  return { name, message, stack: storable(error.stack ?? '') };
-}
-
-/** jsonb refuses NUL and lone surrogates. */
-const storable = (text: unknown): string => printed(text).replaceAll('\0', '\uFFFD').toWellFormed();
-
-function printed(value: unknown): string {
-  try {
-    return String(value);
-  } catch {
-    return 'a value that can’t be printed';
-  }
 }

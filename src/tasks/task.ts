@@ -1,7 +1,9 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import type { DeserializeOptions } from '../options.ts';
-import type { EntityToken } from '../token.ts';
+import { aCount, type Check, check, isCount, isName, milliseconds, oneOf, whole } from '../check.ts';
+import { ByReferenceError } from '../errors.ts';
+import { DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
 import type { Revived } from '../types.ts';
+import type { EntityToken } from '../wire/token.ts';
 import type { Retries } from './engine.ts';
 import type { JobHandle } from './job-handle.ts';
 
@@ -91,3 +93,42 @@ export interface Change<Entity extends object = AnyEntity> {
   /** The row of now; null where it is deleted, or gone by the time the job runs. */
   readonly entity: Entity | null;
 }
+
+const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
+  as: DESERIALIZE_CHECKS.as,
+  only: DESERIALIZE_CHECKS.only,
+  missing: DESERIALIZE_CHECKS.missing,
+  populate: DESERIALIZE_CHECKS.populate,
+  filters: DESERIALIZE_CHECKS.filters,
+  lockMode: DESERIALIZE_CHECKS.lockMode,
+  drift: DESERIALIZE_CHECKS.drift,
+  retryMissingForMs: milliseconds,
+  retries: ['an object', (value) => typeof value === 'object' && value !== null],
+  concurrency: aCount,
+  transactional: oneOf(true, false),
+  queue: ['a name', isName],
+  batch: ['true or a positive integer', (value) => value === true || isCount(value)],
+};
+
+const RETRIES_CHECKS: Record<keyof Retries, Check> = {
+  limit: whole,
+  delayMs: milliseconds,
+  backoff: oneOf(true, false),
+};
+
+const DELAY_CHECKS: Record<keyof DelayOptions, Check> = {
+  em: DESERIALIZE_CHECKS.em,
+  delayMs: milliseconds,
+  dedupe: ['any value', () => true],
+  priority: ['an integer', Number.isSafeInteger],
+};
+
+export function checkTaskOptions(name: unknown, handler: unknown, options: TaskOptions & Partial<BatchOptions>): void {
+  if (!isName(name)) throw ByReferenceError.invalidOption('name of a task', 'a name', name);
+  if (typeof handler !== 'function')
+    throw ByReferenceError.invalidOption(`handler of "${String(name)}"`, 'a function', handler);
+  check(options, TASK_CHECKS, 'option ');
+  if (options.retries !== undefined) check(options.retries, RETRIES_CHECKS, 'option retries.');
+}
+
+export const checkDelayOptions = (options: DelayOptions): void => check(options, DELAY_CHECKS, 'option ');

@@ -1,19 +1,31 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { createHash, randomUUID } from 'node:crypto';
-import { afterCommit } from '../after-commit.ts';
+import { type Check, check, oneOf } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { JsonValue } from '../json.ts';
-import type { EntityClass } from '../options.ts';
-import { contextOf } from '../orm.ts';
-import { requireRowLocks } from '../row-locks.ts';
-import { checkDelayOptions, checkTaskOptions, checkTasksOptions } from './check-options.ts';
+import { DESERIALIZE_CHECKS } from '../options.ts';
+import { contextOf } from '../orm/context.ts';
+import type { EntityClass } from '../orm/entity-class.ts';
+import { requireRowLocks } from '../reviving/row-locks.ts';
+import { afterCommit } from '../transactions/after-commit.ts';
+import type { JsonValue } from '../wire/json.ts';
 import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
 import { watchChanges } from './flush-listener.ts';
 import { JobHandle } from './job-handle.ts';
-import { type JobMetadata, JobRunner, metadataOf, retry } from './job-runner.ts';
+import { type JobMetadata, JobRunner, metadataOf } from './job-runner.ts';
+import { retry } from './outcome.ts';
 import { defineTask, type TaskDefinition } from './task-definition.ts';
-import type { BatchHandler, BatchOptions, Change, DelayOptions, Handler, Task, TaskOptions } from './task.ts';
+import {
+  type BatchHandler,
+  type BatchOptions,
+  type Change,
+  checkDelayOptions,
+  checkTaskOptions,
+  type DelayOptions,
+  type Handler,
+  type Task,
+  type TaskOptions,
+} from './task.ts';
 import { canHoldJobs, transactionFor } from './transaction.ts';
 
 /** What travels with a job beside its arguments: tenant, locale, parameters of filters. */
@@ -31,6 +43,19 @@ export interface TasksOptions {
   readonly signed?: false | { readonly purpose: string };
   readonly context?: TaskContext;
 }
+
+const TASKS_CHECKS: Record<keyof TasksOptions, Check> = {
+  plain: oneOf('pass', 'refuse'),
+  signed: DESERIALIZE_CHECKS.signed,
+  context: [
+    '{ capture, run }',
+    (value) =>
+      typeof (value as TasksOptions['context'])?.capture === 'function' &&
+      typeof (value as TasksOptions['context'])?.run === 'function',
+  ],
+};
+
+export const checkTasksOptions = (options: TasksOptions): void => check(options, TASKS_CHECKS, 'option ');
 
 /**
  * Functions that also run later, in a worker: `tasks.define(name, handler)` gives a function with `.delay(args)`.
@@ -52,6 +77,7 @@ export class Tasks {
   /** Throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database. */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
+    if (options.signed) serializer.refuseWrongOptions({ signed: options.signed });
     engine.checkDatabase?.(serializer.orm.em);
     this.#serializer = serializer;
     this.#engine = engine;
@@ -65,7 +91,7 @@ export class Tasks {
 
   /**
    * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
-   * Throws E_INVALID_OPTION for a name that is taken, and E_UNSUPPORTED for what the engine or the database can't do.
+   * Throws E_INVALID_OPTION for a name that is taken and for options that no job could be read with, and E_UNSUPPORTED for what the engine or the database can't do.
    */
   define<Args, Result>(name: string, handler: BatchHandler<Args, Result>, options: BatchOptions): Task<Args, Result>;
   define<Args, Result>(name: string, handler: Handler<Args, Result>, options?: TaskOptions): Task<Args, Result>;
@@ -75,8 +101,14 @@ export class Tasks {
     options: TaskOptions & Partial<BatchOptions> = {},
   ): Task<unknown, unknown> {
     checkTaskOptions(name, handler, options);
-    if (options.lockMode !== undefined) requireRowLocks(this.#serializer.orm.em);
     const definition = defineTask(name, handler, options);
+    this.#serializer.refuseWrongOptions(definition.revive);
+    if (options.lockMode !== undefined) {
+      requireRowLocks(this.#serializer.orm.em);
+      if (!definition.transactional) {
+        throw ByReferenceError.invalidOption('option lockMode', 'transactional: true beside it', options.lockMode);
+      }
+    }
     this.#refuseConflicts(definition);
     this.#definitions.set(name, definition);
     const task = Object.assign((args: unknown) => this.#call(definition, args), {
@@ -211,11 +243,11 @@ export class Tasks {
     const task: JobMetadata = { name, ...(context && { context: context.capture() }) };
     // The only task of a queue of its name goes without saying.
     const isPlain = name === queue.name && context === undefined;
-    return this.#serializer.encode(args, {
+    const options = {
       ...(isPlain ? {} : { metadata: { task } }),
-      ...(entities && { onEntity: (entity: AnyEntity) => entities.add(entity) }),
       ...(signed && { sign: { purpose: signed.purpose, expiresAt: null } }),
-    });
+    };
+    return this.#serializer.encodeTelling(args, options, { entity: (entity) => entities?.add(entity) });
   }
 
   #handle(definition: TaskDefinition, id: string): JobHandle<unknown> {

@@ -1,8 +1,10 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import { isWithin } from '../after-commit.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import { ambientTransaction, entityManagerOf, globalManagers, isOf, transactionOf } from '../orm.ts';
+import { globalManagers, isOf } from '../orm/context.ts';
+import { entityManagerOf } from '../orm/entity.ts';
+import { ambientTransaction, transactionOf } from '../orm/transaction.ts';
+import { isWithin } from '../transactions/after-commit.ts';
 
 /**
  * The EntityManager whose transaction a job belongs to: the given one's, else that of the entities in its arguments,

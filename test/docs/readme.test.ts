@@ -114,7 +114,7 @@ test('the tables of errors and options are complete', async () => {
   const source = readFileSync(`${root}src/errors.ts`, 'utf8');
   const codes = new Set(source.match(/'E_[A-Z_]+'/g)!.map((code) => code.slice(1, -1)));
   for (const code of codes) expect(readme).toMatch(new RegExp(`\\| ${code} +\\|`));
-  const checks = readFileSync(`${root}src/check-options.ts`, 'utf8');
+  const checks = readFileSync(`${root}src/options.ts`, 'utf8');
   const options = checks.match(/DESERIALIZE_CHECKS.*?\n};/s)![0] + checks.match(/DEFAULTS_CHECKS: .*?\n};/s)![0];
   for (const [, name] of options.matchAll(/^ {2}(\w+):/gm)) expect(readme).toMatch(new RegExp(`\\| .*\`${name}\``));
 });

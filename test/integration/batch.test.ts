@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { EntitySerializer, type JsonObject } from 'mikro-orm-byref';
+import { EntitySchema, LockMode } from '@mikro-orm/core';
+import { ByReference, type DeserializeOptions, EntitySerializer, type JsonObject } from 'mikro-orm-byref';
+import { defineDto, ref } from 'mikro-orm-byref/class-transformer';
 import { domain, Post, Tag, User } from '../../fixtures/domain.ts';
 import { keys, FlagKey } from '../../fixtures/keys.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { driver } from '../support/driver.ts';
 import { failureOf } from '../support/failure.ts';
+import { offlineOrm } from '../support/offline-orm.ts';
 import { testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
@@ -96,6 +100,71 @@ describe('decodeAll', () => {
       name: 'TableNotFoundException',
     });
     await database.orm.em.fork().getConnection().execute('alter table gone rename to tag');
+  });
+});
+
+describe('an error of the options is the caller’s, however many payloads there are', () => {
+  const lazily = { freshness: 'lazy' } as const;
+  const wrong: [string, () => DeserializeOptions][] = [
+    ['a misspelt option', () => ({ mising: 'null' }) as never],
+    ['a class that is no entity in only', () => ({ only: [Map] })],
+    ['an unknown model in populate', () => ({ populate: { Usr: ['posts'] } })],
+    ['an unknown relation in populate', () => ({ populate: { User: ['posts.autor'] } })],
+    ['text for a list of relations', () => ({ populate: { User: 'posts' } as never })],
+    ['an unknown model in filters', () => ({ filters: { Usr: false } as never })],
+    ['an EntityManager of another ORM', () => ({ em: other.orm.em.fork() })],
+    ['a policy that a lazy reference can’t keep', () => ({ ...lazily, missing: 'null' })],
+    ['a demand for signatures without keys', () => ({ signed: { purpose: 'jobs' } })],
+  ];
+  /** What only a payload with a reference meets. */
+  const wrongWhereMet: [string, () => DeserializeOptions][] = [
+    ['a property’s policy that a lazy reference can’t keep', () => ({ ...lazily, as: dto({ missing: 'null' }) })],
+    ['an unknown relation of a property', () => ({ as: dto({ populate: ['autor'] }) })],
+    ['row locks outside a transaction', () => ({ lockMode: LockMode.PESSIMISTIC_WRITE })],
+  ];
+  let other: TestOrm;
+  beforeAll(async () => {
+    other = await openDatabase(domain);
+  });
+  afterAll(() => other.close());
+
+  function dto(options: Parameters<typeof ref>[1]): new () => object {
+    class Job {
+      declare user: User;
+    }
+    defineDto(Job, { user: ref(() => User, options) });
+    return Job;
+  }
+
+  test.each(wrong)('%s', async (_name, options) => {
+    const given = { em: database.orm.em.fork(), ...options() };
+    for (const payloads of [[], [user(1)], [user(1), user(2)]]) {
+      expect(await failureOf(() => serializer.decodeAll(payloads, given))).toMatchObject({ code: 'E_INVALID_OPTION' });
+    }
+    expect(await failureOf(() => serializer.decode(user(1), given))).toMatchObject({ code: 'E_INVALID_OPTION' });
+    expect(database.statements).toEqual([]);
+  });
+
+  test.each(wrongWhereMet)('%s', async (_name, options) => {
+    const given = { em: database.orm.em.fork(), ...options() };
+    const code = driver === 'sqlite' && given.lockMode !== undefined ? 'E_UNSUPPORTED' : 'E_INVALID_OPTION';
+    for (const payloads of [[user(1)], [user(1), user(2)], [user(1), { $byref: 1, data: {} }]]) {
+      expect(await failureOf(() => serializer.decodeAll(payloads, given))).toMatchObject({ code });
+    }
+    expect(await failureOf(() => serializer.decode(user(1), given))).toMatchObject({ code });
+    expect(database.statements).toEqual([]);
+  });
+
+  test('a relation that a class option names has to be there at start', async () => {
+    class Article {
+      declare id: number;
+    }
+    ByReference({ populate: ['autor'] })(Article);
+    const schema = new EntitySchema({ class: Article, properties: { id: { type: 'integer', primary: true } } });
+    const orm = offlineOrm([schema]);
+    const error = await failureOf(() => new EntitySerializer(orm));
+    expect([error.code, error.message]).toEqual(['E_INVALID_OPTION', expect.stringContaining('autor')]);
+    await orm.close(true);
   });
 });
 

@@ -303,6 +303,19 @@ describe('unflushed changes of the receiver', () => {
     }
   });
 
+  test('no method is left on the EntityManager: after one call, several at once, and one that fails', async () => {
+    const data = { $byref: 1, data: { $entity: ['Post', 1] } };
+    const before = Reflect.ownKeys(em);
+    const populate = { Post: ['comments'] };
+    await serializer.decode(data, { em, populate });
+    await Promise.all([1, 2, 3].map(() => serializer.decode(data, { em, populate })));
+    // Its transaction is over, and so no query of it works.
+    const ended = await em.transactional(async (own) => own);
+    await expect(serializer.decode(data, { em: ended, populate })).rejects.toThrow();
+    expect(Object.hasOwn(ended, 'tryFlush')).toBe(false);
+    expect(Reflect.ownKeys(em)).toEqual(before);
+  });
+
   test('reviving never flushes', async () => {
     em.create(User, { id: 3, name: 'New', email: 'e' });
     (await user(2)).name = 'Anna';

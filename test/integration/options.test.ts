@@ -147,9 +147,21 @@ describe('populate and filters', () => {
     expect(back[1].posts.isInitialized()).toBe(false);
   });
 
-  test('an unknown relation fails as in em.find', async () => {
-    await expect(decode(post(1), { populate: { Post: ['nope'] } })).rejects.toThrow(/nope/);
+  test.each(['comments', 'author:ref', 'comments.author', '*'])('%s is what em.find takes', async (path) => {
+    expect(await decode(post(1), { populate: { Post: [path] } })).toBeInstanceOf(Post);
   });
+
+  test.each(['nope', 'author.nope', 'title.length', '', 'constructor'])(
+    '%j is refused before any query',
+    async (path) => {
+      const error = await failureOf(() => decode(post(1), { populate: { Post: [path] } }));
+      expect([error.code, error.message]).toEqual([
+        'E_INVALID_OPTION',
+        expect.stringContaining('option populate.Post'),
+      ]);
+      expect(database.statements).toEqual([]);
+    },
+  );
 
   test("the application's own filters hide rows, and can be switched per model or all", async () => {
     await execute(`update post set title = 'hidden' where id = 1`);

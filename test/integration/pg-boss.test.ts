@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type EntityManager, RequestContext } from '@mikro-orm/core';
+import { type EntityManager, LockMode, RequestContext } from '@mikro-orm/core';
 import { type Job, PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { byReference, pgBossEngine } from 'mikro-orm-byref/pg-boss';
@@ -282,7 +282,15 @@ describe('options of Tasks', () => {
       () => tasks.define('a', handler, { concurency: 1 } as never),
       () => tasks.define('a', handler, { retries: { limit: -1 } }),
       () => tasks.define('a', handler as never, { queue: 'shared', batch: true }),
+      () => tasks.define('a', handler, { only: [Map] }),
+      () => tasks.define('a', handler, { populate: { Psot: ['author'] } }),
+      () => tasks.define('a', handler, { populate: { Post: ['autor'] } }),
+      () => tasks.define('a', handler, { filters: { Psot: false } as never }),
+      () => tasks.define('a', handler, { lockMode: LockMode.PESSIMISTIC_WRITE }),
       () => new Tasks(serializer, pgBossEngine(boss), { plain: 'drop' as never }),
+      () => new Tasks(new EntitySerializer(database.orm), pgBossEngine(boss), { signed: { purpose: 'jobs' } }),
+      () => byReference(boss, serializer, { only: [Map] }),
+      () => byReference(boss, serializer, { populate: { Post: ['autor'] } }),
     ]) {
       expect((await failureOf(define)).code).toBe('E_INVALID_OPTION');
     }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { EntitySerializer, ValueRegistry } from 'mikro-orm-byref';
+import { EntitySerializer, type ValueRegistry } from 'mikro-orm-byref';
 import { domain, Post, User } from '../../fixtures/domain.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
@@ -212,7 +212,7 @@ describe('the registry', () => {
     ['half a codec', ['Other', class Other {}, { encode: () => null }]],
     ['no codec', ['Other', class Other {}, undefined]],
   ])('refuses %s', async (_name, args) => {
-    const values = new ValueRegistry();
+    const { values } = new EntitySerializer(database.orm);
     register(values);
     const error = await failureOf(() => (values.register as (...all: unknown[]) => void)(...args));
     expect(error.code).toBe('E_INVALID_OPTION');

@@ -1,5 +1,5 @@
-import type { DecodeHooks } from '../../src/decode.ts';
-import type { EncodeHooks } from '../../src/encode.ts';
+import type { DecodeHooks } from '../../src/codec/decode.ts';
+import type { EncodeHooks } from '../../src/codec/encode.ts';
 import { ByReferenceError } from '../../src/errors.ts';
 
 /** Walkers of values that hold no entity and no value object. */

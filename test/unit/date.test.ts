@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { readDate } from '../../src/values/date.ts';
+import { readDate } from '../../src/wire/values/date.ts';
 
 const two = (n: number): string => String(n).padStart(2, '0');
 

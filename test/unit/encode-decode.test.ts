@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { createContext, runInContext } from 'node:vm';
-import { decode } from '../../src/decode.ts';
-import { encode } from '../../src/encode.ts';
+import { decode } from '../../src/codec/decode.ts';
+import { encode } from '../../src/codec/encode.ts';
+import { DEFAULT_LIMITS } from '../../src/codec/limits.ts';
 import { ByReferenceError } from '../../src/errors.ts';
-import type { JsonValue } from '../../src/json.ts';
-import { EntityToken } from '../../src/token.ts';
+import type { JsonValue } from '../../src/wire/json.ts';
+import { EntityToken } from '../../src/wire/token.ts';
 import { hostileShapes } from '../../fixtures/hostile.ts';
 import { convertedSamples, valueSamples } from '../../fixtures/values.ts';
 import { noClasses, noEntities } from '../support/hooks.ts';
@@ -150,14 +151,19 @@ describe('serialize refuses what could not come back', () => {
 
   test('what is written is readable under the same limits', () => {
     for (const leaf of [1n, undefined, Number.NaN, 'a\0', new Date(0), new Map()]) {
-      expect(failure(() => encode([[leaf]], noEntities, { depth: 2 })).code).toBe('E_LIMIT');
-      expect(decode(encode([[leaf]], noEntities, { depth: 3 }), noClasses, { depth: 3 }).fill()).toEqual([[leaf]]);
+      expect(failure(() => encode([[leaf]], noEntities, { ...DEFAULT_LIMITS, depth: 2 })).code).toBe('E_LIMIT');
+      expect(
+        decode(encode([[leaf]], noEntities, { ...DEFAULT_LIMITS, depth: 3 }), noClasses, {
+          ...DEFAULT_LIMITS,
+          depth: 3,
+        }).fill(),
+      ).toEqual([[leaf]]);
     }
   });
 
   test('too many values', () => {
-    expect(failure(() => encode([1, 2, 3], noEntities, { nodes: 3 })).code).toBe('E_LIMIT');
-    expect(encode([1, 2], noEntities, { nodes: 3 })).toEqual([1, 2]);
+    expect(failure(() => encode([1, 2, 3], noEntities, { ...DEFAULT_LIMITS, nodes: 3 })).code).toBe('E_LIMIT');
+    expect(encode([1, 2], noEntities, { ...DEFAULT_LIMITS, nodes: 3 })).toEqual([1, 2]);
   });
 });
 
@@ -189,8 +195,10 @@ describe('hostile payloads', () => {
   });
 
   test('limits are options', () => {
-    expect(failure(() => decode([[1]], noClasses, { depth: 1 })).message).toContain('limits.depth');
-    expect(failure(() => decode([1, 2], noClasses, { nodes: 2 })).message).toContain('limits.nodes');
-    expect(failure(() => decode([{ $entity: ['A', 1] }], noClasses, { tokens: 0 })).message).toContain('limits.tokens');
+    expect(failure(() => decode([[1]], noClasses, { ...DEFAULT_LIMITS, depth: 1 })).message).toContain('limits.depth');
+    expect(failure(() => decode([1, 2], noClasses, { ...DEFAULT_LIMITS, nodes: 2 })).message).toContain('limits.nodes');
+    expect(
+      failure(() => decode([{ $entity: ['A', 1] }], noClasses, { ...DEFAULT_LIMITS, tokens: 0 })).message,
+    ).toContain('limits.tokens');
   });
 });

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { ByReferenceError } from '../../src/errors.ts';
-import { EntityToken } from '../../src/token.ts';
+import { EntityToken } from '../../src/wire/token.ts';
 
 const token = new EntityToken('User', 1);
 

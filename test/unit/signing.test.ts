@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { EntitySerializer, type EntitySerializerOptions, type JsonObject } from 'mikro-orm-byref';
-import { Signer } from '../../src/signing.ts';
-import { EntityToken } from '../../src/token.ts';
+import { Signer } from '../../src/wire/signing.ts';
+import { EntityToken } from '../../src/wire/token.ts';
 import { domain, User } from '../../fixtures/domain.ts';
 import { failureOf } from '../support/failure.ts';
 import { offlineOrm } from '../support/offline-orm.ts';

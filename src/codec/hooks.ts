@@ -1,0 +1,123 @@
+import type { AnyEntity } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
+import { referenceBody } from '../models/entity-reference.ts';
+import type { Model, ModelRegistry } from '../models/model-registry.ts';
+import type { DeclaredReferences } from '../models/reference-property.ts';
+import { copiedEntity, detachedEntity, snapshotData } from '../models/snapshot.ts';
+import { decodeValue, encodeValue, type ValueRegistry } from '../models/value-registry.ts';
+import { hasPendingChanges } from '../orm/entity.ts';
+import { wrapperOf } from '../orm/wrapper.ts';
+import type { JsonValue } from '../wire/json.ts';
+import { isUntagged } from '../wire/tags.ts';
+import { EntityToken, writeTokenBody } from '../wire/token.ts';
+import type { DecodeHooks } from './decode.ts';
+import type { EncodeHooks } from './encode.ts';
+
+/** Told of each entity on its way: as a token, or as a copy. */
+export interface EncodeListener {
+  entity?(entity: AnyEntity): void;
+  copy?(entity: AnyEntity): void;
+}
+
+/** What the walkers ask while they walk, answered from the registries of models and of value objects. */
+export class WalkerHooks {
+  readonly #registry: ModelRegistry;
+  /** What every encoding knows of value objects and copies. */
+  readonly #naming: Pick<EncodeHooks, 'snapshot' | 'value'>;
+  readonly #values: ValueRegistry;
+
+  constructor(registry: ModelRegistry, values: ValueRegistry) {
+    this.#registry = registry;
+    this.#values = values;
+    this.#naming = {
+      snapshot: (entity, path) => {
+        const { name } = registry.modelOfOrFail(entity, path);
+        return { name, data: snapshotData(entity, path) };
+      },
+      value: (object, path) => {
+        const value = values.of(object);
+        return value && { name: value.name, data: encodeValue(value, object, path) };
+      },
+    };
+  }
+
+  /** For payloads: each entity is its token. */
+  referring(versions: boolean, unflushed: 'allow' | 'throw', listener: EncodeListener = {}): EncodeHooks {
+    return {
+      ...this.#naming,
+      snapshot: (entity, path) => {
+        listener.copy?.(entity);
+        return this.#naming.snapshot(entity, path);
+      },
+      entity: (entity, path) => {
+        listener.entity?.(entity);
+        const model = this.#registry.modelOfOrFail(entity, path);
+        const body = referenceBody(entity, model, versions ? model.version?.read(entity) : undefined, path);
+        if (unflushed === 'throw' && hasPendingChanges(entity)) {
+          throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path());
+        }
+        return { $entity: body };
+      },
+    };
+  }
+
+  /** For keys: a row is the same by whichever class of its tree it is named, and a token is its row. */
+  identifying(): EncodeHooks {
+    return {
+      ...this.#naming,
+      entity: (entity, path) => {
+        const { name, primaryKey, schema } = this.#registry.modelOfOrFail(entity, path);
+        const root = { name: this.#rootName(name), primaryKey, schema };
+        return { $entity: referenceBody(entity, root, undefined, path) };
+      },
+      instance: (instance) => (EntityToken.isToken(instance) ? this.#rowOf(instance) : undefined),
+    };
+  }
+
+  /** For clones: entities and what stands for them are put into `kept`, and named by their place there. */
+  keeping(kept: object[]): EncodeHooks {
+    const keep = (object: object): JsonValue => ({ $entity: ['kept', kept.push(object)] });
+    return {
+      ...this.#naming,
+      entity: keep,
+      instance: (object) =>
+        wrapperOf(object) === undefined && copiedEntity(object) === undefined ? undefined : keep(object),
+    };
+  }
+
+  /** For payloads: copies of admitted models, registered value objects with the references that they declare. */
+  making(admitted?: ReadonlySet<Model>, declared: DeclaredReferences = new Map()): DecodeHooks {
+    return {
+      snapshot: (name, path) => {
+        const { metadata } = this.#registry.findAdmitted(name, admitted, path);
+        return {
+          check: (data) => requireObject(data, name, path),
+          make: (data) => detachedEntity(metadata, data, path),
+        };
+      },
+      value: (name, path) => {
+        const value = this.#values.findOrFail(name, path);
+        const { check } = value.codec;
+        return {
+          ...(check && { check: (data, at) => check(data, at, declared) }),
+          make: (data) => decodeValue(value, data, path),
+        };
+      },
+    };
+  }
+
+  #rootName(name: string): string {
+    const model = this.#registry.find(name);
+    const root = model && this.#registry.modelOf(model.metadata.root.class);
+    return root?.name ?? model?.name ?? name;
+  }
+
+  #rowOf(token: EntityToken): JsonValue {
+    return { $entity: writeTokenBody(this.#rootName(token.model), token.toBody()[1]!, token.schema, undefined) };
+  }
+}
+
+/** A copy's data is a plain object; what a tag stands for is none. */
+function requireObject(data: JsonValue, name: string, path: () => string): void {
+  if (!isUntagged(data)) throw ByReferenceError.malformed(`expected an object as a copy of ${name}`, { path: path() });
+}

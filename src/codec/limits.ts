@@ -1,0 +1,32 @@
+import { aCount, type Check } from '../check.ts';
+
+/** How much a payload may hold. */
+export interface Limits {
+  /** Nested arrays and objects. Default: 200. */
+  readonly depth?: number;
+  /** JSON values in all. Default: 1,000,000. */
+  readonly nodes?: number;
+  /** References to entities. Default: 100,000. */
+  readonly tokens?: number;
+  /** UTF-16 code units of a text payload. Default: 64 Mi. */
+  readonly length?: number;
+}
+
+export const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
+
+/** Limits with others over them; an undefined one switches nothing off. */
+export function resolveLimits(base: Required<Limits>, over: Limits = {}): Required<Limits> {
+  return {
+    depth: over.depth ?? base.depth,
+    nodes: over.nodes ?? base.nodes,
+    tokens: over.tokens ?? base.tokens,
+    length: over.length ?? base.length,
+  };
+}
+
+export const LIMIT_CHECKS: Record<keyof Limits, Check> = {
+  depth: aCount,
+  nodes: aCount,
+  tokens: aCount,
+  length: aCount,
+};

@@ -1,0 +1,47 @@
+import type { ReferenceProperty } from '../models/reference-property.ts';
+import { jsonPath, type PathSegment } from '../wire/json.ts';
+import type { TokenParts } from '../wire/token.ts';
+import { OMITTED } from '../wire/values/value-type.ts';
+
+/** Where a slot is before it is placed; one array for all, as there may be many slots. */
+const NOWHERE: readonly never[] = [];
+
+/** A place in a decoded value whose content is still to come. */
+export class Slot {
+  /** What goes there; OMITTED takes the place away. */
+  value: unknown = undefined;
+  #holder: object = NOWHERE;
+  #key: PathSegment = 0;
+  #at: readonly PathSegment[] = NOWHERE;
+  #segment: PathSegment | undefined = undefined;
+
+  /** Says where the value goes, and at which path of the payload that is: the holder's, and the step from there. */
+  place(holder: object, key: PathSegment, at: readonly PathSegment[], segment: PathSegment | undefined): void {
+    this.#holder = holder;
+    this.#key = key;
+    this.#at = at;
+    this.#segment = segment;
+  }
+
+  get path(): string {
+    return jsonPath(this.#segment === undefined ? this.#at : [...this.#at, this.#segment]);
+  }
+
+  fill(): void {
+    if (Array.isArray(this.#holder)) this.#holder[this.#key as number] = this.value;
+    else if (this.value === OMITTED) delete (this.#holder as Record<string, unknown>)[this.#key];
+    else (this.#holder as Record<string, unknown>)[this.#key] = this.value;
+  }
+}
+
+/** The place of one entity: found by the walker, given its `value` (the entity, null or OMITTED) by the reviver. */
+export class EntitySlot extends Slot {
+  readonly parts: TokenParts;
+  /** What the property that holds it says about it, where a class declares one. */
+  declared: ReferenceProperty | undefined = undefined;
+
+  constructor(parts: TokenParts) {
+    super();
+    this.parts = parts;
+  }
+}

@@ -1,0 +1,45 @@
+import type { AnyEntity } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
+import type { PrimaryKey } from '../keys/primary-key.ts';
+import { rowSchemaOf, stateOf } from '../orm/entity.ts';
+import { type TokenBody, writeTokenBody } from '../wire/token.ts';
+
+/** What a reference needs to know of a class; a Model is one. */
+export interface Referable {
+  readonly name: string;
+  readonly primaryKey: PrimaryKey;
+  /** The schema that goes without saying. */
+  readonly schema: string | undefined;
+}
+
+/**
+ * The token body of an entity: `["User",1]`. Reads only what is in memory.
+ * Throws E_UNPERSISTED, E_REMOVED, and E_UNSERIALIZABLE for a key its columns could not hold.
+ */
+export function referenceBody(
+  entity: AnyEntity,
+  referable: Referable,
+  version?: number | Date | undefined,
+  path?: () => string,
+): TokenBody {
+  const state = stateOf(entity);
+  if (state === 'new') throw ByReferenceError.unpersisted(referable.name, path?.());
+  if (state === 'removed') throw ByReferenceError.removed(referable.name, path?.());
+  return rowBody(entity, referable, version, path);
+}
+
+/** The same for an entity whatever its state: for one whose row is being written or deleted. */
+export function rowBody(
+  entity: AnyEntity,
+  { name, primaryKey, schema: ownSchema }: Referable,
+  version?: number | Date | undefined,
+  path?: () => string,
+): TokenBody {
+  const key = primaryKey.write(entity);
+  if (key === undefined) {
+    const advice = `it has to be ${primaryKey.expected}`;
+    throw ByReferenceError.unserializable(`The primary key of ${name}`, advice, path?.());
+  }
+  const schema = rowSchemaOf(entity);
+  return writeTokenBody(name, key, schema === ownSchema ? undefined : schema, version);
+}

@@ -1,0 +1,101 @@
+import type { FilterOptions } from '@mikro-orm/core';
+import { type Check, check, isListOf, isName, isObject, oneOf } from '../check.ts';
+import { ByReferenceError } from '../errors.ts';
+import { classes, type EntityClass } from '../orm/entity-class.ts';
+import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './per-model.ts';
+
+/** The paths of a payload at which a class declares a reference, with what it says about it. */
+export type DeclaredReferences = Map<string, ReferenceProperty>;
+
+/** What one property of a DTO says about the entity in it; goes before the call's options. */
+export interface ReferencePropertyOptions {
+  /** The property holds several: an array, a Set, or a Map by its values. Default: false. */
+  readonly each?: boolean;
+  /** The key may be absent. Default: true for a property with an initial value, else false. */
+  readonly optional?: boolean;
+  /** The value may be null. Default: false. */
+  readonly nullable?: boolean;
+  /** What stands for a row that is gone; `omit` leaves the property as the constructor made it. */
+  readonly missing?: MissingPolicy;
+  /** Relations to load, as in `em.find`; per model where the property is polymorphic. */
+  readonly populate?: readonly string[] | PerModel<readonly string[]>;
+  /** Filters to switch, as in `em.find`. */
+  readonly filters?: FilterOptions;
+  /** Narrows the declared classes, to some subclasses of them. */
+  readonly only?: readonly EntityClass[];
+}
+
+/** The classes a reference may be of; a function, because entity modules import each other in circles. */
+export type Models = () => EntityClass | readonly EntityClass[];
+
+export interface ReferenceProperty extends ReferencePropertyOptions {
+  readonly models: Models;
+}
+
+/** A property of a DTO that holds anything but a declared reference. */
+export interface FieldProperty {
+  /** The key may be absent. Default: true for a property with an initial value, else false. */
+  readonly optional?: boolean;
+  /** For a property with a `@Type` class: the value may be null. Default: false. */
+  readonly nullable?: boolean;
+}
+
+export type DtoProperty = ReferenceProperty | FieldProperty;
+
+const PROPERTY_CHECKS: Record<keyof ReferencePropertyOptions, Check> = {
+  each: oneOf(true, false),
+  optional: oneOf(true, false),
+  nullable: oneOf(true, false),
+  missing: aMissingPolicy,
+  populate: ['relations, or an object with relations per model', (value) => isListOf(isName)(value) || isObject(value)],
+  filters: aFilter,
+  only: classes,
+};
+
+const checkReferencePropertyOptions = (options: ReferencePropertyOptions): void =>
+  check(options, PROPERTY_CHECKS, '@ByReference option ');
+
+const PROPERTIES = Symbol.for('mikro-orm-byref.properties');
+
+interface DescribedClass {
+  readonly [PROPERTIES]?: ReadonlyMap<string, DtoProperty>;
+}
+
+/** Makes a reference property of what a decorator or `ref()` was given. Throws E_INVALID_OPTION. */
+export function referenceProperty(models: Models, options: ReferencePropertyOptions = {}): ReferenceProperty {
+  checkReferencePropertyOptions(options);
+  if (options.missing === 'omit' && options.each !== true && options.optional !== true) {
+    throw ByReferenceError.invalidOption('option missing', 'each or optional beside it', 'omit');
+  }
+  return { ...options, models };
+}
+
+/** Writes a property into the class's own table; the decorators of a class run one by one. */
+export function describeProperty(cls: EntityClass, name: string, property: DtoProperty): void {
+  const own = Object.hasOwn(cls, PROPERTIES) ? (cls as DescribedClass)[PROPERTIES] : undefined;
+  const value = new Map(own).set(name, property);
+  Object.defineProperty(cls, PROPERTIES, { value, configurable: true });
+}
+
+/** The described properties of a class, those of its base classes included. */
+export function propertiesOf(cls: unknown): ReadonlyMap<string, DtoProperty> {
+  if (typeof cls !== 'function' || cls === Function.prototype) return new Map();
+  const own = Object.hasOwn(cls, PROPERTIES) ? (cls as DescribedClass)[PROPERTIES] : undefined;
+  return new Map([...propertiesOf(Object.getPrototypeOf(cls)), ...(own ?? [])]);
+}
+
+/** The property form of `@ByReference`. Throws E_INVALID_OPTION where it is no legacy property decorator. */
+export function decorateProperty(models: Models, options?: ReferencePropertyOptions) {
+  const property = referenceProperty(models, options);
+  return (target: object, name: string | symbol): void => {
+    if (typeof target !== 'object' || target === null || typeof name !== 'string') {
+      // A TC39 field decorator never sees its class.
+      throw ByReferenceError.invalidOption(
+        '@ByReference on a property',
+        'a legacy decorator on a named property; with TC39 decorators use defineDto()',
+        name,
+      );
+    }
+    describeProperty(target.constructor as EntityClass, name, property);
+  };
+}

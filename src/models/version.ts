@@ -1,0 +1,54 @@
+import type { AnyEntity, EntityMetadata } from '@mikro-orm/core';
+import { types } from 'node:util';
+import { ByReferenceError } from '../errors.ts';
+import { storedValue } from '../orm/entity.ts';
+
+/** The property that dates a model's rows: an integer that grows, or a date. */
+export class VersionProperty {
+  readonly name: string;
+  readonly isDate: boolean;
+  /** Not to be shown to people. */
+  readonly isHidden: boolean;
+  /** Milliseconds that the column can't tell apart: `timestamp(0)` keeps whole seconds. */
+  readonly #resolution: number;
+
+  /** The version property a model's options name, or MikroORM's own. Throws E_INVALID_OPTION for another type. */
+  static of(metadata: EntityMetadata, option: string | undefined): VersionProperty | undefined {
+    const name = option ?? metadata.versionProperty;
+    if (name === undefined) return undefined;
+    const property = metadata.properties[name as never] as EntityMetadata['props'][number] | undefined;
+    const type = property?.customType?.runtimeType ?? property?.runtimeType;
+    if (type !== 'number' && type !== 'Date') {
+      const expected = `an integer or date property of ${metadata.className}`;
+      throw ByReferenceError.invalidOption('@ByReference option version', expected, name);
+    }
+    return new VersionProperty(name, type === 'Date', property!);
+  }
+
+  private constructor(name: string, isDate: boolean, property: EntityMetadata['props'][number]) {
+    const precision = property.precision ?? property.length;
+    this.name = name;
+    this.isDate = isDate;
+    this.isHidden = property.hidden === true;
+    this.#resolution = isDate && precision !== undefined && precision < 3 ? 10 ** (3 - precision) : 1;
+  }
+
+  /** The version of the row as stored, whatever has been changed in memory since. */
+  read(entity: AnyEntity): number | Date | undefined {
+    const value = storedValue(entity, this.name);
+    if (!this.isDate) return Number.isSafeInteger(value) ? (value as number) : undefined;
+    const isInstant = types.isDate(value) || typeof value === 'string' || typeof value === 'number';
+    const instant = isInstant ? new Date(value as Date | string | number) : undefined;
+    return instant === undefined || Number.isNaN(instant.getTime()) ? undefined : instant;
+  }
+
+  /** Positive when `current` is newer, negative when it is older, 0 when the column can't tell them apart. */
+  compare(current: number | Date, serialized: number | Date): number {
+    return this.#ticks(current) - this.#ticks(serialized);
+  }
+
+  /** Databases round to the column's precision when they store what JavaScript held in milliseconds. */
+  #ticks(version: number | Date): number {
+    return Math.round(Number(version) / this.#resolution);
+  }
+}

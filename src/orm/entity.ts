@@ -1,0 +1,75 @@
+import {
+  type AnyEntity,
+  Collection,
+  type Dictionary,
+  type EntityManager,
+  type EntityMetadata,
+  helper,
+  type MikroORM,
+  Utils,
+} from '@mikro-orm/core';
+
+/** An entity: what MikroORM's own symbol marks. JSON can't forge it, and an embeddable is none. */
+export const isEntity = (value: object): value is AnyEntity => Utils.isEntity(value);
+
+/** What MikroORM's own toJSON writes. */
+export const byValueJson = (entity: AnyEntity): unknown => helper(entity).toObject();
+
+export const metadataOf = (entity: AnyEntity): EntityMetadata => helper(entity).__meta;
+
+export const configOf = (entity: AnyEntity): MikroORM['config'] => helper(entity).__config;
+
+/**
+ * - `new`: never flushed, even if it already has a key of the application's own
+ * - `removed`: deleted, or scheduled for it
+ * - `stored`: read from or written to the database, or a reference to a row
+ */
+export type EntityState = 'new' | 'removed' | 'stored';
+
+export function stateOf(entity: AnyEntity): EntityState {
+  const wrapped = helper(entity);
+  if (wrapped.__originalEntityData === undefined) return wrapped.__em === undefined ? 'new' : 'removed';
+  return isScheduledForRemoval(wrapped.__em, entity) ? 'removed' : 'stored';
+}
+
+export function isScheduledForRemoval(em: EntityManager | undefined, entity: AnyEntity): boolean {
+  if (em === undefined) return false;
+  const removals = em.getUnitOfWork(false).getRemoveStack();
+  // Usually empty, and then not worth hashing the entity for.
+  return removals.size > 0 && removals.has(entity);
+}
+
+export const isLoaded = (entity: AnyEntity): boolean => helper(entity).isInitialized();
+
+/** Flat key values of an entity as its properties hold them; a foreign key contributes the key it points to. */
+export const keyValuesOf = (entity: AnyEntity): unknown[] =>
+  Utils.flatten((helper(entity).__primaryKeys as unknown[][] | null) ?? [], true);
+
+/** The schema of an entity's row, where MikroORM knows one. */
+export const rowSchemaOf = (entity: AnyEntity): string | undefined => helper(entity).__schema;
+
+/**
+ * The value of a property as the database last told it, or as it was last written there. After an UPDATE MikroORM
+ * keeps a version only on the entity.
+ */
+export function storedValue(entity: AnyEntity, property: string): unknown {
+  const stored = helper(entity).__originalEntityData as Dictionary | undefined;
+  return stored !== undefined && property in stored ? stored[property] : (entity as Dictionary)[property];
+}
+
+/** True when a flush would write something about this entity. */
+export function hasPendingChanges(entity: AnyEntity): boolean {
+  const wrapped = helper(entity);
+  const stored = wrapped.__originalEntityData;
+  if (stored === undefined || !wrapped.isInitialized() || wrapped.__em === undefined) return false;
+  const comparator = wrapped.__em.getComparator();
+  const changes = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
+  if (Object.keys(changes).length > 0) return true;
+  return wrapped.__meta.relations.some((relation) => {
+    const value = (entity as Dictionary)[relation.name] as unknown;
+    return relation.kind === 'm:n' && Utils.isCollection(value) && (value as Collection<AnyEntity>).isDirty();
+  });
+}
+
+/** The EntityManager that manages an entity. */
+export const entityManagerOf = (entity: AnyEntity): EntityManager | undefined => helper(entity).__em;

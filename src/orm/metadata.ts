@@ -1,0 +1,74 @@
+import type { Dictionary, EntityMetadata, EntityProperty, MikroORM } from '@mikro-orm/core';
+
+/** The class of an embedded object; undefined where its discriminator names none of several. */
+export function embeddableOf(property: EntityProperty, data: unknown): EntityMetadata | undefined {
+  const base = property.targetMeta!;
+  if (base.polymorphs === undefined) return base;
+  const column = base.discriminatorColumn;
+  const value = column === undefined ? undefined : (data as Dictionary | null)?.[column];
+  return base.polymorphs.find((candidate) => candidate.discriminatorValue === value);
+}
+
+/** The key's columns, foreign keys flattened to the columns they point to. */
+export const keyProperties = (metadata: EntityMetadata): EntityProperty[] => metadata.getPrimaryProps(true);
+
+/** Its rows are in many schemas, as one per tenant. */
+export const spansSchemas = (metadata: EntityMetadata): boolean => metadata.schema === '*';
+
+/** The schema a model's rows are in unless somebody says otherwise; undefined where the model lives in many (`*`). */
+export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']): string | undefined {
+  if (spansSchemas(metadata)) return undefined;
+  return metadata.schema ?? config.get('schema') ?? config.getPlatform().getDefaultSchemaName();
+}
+
+export const eagerRelations = (metadata: EntityMetadata): string[] =>
+  metadata.relations.filter((relation) => relation.eager).map((relation) => relation.name);
+
+/**
+ * The class whose table one query reads: the root of a single-table tree, the class itself otherwise. A subclass with
+ * filters of its own is read by itself, because MikroORM applies only the filters of the class that is queried.
+ */
+export function queriedClass(metadata: EntityMetadata): EntityMetadata {
+  const { root } = metadata;
+  if (root === metadata || root.discriminatorColumn === undefined || isTablePerType(root)) return metadata;
+  return Object.keys(metadata.filters).every((name) => name in root.filters) ? root : metadata;
+}
+
+/** MikroORM 7 only: each class of the tree has a table of its own. */
+const isTablePerType = (root: EntityMetadata): boolean => root.inheritanceType === 'tpt';
+
+/** The entity classes, each after those its foreign keys point to; where they point in circles, somewhere among them. */
+export function referencedFirst(orm: MikroORM): readonly unknown[] {
+  const order = new Set<unknown>();
+  const visited = new Set<EntityMetadata>();
+  const visit = (metadata: EntityMetadata): void => {
+    if (visited.has(metadata)) return;
+    visited.add(metadata);
+    for (const { kind, owner, targetMeta } of metadata.relations) {
+      if (targetMeta !== undefined && (kind === 'm:1' || (kind === '1:1' && owner))) visit(targetMeta);
+    }
+    order.add(metadata.class);
+  };
+  for (const metadata of orm.getMetadata()) visit(metadata);
+  return [...order];
+}
+
+/** Whether a query can read a class; an abstract base of classes with tables of their own has none. */
+export const isQueryable = (metadata: EntityMetadata): boolean =>
+  metadata.abstract !== true || metadata.root.discriminatorColumn !== undefined;
+
+/** Paths of `populate` that name no property: all relations, and those of the condition. */
+const WHOLE_PATHS: ReadonlySet<string> = new Set(['*', '$infer']);
+
+/** True for what `em.find` takes in `populate`: `author.books`, `author:ref`, a lazy property, one of an embedded object. */
+export function isPopulatable(metadata: EntityMetadata, path: string): boolean {
+  if (WHOLE_PATHS.has(path)) return true;
+  const [step, ...rest] = path.split('.');
+  const name = step!.split(':')[0]!;
+  const property = Object.hasOwn(metadata.properties, name) ? metadata.properties[name as never] : undefined;
+  if (property === undefined || rest.length === 0) return property !== undefined;
+  const { polymorphTargets, targetMeta } = property as EntityProperty & { polymorphTargets?: EntityMetadata[] };
+  // MikroORM 7 only: one property that points to rows of several classes.
+  const targets = polymorphTargets ?? (targetMeta === undefined ? [] : [targetMeta]);
+  return targets.some((target) => isPopulatable(target, rest.join('.')));
+}

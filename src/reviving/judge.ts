@@ -1,0 +1,97 @@
+import type { AnyEntity } from '@mikro-orm/core';
+import { ByReferenceError } from '../errors.ts';
+import type { Drift } from '../options.ts';
+import type { EntityToken } from '../wire/token.ts';
+import { OMITTED } from '../wire/values/value-type.ts';
+import type { Reference, Row, RowGroup } from './resolve.ts';
+import type { Settings } from './settings.ts';
+
+/** Asks once about each row. From then on a refused row is a missing one: same error, same report. */
+export async function refuseUnauthorized(groups: readonly RowGroup[], authorize: Settings['authorize']): Promise<void> {
+  if (authorize === undefined) return;
+  // Two groups read one row where they want other relations of it.
+  const verdicts = new Map<AnyEntity, boolean>();
+  for (const row of groups.flatMap((group) => [...group.rows.values()])) {
+    const { entity } = row;
+    if (entity === undefined) continue;
+    const verdict = verdicts.get(entity) ?? (await authorize(entity, row.token));
+    verdicts.set(entity, verdict);
+    if (!verdict) row.entity = row.read = undefined;
+  }
+}
+
+/** Gives the slots of one payload their values. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
+export async function judge(references: readonly Reference[], { drift }: Settings): Promise<void> {
+  refuseMissing(references);
+  const drifts = driftsOf(references);
+  if (drifts.length > 0) await judgeDrift(drifts, drift);
+  for (const reference of references) reference.slot.value = outcomeOf(reference);
+}
+
+/** The tokens that name no row, or one of another class. */
+export const missingOf = (references: readonly Reference[]): EntityToken[] =>
+  tokensOf(references.filter((reference) => !isThere(reference)));
+
+/** The tokens whose row is newer than they are. */
+export const driftedOf = (references: readonly Reference[]): EntityToken[] =>
+  tokensOf(driftsOf(references).flatMap(({ reference, age }) => (age > 0 ? reference : [])));
+
+/** A row whose discriminator says another class now is not what the token named; an unread one is taken at its word. */
+const isThere = ({ row, plan }: Reference): boolean =>
+  row.entity !== undefined && (row.read === undefined || row.read instanceof plan.model.class);
+
+interface DatedReference {
+  readonly reference: Reference;
+  readonly serialized: number | Date;
+  readonly current: number | Date;
+  /** Positive where the row is newer than its token. */
+  readonly age: number;
+}
+
+function driftsOf(references: readonly Reference[]): DatedReference[] {
+  const drifts: DatedReference[] = [];
+  for (const reference of references) {
+    const { row, plan, slot } = reference;
+    const serialized = slot.parts.version;
+    const { version } = plan.model;
+    if (serialized === undefined || version === undefined || row.read === undefined) continue;
+    const current = isThere(reference) ? version.read(row.read) : undefined;
+    const age = current === undefined ? 0 : version.compare(current, serialized);
+    if (age !== 0) drifts.push({ reference, serialized, current: current!, age });
+  }
+  return drifts;
+}
+
+function refuseMissing(references: readonly Reference[]): void {
+  const fatal = references.filter((reference) => reference.plan.missing === 'throw' && !isThere(reference));
+  if (fatal.length === 0) return;
+  throw ByReferenceError.entityNotFound(
+    tokensOf(fatal),
+    fatal.map(({ slot }) => slot.path),
+  );
+}
+
+async function judgeDrift(drifts: readonly DatedReference[], policy: Settings['drift']): Promise<void> {
+  const early = drifts.filter(({ age }) => age < 0);
+  if (early.length > 0) throw ByReferenceError.notYetVisible(...facts(early));
+  if (policy === 'ignore') return;
+  if (policy === 'throw') throw ByReferenceError.drift(...facts(drifts));
+  for (const { reference, serialized, current } of drifts) {
+    const { row } = reference;
+    const drift: Drift = { entity: row.entity as AnyEntity, token: row.token, serialized, current };
+    await policy(drift);
+  }
+}
+
+function facts(drifts: readonly DatedReference[]): [EntityToken[], string] {
+  const references = drifts.map(({ reference }) => reference);
+  return [tokensOf(references), references[0]!.slot.path];
+}
+
+function outcomeOf(reference: Reference): unknown {
+  if (isThere(reference)) return reference.row.entity;
+  return reference.plan.missing === 'null' ? null : OMITTED;
+}
+
+const tokensOf = (references: readonly Reference[]): EntityToken[] =>
+  Array.from(new Set<Row>(references.map(({ row }) => row)), (row) => row.token);

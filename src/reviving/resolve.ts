@@ -1,0 +1,215 @@
+import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
+import { isName } from '../check.ts';
+import type { EntitySlot } from '../codec/slot.ts';
+import { ByReferenceError } from '../errors.ts';
+import { type CanonicalKey, type DatabaseKey, PrimaryKey } from '../keys/primary-key.ts';
+import type { Model } from '../models/model-registry.ts';
+import type { ReferenceProperty } from '../models/reference-property.ts';
+import { spansSchemas } from '../orm/metadata.ts';
+import { EntityToken, writeTokenBody } from '../wire/token.ts';
+import { requireLockable } from './row-locks.ts';
+import type { LoadPolicy, Settings } from './settings.ts';
+
+/** One distinct row that payloads name. */
+export class Row {
+  /** The model of the first token that names it; another token may name a base class. */
+  readonly model: Model;
+  readonly key: DatabaseKey;
+  readonly #slot: EntitySlot;
+  /** The entity that stands for the row, once it is known to be there. */
+  entity: AnyEntity | undefined = undefined;
+  /** The row as this call has read it; another instance than `entity` where that keeps unflushed changes. */
+  read: AnyEntity | undefined = undefined;
+  unflushed = false;
+
+  constructor({ plan, key, slot }: Reference) {
+    this.model = plan.model;
+    this.key = key;
+    this.#slot = slot;
+  }
+
+  get path(): string {
+    return this.#slot.path;
+  }
+
+  /** Made when an error, a report or a callback asks: most rows never need one. */
+  get token(): EntityToken {
+    const { model, key, schema, version } = this.#slot.parts;
+    return EntityToken.fromBody(writeTokenBody(model, key, schema, version));
+  }
+}
+
+/** One place of a payload that names a row. */
+export class Reference {
+  readonly slot: EntitySlot;
+  readonly plan: ModelPlan;
+  readonly key: DatabaseKey;
+  /** Set once the whole payload is known to be sound. */
+  row!: Row;
+
+  constructor(slot: EntitySlot, plan: ModelPlan, key: DatabaseKey) {
+    this.slot = slot;
+    this.plan = plan;
+    this.key = key;
+  }
+}
+
+/** Rows that one query can read: same table, schema, relations and filters. */
+export interface RowGroup {
+  readonly em: EntityManager;
+  readonly metadata: EntityMetadata;
+  readonly rank: number;
+  readonly primaryKey: PrimaryKey;
+  /** The schema to name in the query. */
+  readonly schema: string | undefined;
+  /** The schema of rows where the query names none. */
+  readonly ownSchema: string | undefined;
+  readonly populate: readonly string[] | undefined;
+  readonly filters: FilterOptions | undefined;
+  readonly rows: Map<CanonicalKey, Row>;
+}
+
+/** How a model is loaded where one property, or none, declares it; looked up once per call. */
+interface ModelPlan extends LoadPolicy {
+  readonly model: Model;
+  readonly em: EntityManager;
+  /** The group of rows whose token names no schema. */
+  group?: RowGroup;
+}
+
+/**
+ * Slots → references, and rows in groups, without a query. This is where a payload proves itself: names, allow-list,
+ * schemas and each part of each key are checked before the database hears of any.
+ */
+export class Resolver {
+  /** The rows of all payloads that have proved themselves. */
+  readonly groups: RowGroup[] = [];
+  readonly #settings: Settings;
+  /** By what declares the reference, and by model. */
+  readonly #plans = new Map<ReferenceProperty | undefined, Map<string, ModelPlan>>();
+  /** Who is served, where there are tenants; asked for with the first reference. */
+  #tenant: { readonly schema: string | undefined } | undefined;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * The references of one payload. Throws E_UNKNOWN_MODEL, E_MODEL_NOT_ALLOWED, E_MALFORMED, those of schemas and
+   * tenants; E_INVALID_OPTION and E_UNSUPPORTED where its rows can't be read as the options ask.
+   */
+  resolve(slots: readonly EntitySlot[]): readonly Reference[] {
+    // The whole payload first: the rows of one that is refused must not reach the query of the others.
+    const references = slots.map((slot) => this.#check(slot));
+    for (const reference of references) {
+      const { rows } = this.#groupOf(reference);
+      const { canonical } = reference.key;
+      let row = rows.get(canonical);
+      if (row === undefined) rows.set(canonical, (row = new Row(reference)));
+      reference.row = row;
+    }
+    return references;
+  }
+
+  #check(slot: EntitySlot): Reference {
+    const { parts } = slot;
+    const plan = this.#plans.get(slot.declared)?.get(parts.model) ?? this.#plan(slot);
+    const { model } = plan;
+    const key = model.primaryKey.read(parts.key);
+    if (typeof key === 'string') throw malformed(`expected ${key} of ${model.name}`, slot, model);
+    if (
+      parts.version !== undefined &&
+      model.version !== undefined &&
+      (typeof parts.version === 'number') === model.version.isDate
+    ) {
+      const expected = model.version.isDate ? 'a date' : 'an integer';
+      throw malformed(`expected ${expected} as version of ${model.name}`, slot, model);
+    }
+    this.#refuseSchema(plan, slot);
+    return new Reference(slot, plan, key);
+  }
+
+  #plan(slot: EntitySlot): ModelPlan {
+    const { declared, parts } = slot;
+    const { registry, admitted, managers, freshness, lockMode, tenant } = this.#settings;
+    if (tenant !== undefined) this.#tenant ??= { schema: tenant() };
+    const model = registry.findAdmitted(parts.model, admitted, () => slot.path);
+    if (freshness === 'lazy') refuseUnseen(declared);
+    const em = managers.of(model.orm);
+    // Of several ORMs some may be in a transaction: then it is the payload that names the wrong rows.
+    if (lockMode !== undefined) requireLockable(em, lockMode, registry.orms.length > 1 ? slot.path : undefined);
+    const plan: ModelPlan = { ...this.#settings.policyOf(model, declared), model, em };
+    let plans = this.#plans.get(declared);
+    if (plans === undefined) this.#plans.set(declared, (plans = new Map()));
+    plans.set(parts.model, plan);
+    return plan;
+  }
+
+  #refuseSchema(plan: ModelPlan, slot: EntitySlot): void {
+    const { schema } = slot.parts;
+    if (schema !== undefined) return this.#refuseForeignSchema(schema, plan, slot);
+    // The answer is the same for every such token of a plan.
+    if (plan.group !== undefined) return;
+    if (this.#settings.schema !== undefined) this.#refuseForeignSchema(this.#settings.schema, plan, slot);
+    else if (this.#tenant !== undefined && spansSchemas(plan.model.metadata)) {
+      throw ByReferenceError.missingTenant(plan.model.name, slot.path);
+    }
+  }
+
+  #refuseForeignSchema(schema: string, { model, em }: ModelPlan, slot: EntitySlot): void {
+    const own = [model.schema];
+    if (this.#tenant === undefined) own.push(em.schema ?? em.config.get('schema'), this.#settings.schema);
+    if (own.includes(schema) || this.#settings.admitsSchema(schema)) return;
+    const { name } = model;
+    if (this.#tenant === undefined) throw ByReferenceError.schemaNotAllowed(schema, name, slot.path);
+    const served = this.#tenant.schema;
+    if (!isName(served)) throw ByReferenceError.noTenant(schema, name, slot.path);
+    if (served !== schema) throw ByReferenceError.wrongTenant(schema, served, name, slot.path);
+  }
+
+  #groupOf({ plan, slot }: Reference): RowGroup {
+    const { schema } = slot.parts;
+    return schema === undefined ? (plan.group ??= this.#group(plan, this.#schemaOf(plan))) : this.#group(plan, schema);
+  }
+
+  /** The schema to name in the query for a token that names none: the row's own, even where the EntityManager is set to another. */
+  #schemaOf({ model, em }: ModelPlan): string | undefined {
+    if (this.#settings.schema !== undefined) return this.#settings.schema;
+    return em.schema === undefined || em.schema === model.schema ? undefined : model.schema;
+  }
+
+  #group({ model, em, populate, filters }: ModelPlan, schema: string | undefined): RowGroup {
+    const metadata = model.queried;
+    const found = this.groups.find(
+      (group) =>
+        group.metadata === metadata &&
+        group.schema === schema &&
+        group.populate === populate &&
+        group.filters === filters,
+    );
+    if (found !== undefined) return found;
+    const group = {
+      em,
+      metadata,
+      rank: model.rank,
+      primaryKey: PrimaryKey.of(metadata, em.getPlatform()),
+      schema,
+      ownSchema: em.schema ?? model.schema,
+      populate,
+      filters,
+      rows: new Map<CanonicalKey, Row>(),
+    };
+    this.groups.push(group);
+    return group;
+  }
+}
+
+/** A lazy reference is not read: no property can say what to do where the row is missing. */
+function refuseUnseen(property: ReferenceProperty | undefined): void {
+  const missing = property?.missing ?? 'throw';
+  if (missing === 'throw') return;
+  throw ByReferenceError.invalidOption("option missing of a property with freshness: 'lazy'", 'throw', missing);
+}
+
+const malformed = (what: string, { path }: EntitySlot, { name }: Model): ByReferenceError =>
+  ByReferenceError.malformed(what, { path, model: name });

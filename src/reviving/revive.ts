@@ -1,0 +1,96 @@
+import { channel } from 'node:diagnostics_channel';
+import type { Decoded } from '../codec/decode.ts';
+import { ByReferenceError } from '../errors.ts';
+import type { ReviveReport } from '../options.ts';
+import { driftedOf, judge, missingOf, refuseUnauthorized } from './judge.ts';
+import { loadRows } from './load-rows.ts';
+import { each, eachInTurn, type Outcome, valueOf } from './outcomes.ts';
+import { type Reference, Resolver, type RowGroup } from './resolve.ts';
+import type { Settings } from './settings.ts';
+
+const revivals = channel('mikro-orm-byref:revive');
+
+/**
+ * Payloads → values: decode, resolve, load, judge, fill; one query per model for all of them. Each payload has an outcome
+ * of its own. An error of the options and a failure of the database are thrown, as they concern them all.
+ */
+export async function revive<Payload>(
+  payloads: readonly Payload[],
+  decode: (payload: Payload) => Decoded,
+  settings: Settings,
+): Promise<Outcome<unknown>[]> {
+  const resolver = new Resolver(settings);
+  const resolved = each(payloads, (payload) => {
+    const decoded = decode(payload);
+    return { decoded, references: resolver.resolve(decoded.slots) };
+  });
+  const sound = resolved.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value.references : []));
+  const refusal = sound.length === 0 ? undefined : await load(resolver.groups, sound, settings);
+  return eachInTurn(resolved, async ({ decoded, references }) => {
+    if (refusal === undefined) await judge(references, settings);
+    else if (payloads.length === 1) throw refusal;
+    // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
+    else return valueOf((await revive([decoded], (own) => own, settings))[0]!);
+    return decoded.fill();
+  });
+}
+
+/** Returns what the rows can't be read for: a ByReferenceError. Throws all else. */
+async function load(
+  groups: readonly RowGroup[],
+  references: readonly Reference[],
+  settings: Settings,
+): Promise<ByReferenceError | undefined> {
+  const startedAt = performance.now();
+  let queries: number;
+  try {
+    queries = await loadGroups(groups, settings);
+  } catch (error) {
+    if (error instanceof ByReferenceError) return error;
+    throw error;
+  }
+  const { authorize, onRevive } = settings;
+  if (authorize !== undefined) await refuseUnauthorized(groups, authorize);
+  if (onRevive === undefined && !revivals.hasSubscribers) return undefined;
+  const told = reportOf(groups, references, { queries, ms: performance.now() - startedAt });
+  onRevive?.(told);
+  revivals.publish(told);
+  return undefined;
+}
+
+/**
+ * The ORMs at once, because each has its own connection. With row locks one after the other, in the order of their
+ * names: no database would notice a deadlock across two. Settles only when none is under way. Returns the queries sent.
+ */
+async function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
+  const [first] = groups;
+  if (groups.length === 1) return loadRows(first!.em, groups, settings);
+  const byManager = [...Map.groupBy(groups, ({ em }) => em)];
+  let queries = 0;
+  if (settings.lockMode !== undefined) {
+    byManager.sort(([a], [b]) => (a.name < b.name ? -1 : 1));
+    for (const [em, own] of byManager) queries += await loadRows(em, own, settings);
+    return queries;
+  }
+  for (const result of await Promise.allSettled(byManager.map(([em, own]) => loadRows(em, own, settings)))) {
+    if (result.status === 'rejected') throw result.reason;
+    queries += result.value;
+  }
+  return queries;
+}
+
+function reportOf(
+  groups: readonly RowGroup[],
+  references: readonly Reference[],
+  effort: Pick<ReviveReport, 'queries' | 'ms'>,
+): ReviveReport {
+  const rows = groups.flatMap((group) => [...group.rows.values()]);
+  return {
+    tokens: references.length,
+    rows: rows.length,
+    ...effort,
+    missing: missingOf(references),
+    drifted: driftedOf(references),
+    unflushed: rows.filter((row) => row.unflushed && row.entity !== undefined).map((row) => row.token),
+  };
+}

@@ -1,0 +1,73 @@
+import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
+import type { DeserializeOptions } from '../options.ts';
+import { isOrmError } from '../orm/platform.ts';
+import { toStorable } from '../text.ts';
+import { isEnvelope } from '../wire/envelope.ts';
+import type { JsonValue } from '../wire/json.ts';
+import type { JobFailure, Outcome } from './engine.ts';
+
+/** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
+export function unreadable(enqueuedAt: Date, error: unknown, retryMissingForMs: number): Outcome {
+  if (!(error instanceof ByReferenceError)) return retry(error);
+  const isRetried = mayAppear(error) ? Date.now() - enqueuedAt.getTime() < retryMissingForMs : error.retryable;
+  return isRetried ? retry(error) : { status: 'discard', error: describe(error) };
+}
+
+/** A row that a transaction under way may still bring. */
+export const mayAppear = (error: unknown): boolean =>
+  error instanceof ByReferenceError && (error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE');
+
+/** A result as it is kept, or the end of a job whose result can't be. Nothing is kept of nothing. */
+export function kept(serializer: EntitySerializer, result: unknown): Outcome {
+  if (result === undefined) return { status: 'completed', output: undefined };
+  try {
+    return { status: 'completed', output: serializer.encode(result) };
+  } catch (error) {
+    return { status: 'discard', error: describe(error) };
+  }
+}
+
+export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
+
+/** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
+export function describe(error: unknown): JobFailure {
+  if (!(error instanceof Error)) return { name: 'Error', message: printed(error) };
+  const [name, message] = [printed(error.name), printed(error.message)];
+  if (error instanceof ByReferenceError) {
+    const tokens = error.tokens.map((token) => token.toJSON().$token);
+    return { name, message, code: error.code, retryable: error.retryable, path: error.path ?? null, tokens };
+  }
+  if (isOrmError(error)) {
+    const { code } = error as { code?: unknown };
+    return { name, message: `MikroORM or the database refused: ${name}`, code: typeof code === 'string' ? code : null };
+  }
+  return { name, message, stack: printed(error.stack ?? '') };
+}
+
+/** Anything may be thrown, and may be put in the place of a name or a message. */
+function printed(value: unknown): string {
+  try {
+    return toStorable(String(value));
+  } catch {
+    return 'a value that can’t be printed';
+  }
+}
+
+/**
+ * What handlers receive of the data of their jobs: the rows of now, one query per model for all. Data without an
+ * envelope is of before this library, and passes as it is unless it is to be refused.
+ */
+export async function readJobs(
+  serializer: EntitySerializer,
+  list: readonly unknown[],
+  plain: 'pass' | 'refuse',
+  options: DeserializeOptions,
+): Promise<PromiseSettledResult<unknown>[]> {
+  const passes = list.map((data) => plain === 'pass' && !isEnvelope(data));
+  const payloads = list.filter((_, index) => !passes[index]) as JsonValue[];
+  const results = (await serializer.decodeAll(payloads, options)).values();
+  return list.map((data, index) =>
+    passes[index] ? { status: 'fulfilled', value: structuredClone(data) } : results.next().value!,
+  );
+}

@@ -1,0 +1,41 @@
+/** Any value that `JSON.stringify` writes and `JSON.parse` reads back unchanged. */
+export type JsonValue = string | number | boolean | null | JsonArray | JsonObject;
+
+export type JsonArray = readonly JsonValue[];
+
+export type JsonObject = { readonly [key: string]: JsonValue };
+
+/** One step into a JSON value: an object key or an array index. */
+export type PathSegment = string | number;
+
+const SHORTHAND = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Writes a path as an RFC 9535 JSONPath: `$.lines[3]['$map']`. */
+export function jsonPath(segments: readonly PathSegment[]): string {
+  let path = '$';
+  for (const segment of segments) {
+    if (typeof segment === 'number') path += `[${segment}]`;
+    else if (SHORTHAND.test(segment)) path += `.${segment}`;
+    else path += `['${segment.replace(/[\\']/g, '\\$&')}']`;
+  }
+  return path;
+}
+
+/** True for an object that `JSON.parse` could have made, of whatever realm; arrays and null are not. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && isPlainObject(value);
+}
+
+/** True for `{}`-like objects: prototype null, or the `Object.prototype` of any realm (Jest and vm contexts have their own). */
+export function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return true;
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf');
+}
+
+/** Sets an own property whatever the key: assigning `__proto__` would swap the prototype. */
+export function setOwn(target: object, key: string, value: unknown): void {
+  if (key === '__proto__')
+    Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+  else (target as Record<string, unknown>)[key] = value;
+}

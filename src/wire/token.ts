@@ -1,0 +1,208 @@
+import { types } from 'node:util';
+// The one circle of the source: see errors.ts.
+// oxlint-disable-next-line import/no-cycle
+import { ByReferenceError } from '../errors.ts';
+import { isStorable } from '../text.ts';
+import { isJsonObject, type JsonArray, type JsonObject, type JsonValue } from './json.ts';
+import { readBigInt } from './values/bigint.ts';
+import { readBytes, writeBytes } from './values/bytes.ts';
+import { readDate } from './values/date.ts';
+
+/** One part of a primary key as JavaScript sees it; the column's type decides which one. */
+export type KeyValue = string | number | boolean | bigint | Uint8Array | Date;
+
+/** A reference on the wire: `["User",1]`, `["OrderLine",[7,"a"]]`, `["User",1,{"schema":"t1","version":4}]`. */
+export type TokenBody = JsonArray;
+
+/** The parts of a token body whose shape has been checked; the key is still to be checked against its model. */
+export interface TokenParts {
+  readonly model: string;
+  readonly key: JsonValue;
+  readonly schema?: string;
+  readonly version?: number | Date;
+}
+
+const TOKEN = Symbol.for('mikro-orm-byref.token');
+
+/**
+ * A reference to one row: `<model, primary key>`, with the schema and the version where they matter. Immutable.
+ * As a value in a payload it travels as `{"$token":["User",1]}` and comes back a token, without a query.
+ */
+export class EntityToken {
+  /** The model's name on the wire. */
+  readonly model: string;
+  /** Set when the row is not in the model's own schema. */
+  readonly schema: string | undefined;
+  readonly #key: JsonValue;
+  readonly #version: number | undefined;
+  readonly #dated: boolean;
+
+  /** Throws E_MALFORMED for an empty model name or a value that can't be part of a key. */
+  constructor(
+    model: string,
+    primaryKey: KeyValue | readonly KeyValue[],
+    details: { readonly schema?: string | undefined; readonly version?: number | Date | undefined } = {},
+  ) {
+    const key = isKeyList(primaryKey) ? primaryKey.map(writeKeyValue) : writeKeyValue(primaryKey);
+    const parts = readTokenBody(writeTokenBody(model, key, details.schema, details.version), root);
+    this.model = parts.model;
+    this.schema = parts.schema;
+    this.#key = parts.key;
+    this.#dated = parts.version instanceof Date;
+    this.#version = parts.version === undefined ? undefined : Number(parts.version);
+  }
+
+  /** Reads what `toString()` wrote. Throws E_MALFORMED for anything else. */
+  static parse(text: string): EntityToken {
+    let body: unknown;
+    try {
+      body = JSON.parse(Buffer.from(text, 'base64url').toString());
+    } catch (cause) {
+      throw ByReferenceError.malformed('the text is no token, expected what EntityToken.toString() wrote', { cause });
+    }
+    const token = EntityToken.fromBody(body);
+    if (token.toString() !== text) throw ByReferenceError.malformed('the token is not in its canonical form');
+    return token;
+  }
+
+  /** @internal Reads a token body found at a path of a payload. */
+  static fromBody(body: unknown, path: () => string = root): EntityToken {
+    const parts = readTokenBody(body, path);
+    const key = isArray(parts.key) ? parts.key.map((leaf) => readKeyValue(leaf)!) : readKeyValue(parts.key)!;
+    return new EntityToken(parts.model, key, parts);
+  }
+
+  /** @internal True for a token of any copy of this package. */
+  static isToken(value: object): value is EntityToken {
+    return TOKEN in value;
+  }
+
+  get [TOKEN](): true {
+    return true;
+  }
+
+  /** The key; an array for a composite one, in the order of the entity's primary key columns, foreign keys flattened. */
+  get primaryKey(): KeyValue | readonly KeyValue[] {
+    return isArray(this.#key) ? this.#key.map((leaf) => readKeyValue(leaf)!) : readKeyValue(this.#key)!;
+  }
+
+  /** What the version property held when the token was made. */
+  get version(): number | Date | undefined {
+    return this.#dated ? new Date(this.#version!) : this.#version;
+  }
+
+  /** True when both name the same row, whatever their versions. */
+  equals(other: unknown): boolean {
+    if (typeof other !== 'object' || other === null || !EntityToken.isToken(other)) return false;
+    return this.#row() === JSON.stringify(writeTokenBody(other.model, keyOf(other), other.schema, undefined));
+  }
+
+  /** URL-safe text (base64url of the JSON form); `EntityToken.parse` reads it. Unsigned: anybody can make one. */
+  toString(): string {
+    return Buffer.from(JSON.stringify(this.toBody())).toString('base64url');
+  }
+
+  toJSON(): { $token: TokenBody } {
+    return { $token: this.toBody() };
+  }
+
+  /** @internal */
+  toBody(): TokenBody {
+    return writeTokenBody(this.model, this.#key, this.schema, this.version);
+  }
+
+  #row(): string {
+    return JSON.stringify(writeTokenBody(this.model, this.#key, this.schema, undefined));
+  }
+}
+
+export function writeTokenBody(
+  model: string,
+  key: JsonValue,
+  schema: string | undefined,
+  version: number | Date | undefined,
+): TokenBody {
+  if (schema === undefined && version === undefined) return [model, key];
+  const details: Record<string, JsonValue> = {};
+  if (schema !== undefined) details['schema'] = schema;
+  if (version !== undefined) details['version'] = typeof version === 'number' ? version : writeKeyValue(version);
+  return [model, key, details];
+}
+
+/** Checks the shape of a token body: anything but scalars, key tags and the known details is E_MALFORMED. */
+export function readTokenBody(body: unknown, path: () => string): TokenParts {
+  if (!isArray(body) || body.length < 2 || body.length > 3) {
+    throw ByReferenceError.malformed('a token is [model, key] or [model, key, details]', { path: path() });
+  }
+  const model: unknown = body[0];
+  const key: unknown = body[1];
+  if (typeof model !== 'string' || model === '' || !isStorable(model)) {
+    throw ByReferenceError.malformed("a token's model is a name", { path: path() });
+  }
+  const isComposite = isArray(key);
+  if (isComposite ? key.length < 2 || !key.every(isKeyLeaf) : !isKeyLeaf(key)) {
+    throw ByReferenceError.malformed(
+      'a key is a string, number, boolean, $bigint, $bytes or $date, or a list of two or more',
+      {
+        path: path(),
+        model,
+      },
+    );
+  }
+  const parts = { model, key: key as JsonValue };
+  return body.length === 2 ? parts : { ...parts, ...readDetails(body[2], path, model) };
+}
+
+function readDetails(details: unknown, path: () => string, model: string): Pick<TokenParts, 'schema' | 'version'> {
+  const result: { schema?: string; version?: number | Date } = {};
+  if (!isJsonObject(details))
+    throw ByReferenceError.malformed("a token's details are an object", { path: path(), model });
+  for (const name of Object.keys(details)) {
+    const value = details[name]!;
+    if (name === 'schema' && typeof value === 'string' && value !== '' && isStorable(value)) {
+      result.schema = value;
+    } else if (name === 'version') {
+      const version = Number.isSafeInteger(value) ? (value as number) : readTag(value, '$date', readDate);
+      if (version === undefined)
+        throw ByReferenceError.malformed("a token's version is an integer or a $date", { path: path(), model });
+      result.version = version;
+    } else {
+      throw ByReferenceError.malformed(`a token has no such detail: ${JSON.stringify(name)}`, { path: path(), model });
+    }
+  }
+  return result;
+}
+
+/** The wire form of one part of a key; what is none (an invalid Date, null) is for readTokenBody to refuse. */
+export function writeKeyValue(value: KeyValue): JsonValue {
+  if (typeof value === 'bigint') return { $bigint: value.toString() };
+  if (types.isDate(value)) return { $date: Number.isNaN(value.getTime()) ? null : value.toISOString() };
+  return types.isUint8Array(value) ? { $bytes: writeBytes(value) } : value;
+}
+
+/** One part of a key as JavaScript sees it, or undefined when the wire form is none. */
+export function readKeyValue(leaf: JsonValue): KeyValue | undefined {
+  if (typeof leaf === 'string') return isStorable(leaf) ? leaf : undefined;
+  if (typeof leaf === 'number') return Number.isFinite(leaf) ? leaf : undefined;
+  if (typeof leaf === 'boolean') return leaf;
+  return readTag(leaf, '$bigint', readBigInt) ?? readTag(leaf, '$bytes', readBytes) ?? readTag(leaf, '$date', readDate);
+}
+
+const root = (): string => '$';
+
+const isKeyLeaf = (leaf: unknown): boolean => readKeyValue(leaf as JsonValue) !== undefined;
+
+function readTag<T>(leaf: JsonValue, tag: string, read: (body: unknown) => T | undefined): T | undefined {
+  if (!isJsonObject(leaf)) return undefined;
+  const keys = Object.keys(leaf);
+  return keys.length === 1 && keys[0] === tag ? read((leaf as JsonObject)[tag]) : undefined;
+}
+
+function keyOf(token: EntityToken): JsonValue {
+  const key = token.primaryKey;
+  return isKeyList(key) ? key.map(writeKeyValue) : writeKeyValue(key);
+}
+
+const isKeyList = (key: KeyValue | readonly KeyValue[]): key is readonly KeyValue[] => Array.isArray(key);
+
+const isArray = (value: unknown): value is JsonArray => Array.isArray(value);
