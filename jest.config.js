@@ -37,6 +37,7 @@ export default {
       },
     ],
   },
+  reporters: ['default', '<rootDir>/test/support/left-out-reporter.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   testTimeout: 30_000,

