@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 
 /** The package as npm would publish it: the one at BYREF_TARBALL, or else the build of now, packed into the folder. */
 export function tarball(folder: string): string {
   const given = process.env['BYREF_TARBALL'];
-  if (given !== undefined && given !== '') return given;
+  if (given !== undefined && given !== '') return resolve(given);
   const args = ['pack', '--ignore-scripts', '--json', '--loglevel=error', '--pack-destination', folder];
   const packed = execFileSync('npm', args, {
     cwd: root,

@@ -10,7 +10,7 @@ import pg from 'pg';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import manifest from '../../package.json' with { type: 'json' };
 import { tarball } from '../lanes/tarball.ts';
-import mikroOrm6 from '../mikro-orm-6/package.json' with { type: 'json' };
+import mikroOrm6 from '../other-versions/mikro-orm-6/package.json' with { type: 'json' };
 
 /**
  * Installs the package as a stranger does: packed, in folders that hold nothing else, with what the README says to

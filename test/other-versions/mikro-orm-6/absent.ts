@@ -10,3 +10,9 @@ export const ABSENT_FEATURES = {
 export const ABSENT_FILES = {
   'test/integration/tc39-decorators.test.ts': 'MikroORM 6 has legacy decorators only',
 } as const;
+
+/** What MikroORM 6 has under other names. libSQL is the SQLite whose package holds its binaries. */
+export const ELSEWHERE = {
+  '@mikro-orm/decorators/legacy': '@mikro-orm/core',
+  '@mikro-orm/sqlite': '@mikro-orm/libsql',
+} as const;
