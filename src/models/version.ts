@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityMetadata } from '@mikro-orm/core';
+import type { AnyEntity, Dictionary, EntityMetadata } from '@mikro-orm/core';
 import { types } from 'node:util';
 import { ByReferenceError } from '../errors.ts';
 import { storedValue } from '../orm/entity.ts';
@@ -33,9 +33,12 @@ export class VersionProperty {
     this.#resolution = isDate && precision !== undefined && precision < 3 ? 10 ** (3 - precision) : 1;
   }
 
-  /** The version of the row as stored, whatever has been changed in memory since. */
-  read(entity: AnyEntity): number | Date | undefined {
-    const value = storedValue(entity, this.name);
+  /**
+   * The version of the row as stored, whatever has been changed in memory since; where an entity keeps the version that
+   * its changes are based on, from the columns that were read.
+   */
+  read(entity: AnyEntity, columns?: Dictionary): number | Date | undefined {
+    const value: unknown = columns === undefined ? storedValue(entity, this.name) : columns[this.name];
     if (!this.isDate) return Number.isSafeInteger(value) ? (value as number) : undefined;
     const isInstant = types.isDate(value) || typeof value === 'string' || typeof value === 'number';
     const instant = isInstant ? new Date(value as Date | string | number) : undefined;

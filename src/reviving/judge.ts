@@ -55,7 +55,7 @@ function driftsOf(references: readonly Reference[]): DatedReference[] {
     const serialized = slot.parts.version;
     const { version } = plan.model;
     if (serialized === undefined || version === undefined || row.read === undefined) continue;
-    const current = isThere(reference) ? version.read(row.read) : undefined;
+    const current = isThere(reference) ? version.read(row.read, row.stored) : undefined;
     const age = current === undefined ? 0 : version.compare(current, serialized);
     if (age !== 0) drifts.push({ reference, serialized, current: current!, age });
   }

@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
+import type { AnyEntity, Dictionary, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
 import { isName } from '../check.ts';
 import type { EntitySlot } from '../codec/slot.ts';
 import { ByReferenceError } from '../errors.ts';
@@ -18,8 +18,10 @@ export class Row {
   readonly #slot: EntitySlot;
   /** The entity that stands for the row, once it is known to be there. */
   entity: AnyEntity | undefined = undefined;
-  /** The row as this call has read it; another instance than `entity` where that keeps unflushed changes. */
+  /** The row as this call has read it; another instance than `entity` where that is kept. */
   read: AnyEntity | undefined = undefined;
+  /** The columns of the row as they are, where `entity` keeps unflushed changes. */
+  stored: Dictionary | undefined = undefined;
   unflushed = false;
 
   constructor({ plan, key, slot }: Reference) {

@@ -28,6 +28,9 @@ export function kept(serializer: EntitySerializer, result: unknown): Outcome {
   }
 }
 
+/** What a transaction is rolled back with whose job has another worker by now. */
+export const takenOver = (id: string): Error => new Error(`Job ${id} is no longer this worker's.`);
+
 export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
 
 /** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */

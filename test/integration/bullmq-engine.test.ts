@@ -151,6 +151,18 @@ describeStores('BullMQ', ({ name: kind, open }) => {
     await ownQueue(task.taskName).removeJobScheduler(task.taskName);
   });
 
+  test('the queue’s own settings are the workers’ too: each run is reckoned as the first one was', async () => {
+    const repeatStrategy = (ms: number): number => ms + 100;
+    const tasks = tasksOf({ queue: { settings: { repeatStrategy } } });
+    let runs = 0;
+    const task = tasks.define(name(), async () => void runs++);
+    // By BullMQ's own reckoning once a year.
+    await task.schedule('0 0 1 1 *', {});
+    await tasks.work();
+    await until(() => runs >= 3);
+    await ownQueue(task.taskName).removeJobScheduler(task.taskName);
+  });
+
   test('finished jobs are kept for seven days, failures say what happened', async () => {
     const tasks = tasksOf();
     const task = tasks.define(name(), async ({ user }: { user: User }) => user.email, { retryMissingForMs: 0 });

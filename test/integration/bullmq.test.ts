@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, RequestContext } from '@mikro-orm/core';
-import { type Job, type Processor, Queue, QueueEvents } from 'bullmq';
+import { type FlowJob, type Job, type Processor, Queue, QueueEvents, type Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { EntitySerializer } from 'mikro-orm-byref';
 import {
   byReference,
   type ByReferenceClasses,
+  ByReferenceFlowProducer,
   ByReferenceQueue,
   ByReferenceWorker,
   type AdapterOptions,
@@ -149,18 +150,62 @@ describeStores('BullMQ', ({ name: kind, open }) => {
       expect(await stored(queue.name)).not.toMatch(/ann@|hunter2/);
     });
 
-    test('a class of the application’s own on top of the queue keeps its methods', async () => {
-      const calls: string[] = [];
-      class Logged extends ByReferenceQueue<{ user: User }> {
+    test('a class of the application’s own on top of ours keeps its methods, and reaches ours by super', async () => {
+      const calls: unknown[] = [];
+      class LoggedQueue extends ByReferenceQueue<{ user: User }> {
         override async add(...args: Parameters<ByReferenceQueue<{ user: User }>['add']>) {
           calls.push(args[0]);
           return super.add(...args);
         }
+        override async addBulk(jobs: Parameters<ByReferenceQueue<{ user: User }>['addBulk']>[0]) {
+          calls.push(jobs.length);
+          return super.addBulk(jobs);
+        }
       }
-      const queue = close(new Logged(name(), { ...settings(), serializer }, ...store.backend));
+      class LoggedWorker extends ByReferenceWorker<{ user: User }> {
+        protected override async callProcessJob(...args: Parameters<Worker['callProcessJob']>) {
+          calls.push(args[0].data);
+          return super.callProcessJob(...args);
+        }
+      }
+      class LoggedProducer extends ByReferenceFlowProducer {
+        override async add(flow: FlowJob) {
+          calls.push(flow.queueName);
+          return super.add(flow);
+        }
+      }
+      const queue = close(new LoggedQueue(name(), { ...settings(), serializer }, ...store.backend));
+      const flow = close(new LoggedProducer({ ...settings(), serializer }, ...store.backend));
       const user = await em().findOneOrFail(User, 1);
-      expect((await queue.add('x', { user })).data).toEqual(serializer.encode({ user }));
-      expect(calls).toEqual(['x']);
+      const data = serializer.encode({ user });
+      const one = await queue.add('one', { user });
+      const [two] = await queue.addBulk([{ name: 'two', data: { user } }]);
+      const three = await flow.add({ name: 'three', queueName: queue.name, data: { user } });
+      expect([one.data, two!.data, three.job.data]).toEqual([data, data, data]);
+      expect(calls.splice(0)).toEqual(['one', 1, queue.name]);
+      const processed: string[] = [];
+      const processor = async (job: Job<{ user: User }>): Promise<void> => void processed.push(job.data.user.email);
+      close(new LoggedWorker(queue.name, processor, { ...settings(), serializer }, ...store.backend));
+      for (const { id } of [one, two!, three.job]) await finished(queue, id!);
+      expect(processed).toEqual(Array.from({ length: 3 }, () => 'ann@old.example'));
+      expect(calls).toEqual([data, data, data]);
+    });
+
+    test('another’s method on the prototype of BullMQ’s class is still called', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const { add } = Queue.prototype;
+      const seen: unknown[] = [];
+      Queue.prototype.add = async function (this: Queue, ...args: Parameters<typeof add>) {
+        seen.push(args[1]);
+        return add.apply(this, args);
+      } as typeof add;
+      try {
+        const user = await em().findOneOrFail(User, 1);
+        await queue.add('x', { user });
+        expect(seen).toEqual([serializer.encode({ user })]);
+      } finally {
+        Queue.prototype.add = add;
+      }
     });
 
     test('by whatever method: nothing of a row is stored', async () => {

@@ -289,8 +289,8 @@ describe('options of Tasks', () => {
       () => tasks.define('a', handler, { lockMode: LockMode.PESSIMISTIC_WRITE }),
       () => new Tasks(serializer, pgBossEngine(boss), { plain: 'drop' as never }),
       () => new Tasks(new EntitySerializer(database.orm), pgBossEngine(boss), { signed: { purpose: 'jobs' } }),
-      () => byReference(boss, serializer, { only: [Map] }),
-      () => byReference(boss, serializer, { populate: { Post: ['autor'] } }),
+      () => byReference(serializer, boss, { only: [Map] }),
+      () => byReference(serializer, boss, { populate: { Post: ['autor'] } }),
     ]) {
       expect((await failureOf(define)).code).toBe('E_INVALID_OPTION');
     }
@@ -319,7 +319,7 @@ describe('options of Tasks', () => {
 describe('pg-boss’s own API by reference', () => {
   type Data = { user: User; n: number };
   const wrapped = (...[options]: [Parameters<typeof byReference>[2]?]): PgBoss =>
-    byReference(boss, serializer, options);
+    byReference(serializer, boss, options);
   const workOptions = { pollingIntervalSeconds: 0.5 } as const;
   const found = (queue: string, id: string | null) => boss.findJobs(queue, { id: id! }).then(([job]) => job!);
   const user = (em: EntityManager = database.orm.em.fork()): User => em.getReference(User, 1);
@@ -419,6 +419,8 @@ describe('pg-boss’s own API by reference', () => {
     expect((await failureOf(() => own.work(queue, { transactional: true }, async () => undefined))).code).toBe(
       'E_UNSUPPORTED',
     );
-    expect((await failureOf(() => wrapped({ plain: 'drop' } as never))).code).toBe('E_INVALID_OPTION');
+    for (const make of [() => wrapped({ plain: 'drop' } as never), () => byReference(boss as never, serializer)]) {
+      expect((await failureOf(make)).code).toBe('E_INVALID_OPTION');
+    }
   });
 });

@@ -367,7 +367,7 @@ describe('byReference', () => {
   test('what looks like an envelope in a request’s body is data', async () => {
     const queue = name();
     await boss.createQueue(queue);
-    const own = byReference(boss, serializer);
+    const own = byReference(serializer, boss);
     const body = JSON.parse('{"$byref":1,"data":{"note":{"$entity":["User",1]}}}') as object;
     await own.send(queue, body);
     const seen: unknown[] = [];
@@ -379,7 +379,7 @@ describe('byReference', () => {
 
   test('methods that return the instance return this one; errors are rejections', async () => {
     const raw = new PgBoss({ connectionString: database.url, supervise: false, schedule: false });
-    const own = byReference(raw, serializer);
+    const own = byReference(serializer, raw);
     expect(own.on('error', () => undefined)).toBe(own);
     expect(await own.start()).toBe(own);
     expect(own.constructor).toBe(PgBoss);
@@ -390,7 +390,7 @@ describe('byReference', () => {
   test('per-job results: each has its own end', async () => {
     const queue = name();
     await boss.createQueue(queue, { retryLimit: 0 });
-    const own = byReference(boss, serializer);
+    const own = byReference(serializer, boss);
     const ids = (await own.insert(
       queue,
       [1, 2, 3].map((n) => ({ data: { n } })),

@@ -67,7 +67,7 @@ declare const PostClass: typeof Post;
 {
   const like: PgBossLike = boss;
   expectType<Engine>()(pgBossEngine(like), true);
-  const own = byReference(boss, serializer);
+  const own = byReference(serializer, boss);
   expectType<PgBoss>()(own, true);
   await own.work<{ user: User }>('a', async (jobs) => expectType<Job<{ user: User }>[]>()(jobs, true));
   await own.send('a', { user: userRef });
