@@ -17,10 +17,10 @@ export const LANES: readonly Lane[] = [
   { name: 'bare', scripts: ['test:bare'] },
   { name: 'mikro-orm-6', scripts: ['test:v6'] },
   { name: 'node-22', scripts: ['test:node-22'] },
+  { name: 'examples', scripts: ['test:examples'] },
   { name: 'newest', scripts: ['test:newest'] },
   { name: 'bench', scripts: ['bench:short'] },
   { name: 'package', scripts: ['test:package'] },
-  { name: 'examples', scripts: ['test:examples'] },
   { name: 'check', scripts: ['check:source', 'check:package'] },
   { name: 'browser', scripts: ['test:browser'] },
 ];
