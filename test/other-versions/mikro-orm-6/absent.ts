@@ -8,8 +8,6 @@ export const ABSENT_FEATURES = {
 
 /** Files that need MikroORM 7 as a whole. */
 export const ABSENT_FILES = {
-  'test/docs/examples.test.ts': 'the examples extend classes that MikroORM generates for defineEntity from 7 on',
-  'test/docs/readme.test.ts': 'the README is written for MikroORM 7',
   'test/integration/tc39-decorators.test.ts': 'MikroORM 6 has legacy decorators only',
 } as const;
 
