@@ -83,7 +83,12 @@ export interface ReviveDefaults {
    * callback decides by throwing or not. A row older than its token is E_NOT_YET_VISIBLE in any case.
    */
   readonly drift?: 'ignore' | 'throw' | ((drift: Drift) => void | Promise<void>);
-  /** Decides whether the caller may have an entity; a refused one looks exactly like a missing row. Once per row. */
+  /**
+   * Decides whether the caller may have a row, also one that `populate` brings; asked once per row. A refused one looks
+   * exactly like a missing one and never comes into the caller's EntityManager; a relation to it is a reference, a
+   * collection lacks it. The entity is of an EntityManager of its own: compare keys, not objects. Every table is read
+   * twice for it.
+   */
   readonly authorize?: (entity: AnyEntity, token: EntityToken) => boolean | Promise<boolean>;
   /** Called after each call that met references. */
   readonly onRevive?: (report: ReviveReport) => void;
