@@ -10,7 +10,7 @@ import { EntitySlot } from './codec/slot.ts';
 import { ByReferenceError } from './errors.ts';
 import type { ClassReviver } from './models/by-reference.ts';
 import { ModelRegistry } from './models/model-registry.ts';
-import type { DeclaredReferences } from './models/reference-property.ts';
+import { nothingDeclared } from './models/reference-property.ts';
 import { ValueRegistry } from './models/value-registry.ts';
 import {
   checkDeserializeOptions,
@@ -273,7 +273,7 @@ export class EntitySerializer {
     const dtos = as && (await loadDtos());
     return (payload, takesOver = false) => {
       const data = open(payload, this.#signer, settings);
-      const declared: DeclaredReferences = new Map();
+      const declared = nothingDeclared();
       const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
       if (as !== undefined) dtos!.checkDto(as, data, declared);
       applyDeclared(decoded.slots, declared, this.registry, as !== undefined);

@@ -2,7 +2,7 @@ import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { referenceBody } from '../models/entity-reference.ts';
 import type { Model, ModelRegistry } from '../models/model-registry.ts';
-import type { DeclaredReferences } from '../models/reference-property.ts';
+import { type Declared, nothingDeclared } from '../models/reference-property.ts';
 import { copiedEntity, detachedEntity, snapshotData } from '../models/snapshot.ts';
 import { decodeValue, encodeValue, type ValueRegistry } from '../models/value-registry.ts';
 import { hasPendingChanges } from '../orm/entity.ts';
@@ -86,7 +86,7 @@ export class WalkerHooks {
   }
 
   /** For payloads: copies of admitted models, registered value objects with the references that they declare. */
-  making(admitted?: ReadonlySet<Model>, declared: DeclaredReferences = new Map()): DecodeHooks {
+  making(admitted?: ReadonlySet<Model>, declared: Declared = nothingDeclared()): DecodeHooks {
     return {
       snapshot: (name, path) => {
         const { metadata } = this.#registry.findAdmitted(name, admitted, path);
