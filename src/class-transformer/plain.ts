@@ -1,5 +1,6 @@
 import type { ReferenceProperty } from '../models/reference-property.ts';
 import { isMarkedValue } from '../models/value-registry.ts';
+import { isInstanceOf } from '../orm/entity-class.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
 import { isPlainObject, setOwn } from '../wire/json.ts';
@@ -125,7 +126,7 @@ function refuseUnfit({ name, optional }: ShapeProperty, reference: ReferenceProp
     if (typeof item !== 'object' || item === null) return false;
     const wrapper = isEntity(item) ? undefined : wrapperOf(item);
     const entity = wrapper?.kind === 'reference' ? wrapper.entity : item;
-    return isEntity(entity) && models.some((cls) => entity instanceof cls);
+    return isEntity(entity) && models.some((model) => isInstanceOf(entity, model));
   };
   const isFit = reference.each === true ? itemsOf(value)?.every(fits) : fits(value);
   if (isFit !== true) throw new TypeError(`its property "${name}" does not hold what @ByReference declares`);

@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { isObject } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { contextOf, isEntityManager, isOf } from '../orm/context.ts';
+import { contextOf, disablesIdentityMap, isEntityManager, isOf } from '../orm/context.ts';
 
 /** MikroORM finds the EntityManager of a request by the name of its ORM. */
 export function checkOrms(orms: readonly MikroORM[]): void {
@@ -10,7 +10,12 @@ export function checkOrms(orms: readonly MikroORM[]): void {
     throw ByReferenceError.invalidOption('orms', 'a MikroORM or an array of them', orms);
   }
   if (new Set(names).size < names.length) {
-    throw ByReferenceError.invalidOption('orms', 'ORMs of different contextName', names);
+    throw ByReferenceError.invalidOption('orms', 'ORMs of different contextName', names.join(', '));
+  }
+  for (const orm of orms) {
+    if (!disablesIdentityMap(orm)) continue;
+    const expected = 'false: entities that come back belong to an identity map, which finds their changes';
+    throw ByReferenceError.invalidOption(`disableIdentityMap in the configuration of the ORM`, expected, true);
   }
 }
 
@@ -22,10 +27,17 @@ export class EntityManagers {
   constructor(orms: readonly MikroORM[], given: EntityManager | readonly EntityManager[] = []) {
     for (const em of [given].flat()) {
       const orm = orms.find((candidate) => isOf(em, candidate));
-      if (orm === undefined || this.#given.has(orm)) {
-        const expected =
-          "an EntityManager of the serializer's own ORM, or an array with at most one for each of its ORMs";
-        throw ByReferenceError.invalidOption('option em', expected, given);
+      if (orm === undefined) {
+        const own = orms.map((candidate) => JSON.stringify(candidate.em.name)).join(' and ');
+        const expected = `an EntityManager of the MikroORM that the serializer was built for, ${own}, not of another one`;
+        throw ByReferenceError.invalidOption('option em', expected, em.name);
+      }
+      if (this.#given.has(orm)) {
+        throw ByReferenceError.invalidOption(
+          'option em',
+          'at most one EntityManager for each ORM',
+          'two of ' + em.name,
+        );
       }
       this.#given.set(orm, em);
     }
@@ -33,6 +45,28 @@ export class EntityManagers {
 
   /** Only an ORM that is asked for needs one. */
   of(orm: MikroORM): EntityManager {
-    return contextOf(this.#given.get(orm) ?? orm.em);
+    const given = this.#given.get(orm);
+    try {
+      return contextOf(given ?? orm.em);
+    } catch (cause) {
+      throw this.#missing(orm, given, cause);
+    }
+  }
+
+  /** MikroORM has refused its global EntityManager: what the caller can pass instead depends on what was passed. */
+  #missing({ em: { name } }: MikroORM, given: EntityManager | undefined, cause: unknown): ByReferenceError {
+    const inRequest = 'or have RequestContext.create() around the call';
+    if (given !== undefined) {
+      return ByReferenceError.noEntityManager(
+        'but the global one, orm.em',
+        `pass a fork of it, { em: orm.em.fork() }, ${inRequest}`,
+        cause,
+      );
+    }
+    if (this.#given.size > 0) {
+      const advice = `pass one for each ORM, { em: [em, billingOrm.em.fork()] }`;
+      return ByReferenceError.noEntityManager(`of the ORM "${name}", whose rows are asked for`, advice, cause);
+    }
+    return ByReferenceError.noEntityManager('to read with', `pass one, { em: orm.em.fork() }, ${inRequest}`, cause);
   }
 }
