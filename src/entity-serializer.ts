@@ -207,12 +207,7 @@ export class EntitySerializer {
     checkTokenOptions(options);
     const wrapper = isEntity(entity) ? undefined : wrapperOf(entity);
     const target = wrapper?.kind === 'reference' ? wrapper.entity : entity;
-    if (!isEntity(target)) {
-      const [what, advice] = isThenable(entity)
-        ? ['A promise', 'await it first']
-        : ['A value that is no entity', 'pass an entity'];
-      throw ByReferenceError.unserializable(what, advice);
-    }
+    if (!isEntity(target)) throw ByReferenceError.noEntity('A value that is no entity', entity);
     const { $entity } = this.#referring(options).entity(target, () => '$') as { $entity: unknown };
     return EntityToken.fromBody($entity);
   }
@@ -286,6 +281,7 @@ export class EntitySerializer {
   ): Promise<EntityOf<Only[number]>>;
   verify<T extends object = object>(text: string, options: VerifyOptions): Promise<T>;
   async verify(text: string, options: VerifyOptions): Promise<object> {
+    refuseUnawaited(text);
     const { purpose, ...others } = options ?? {};
     const settings = this.#settle({ ...others, missing: 'throw' });
     return this.#reviveToken(this.#signer.verifyToken(text, purpose), settings);

@@ -93,6 +93,13 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
+  static noEntity(what: string, value: unknown): ByReferenceError {
+    return isThenable(value)
+      ? ByReferenceError.unserializable('A promise', 'await it first')
+      : ByReferenceError.unserializable(what, 'pass an entity or a Ref to one');
+  }
+
+  /** @internal */
   static duplicateModel(name: string, first: string, second: string): ByReferenceError {
     return new ByReferenceError(
       'E_DUPLICATE_MODEL',

@@ -32,7 +32,7 @@ export class Snapshot<T extends object> {
  */
 export function byValue<T extends object>(entity: T): Snapshot<T> {
   if (unwrapped(entity) === undefined) {
-    throw ByReferenceError.unserializable('byValue() of what is no entity', 'pass an entity or a Ref to one');
+    throw ByReferenceError.noEntity('byValue() of what is no entity', entity);
   }
   return new Snapshot(entity);
 }
