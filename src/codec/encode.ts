@@ -203,10 +203,7 @@ class Encoder {
 
   #foreign(value: object): ByReferenceError {
     const name = (value.constructor as { name?: string } | undefined)?.name;
-    if (isThenable(value)) {
-      const what = types.isPromise(value) ? 'A promise' : `An instance of ${name}, which is a promise,`;
-      return ByReferenceError.unserializable(what, 'await it first', this.#path());
-    }
+    if (isThenable(value)) return ByReferenceError.unserializable('A promise', 'await it first', this.#path());
     if (types.isDate(value) && Number.isNaN(value.getTime())) {
       return ByReferenceError.unserializable('An invalid Date', 'pass a date that there is, or null', this.#path());
     }

@@ -232,10 +232,7 @@ declare const Users: typeof UserSchema;
     }),
     true,
   );
-  expectType<User | null>()(
-    await serializer.decode(serializer.encode(user), { missing: 'null', only: [Users] }),
-    true,
-  );
+  expectType<User | null>()(await serializer.decode(serializer.encode(user), { missing: 'null', only: [Users] }), true);
   await serializer.revive({}, { only: both });
   ref(() => Author, { only: [Users] });
   ref(() => [UserClass, Author]);
