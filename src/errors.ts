@@ -138,7 +138,7 @@ export class ByReferenceError extends Error {
   static noEntityManager(of: string, advice: string, cause: unknown): ByReferenceError {
     return new ByReferenceError(
       'E_INVALID_OPTION',
-      `There is no EntityManager ${of}: no request or transaction is around the call, and MikroORM keeps its global EntityManager out of use; ${advice}.`,
+      `There is no EntityManager ${of}: no request or transaction that has one is around the call, and MikroORM keeps its global EntityManager out of use; ${advice}.`,
       { cause },
     );
   }

@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { isObject } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { contextOf, disablesIdentityMap, isEntityManager, isOf } from '../orm/context.ts';
+import { contextOf, disablesIdentityMap, isEntityManager, isGlobal, isOf } from '../orm/context.ts';
 
 /** MikroORM finds the EntityManager of a request by the name of its ORM. */
 export function checkOrms(orms: readonly MikroORM[]): void {
@@ -15,16 +15,18 @@ export function checkOrms(orms: readonly MikroORM[]): void {
   for (const orm of orms) {
     if (!disablesIdentityMap(orm)) continue;
     const expected = 'false: entities that come back belong to an identity map, which finds their changes';
-    throw ByReferenceError.invalidOption(`disableIdentityMap in the configuration of the ORM`, expected, true);
+    throw ByReferenceError.invalidOption('disableIdentityMap in the configuration of the ORM', expected, true);
   }
 }
 
 /** The EntityManager of each ORM for one call: the given one, else that of the transaction or request around the call. */
 export class EntityManagers {
   readonly #given = new Map<MikroORM, EntityManager>();
+  readonly #isAlone: boolean;
 
   /** Throws E_INVALID_OPTION for an EntityManager of another ORM, and for two of the same. */
   constructor(orms: readonly MikroORM[], given: EntityManager | readonly EntityManager[] = []) {
+    this.#isAlone = orms.length === 1;
     for (const em of [given].flat()) {
       const orm = orms.find((candidate) => isOf(em, candidate));
       if (orm === undefined) {
@@ -36,7 +38,7 @@ export class EntityManagers {
         throw ByReferenceError.invalidOption(
           'option em',
           'at most one EntityManager for each ORM',
-          'two of ' + em.name,
+          `two of ${em.name}`,
         );
       }
       this.#given.set(orm, em);
@@ -46,27 +48,26 @@ export class EntityManagers {
   /** Only an ORM that is asked for needs one. */
   of(orm: MikroORM): EntityManager {
     const given = this.#given.get(orm);
+    const em = given ?? orm.em;
     try {
-      return contextOf(given ?? orm.em);
+      return contextOf(em);
     } catch (cause) {
-      throw this.#missing(orm, given, cause);
+      throw isGlobal(em) ? this.#missing(orm, given, cause) : cause;
     }
   }
 
   /** MikroORM has refused its global EntityManager: what the caller can pass instead depends on what was passed. */
   #missing({ em: { name } }: MikroORM, given: EntityManager | undefined, cause: unknown): ByReferenceError {
-    const inRequest = 'or have RequestContext.create() around the call';
+    const one = 'or have RequestContext.create(orm.em, …) around the call';
     if (given !== undefined) {
-      return ByReferenceError.noEntityManager(
-        'but the global one, orm.em',
-        `pass a fork of it, { em: orm.em.fork() }, ${inRequest}`,
-        cause,
-      );
+      const advice = `pass a fork of it, { em: orm.em.fork() }, ${one}`;
+      return ByReferenceError.noEntityManager('but the global one, orm.em', advice, cause);
     }
-    if (this.#given.size > 0) {
-      const advice = `pass one for each ORM, { em: [em, billingOrm.em.fork()] }`;
+    if (!this.#isAlone) {
+      const advice =
+        'pass one for each ORM, { em: [orm.em.fork(), other.em.fork()] }, or have RequestContext.create([orm.em, other.em], …) around the call';
       return ByReferenceError.noEntityManager(`of the ORM "${name}", whose rows are asked for`, advice, cause);
     }
-    return ByReferenceError.noEntityManager('to read with', `pass one, { em: orm.em.fork() }, ${inRequest}`, cause);
+    return ByReferenceError.noEntityManager('to read with', `pass one, { em: orm.em.fork() }, ${one}`, cause);
   }
 }

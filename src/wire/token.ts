@@ -69,7 +69,10 @@ export class EntityToken {
     try {
       body = JSON.parse(Buffer.from(text, 'base64url').toString());
     } catch (cause) {
-      throw ByReferenceError.malformed('the text is no token, expected what EntityToken.toString() wrote', { cause });
+      throw ByReferenceError.malformed(
+        'the text is no token, expected what EntityToken.toString() wrote; what sign() wrote is for verify()',
+        { cause },
+      );
     }
     const token = EntityToken.fromBody(body);
     if (token.toString() !== text) throw ByReferenceError.malformed('the token is not in its canonical form');

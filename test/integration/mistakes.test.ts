@@ -162,9 +162,21 @@ describe('an EntityManager that is not there', () => {
     const both = new EntitySerializer([database.orm, billing.orm]);
     const payload = { $byref: 1, data: [{ $entity: ['User', 1] }, { $entity: ['Bill', 1] }] };
     const em = database.orm.em.fork();
-    const message = /no EntityManager of the ORM "billing", whose rows are asked for.*\{ em: \[em, billingOrm/;
+    const message =
+      /no EntityManager of the ORM "billing", whose rows are asked for.*\{ em: \[orm\.em\.fork\(\), other/;
     await expectRefusal(() => both.decode(payload, { em }), 'E_INVALID_OPTION', undefined, message);
+    await RequestContext.create(database.orm.em, () =>
+      expectRefusal(() => both.decode(payload), 'E_INVALID_OPTION', undefined, message),
+    );
     expect(await both.decode(payload, { em: [em, billing.orm.em.fork()] })).toHaveLength(2);
+  });
+
+  test('the failure of an application that finds its own context passes through', async () => {
+    const orm = offlineOrm(domain);
+    orm.config.set('context', () => {
+      throw new TypeError('no tenant');
+    });
+    await expect(new EntitySerializer(orm).decode(users)).rejects.toThrow(new TypeError('no tenant'));
   });
 
   test('that of another MikroORM, and two of one', async () => {
