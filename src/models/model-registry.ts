@@ -50,9 +50,10 @@ export class ModelRegistry {
   readonly orms: readonly MikroORM[];
   readonly #byName = new Map<string, Model[]>();
   readonly #byClass = new Map<unknown, Model>();
-  /** By MikroORM's name of the entity, and by that of its class; undefined where it is the name of several. */
+  /** The classes of all metadata, models or not. */
+  readonly #known = new Set<unknown>();
+  /** Them by MikroORM's name of the entity, and by that of its class; undefined where it is the name of several. */
   readonly #byEntityName = new Map<string, EntityClass | undefined>();
-  readonly #undeclared = new Set<unknown>();
   readonly #unknownIsRetryable: boolean;
   /** Two undeclared classes share a name. */
   #isAmbiguous = false;
@@ -73,17 +74,23 @@ export class ModelRegistry {
     for (const metadata of orm.getMetadata()) {
       const cls = metadata.class as unknown as EntityClass;
       const mark = markOf(cls);
+      this.#noteNames(metadata, cls);
       if (!isReferable(metadata)) {
         if (metadata.embeddable && mark !== undefined) refuseMark(metadata, 'an embeddable');
         if (metadata.virtual && isMarked(cls)) refuseMark(metadata, 'a virtual entity');
         others.push(metadata);
-      } else if (options.models === 'declared' && mark === undefined) {
-        this.#undeclared.add(cls);
-      } else {
+      } else if (options.models !== 'declared' || mark !== undefined) {
         this.#add(makeModel(metadata, mark, orm, order));
       }
     }
     return others;
+  }
+
+  #noteNames({ className }: EntityMetadata, cls: EntityClass): void {
+    this.#known.add(cls);
+    for (const name of new Set([className, cls.name])) {
+      this.#byEntityName.set(name, this.#byEntityName.has(name) ? undefined : cls);
+    }
   }
 
   /** The wire names, sorted. */
@@ -132,7 +139,7 @@ export class ModelRegistry {
       const advice = `it is ${what}, and has no row to name: pass its data as a plain object, { ...it }`;
       throw ByReferenceError.unserializable(`An instance of ${name}`, advice, path?.());
     }
-    if (this.#undeclared.has(cls)) throw ByReferenceError.undeclaredModel(name, path?.());
+    if (this.#known.has(cls)) throw ByReferenceError.undeclaredModel(name, path?.());
     throw ByReferenceError.unknownModel(name, false, path?.());
   }
 
@@ -152,13 +159,14 @@ export class ModelRegistry {
    * hot reload imports classes anew: MikroORM finds what they stand for by the entity's name, and so does this.
    */
   classOf(type: unknown): EntityClass | undefined {
-    const cls = classOf(type);
-    return cls !== undefined && this.#modelsBelow(cls).length > 0
-      ? cls
-      : this.#byEntityName.get(entityNameOf(type) ?? '');
+    const own = classOf(type);
+    const isOwn = this.#known.has(own) || this.#modelsBelow(own).length > 0;
+    const cls = isOwn ? own : this.#byEntityName.get(entityNameOf(type) ?? '');
+    return this.#modelsBelow(cls).length > 0 ? cls : undefined;
   }
 
-  #modelsBelow(cls: EntityClass): Model[] {
+  #modelsBelow(cls: EntityClass | undefined): Model[] {
+    if (cls === undefined) return [];
     return [...this.#byClass.values()].filter((model) => model.class === cls || model.class.prototype instanceof cls);
   }
 
@@ -192,9 +200,6 @@ export class ModelRegistry {
     const other = this.#byClass.get(model.class);
     if (other !== undefined) throw ByReferenceError.sharedModel(model.name, other.orm.em.name, model.orm.em.name);
     this.#byClass.set(model.class, model);
-    for (const name of new Set([model.metadata.className, model.class.name])) {
-      this.#byEntityName.set(name, this.#byEntityName.has(name) ? undefined : model.class);
-    }
     for (const name of [model.name, ...model.aliases]) {
       const sharing = this.#byName.get(name);
       this.#isAmbiguous ||= sharing !== undefined;

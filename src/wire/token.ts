@@ -52,14 +52,13 @@ export class EntityToken {
   ) {
     const key = isKeyList(primaryKey) ? Array.from(primaryKey, checkedLeaf) : checkedLeaf(primaryKey);
     const parts = readTokenBody(writeTokenBody(model, key, details.schema, checkedVersion(details.version)), root);
-    const version = parts.version === undefined ? undefined : Number(parts.version) + 0;
-    const isDated = parts.version instanceof Date;
     this.model = parts.model;
     this.schema = parts.schema;
     this.#key = parts.key;
-    // Dates and bytes can be changed: each reader has their own.
-    define(this, 'primaryKey', () => readKey(parts.key));
-    define(this, 'version', () => (isDated ? new Date(version!) : version));
+    if (typeof parts.key === 'object') define(this, 'primaryKey', () => readKey(parts.key));
+    else this.primaryKey = parts.key;
+    if (typeof parts.version === 'object') define(this, 'version', () => new Date(parts.version!));
+    else this.version = parts.version === undefined ? undefined : parts.version + 0;
     Object.freeze(this);
   }
 
@@ -229,7 +228,7 @@ function readTag<T>(leaf: JsonValue, tag: string, read: (body: unknown) => T | u
 const readKey = (key: JsonValue): KeyValue | KeyValue[] =>
   isArray(key) ? key.map((leaf) => readKeyValue(leaf)!) : readKeyValue(key)!;
 
-/** An enumerable fact, so that whoever compares or copies tokens meets it. */
+/** A fact that can be changed, as dates and bytes can: each reader has their own. Whoever compares or copies meets it. */
 function define(token: EntityToken, name: 'primaryKey' | 'version', get: () => unknown): void {
   Object.defineProperty(token, name, { get, enumerable: true });
 }

@@ -201,6 +201,17 @@ describe('a class that was imported anew', () => {
     for (const type of [classNamed('Nobody'), class {}, {}, undefined, 'User', 1]) {
       expect((await failureOf(() => serializer.registry.admittedBy([type]))).code).toBe('E_INVALID_OPTION');
     }
+    // One that MikroORM knows as what it is stands for no other, whatever their names.
+    const [Declared, Undeclared] = [classNamed('Declared'), classNamed('Other')];
+    ByReference()(Declared);
+    const declared = new EntitySerializer(
+      offlineOrm([definedAs('Other', Declared), schemaOf(Undeclared, { name: 'Another', tableName: 'others' })]),
+      { models: 'declared' },
+    );
+    expect(Array.from(declared.registry.admittedBy([Declared]), ({ name }) => name)).toHaveLength(1);
+    for (const type of [Undeclared, classNamed('Other')].slice(0, isMikroOrm6 ? 1 : 2)) {
+      expect((await failureOf(() => declared.registry.admittedBy([type]))).code).toBe('E_INVALID_OPTION');
+    }
     const own = serializerOf(
       definedAs('Other', classNamed('Twin')),
       schemaOf(classNamed('Sibling'), { tableName: 'siblings' }),
