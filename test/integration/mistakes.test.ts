@@ -17,7 +17,7 @@ class Headcount {
 }
 const HeadcountSchema = new EntitySchema<Headcount>({
   class: Headcount,
-  expression: 'select count(*)::int as heads from "user"',
+  expression: 'select cast(count(*) as int) as heads from "user"',
   properties: { heads: { type: 'number' } },
 });
 
