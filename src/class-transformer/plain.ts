@@ -1,5 +1,6 @@
 import type { ReferenceProperty, Several } from '../models/reference-property.ts';
 import { isMarkedValue } from '../models/value-registry.ts';
+import { isInstanceOf } from '../orm/entity-class.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
 import { isPlainObject, setOwn } from '../wire/json.ts';
@@ -130,7 +131,7 @@ function refuseUnfit({ name, optional }: ShapeProperty, reference: ReferenceProp
     if (typeof item !== 'object' || item === null) return false;
     const wrapper = isEntity(item) ? undefined : wrapperOf(item);
     const entity = wrapper?.kind === 'reference' ? wrapper.entity : item;
-    return isEntity(entity) && models.some((cls) => entity instanceof cls);
+    return isEntity(entity) && models.some((model) => isInstanceOf(entity, model));
   };
   const { each = false } = reference;
   const isFit = each === false ? fits(value) : itemsOf(value, each)?.every(fits);

@@ -1,7 +1,7 @@
 import type { FilterOptions } from '@mikro-orm/core';
 import { type Check, check, isListOf, isName, isObject, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { classes, type EntityClass } from '../orm/entity-class.ts';
+import { classes, type EntityClass, type EntityType } from '../orm/entity-class.ts';
 import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './per-model.ts';
 
 /** What classes declare of a payload, by path. */
@@ -29,11 +29,11 @@ export interface ReferencePropertyOptions {
   /** Filters to switch, as in `em.find`. */
   readonly filters?: FilterOptions;
   /** Narrows the declared classes, to some subclasses of them. */
-  readonly only?: readonly EntityClass[];
+  readonly only?: readonly EntityType[];
 }
 
 /** The classes a reference may be of; a function, because entity modules import each other in circles. */
-export type Models = () => EntityClass | readonly EntityClass[];
+export type Models = () => EntityType | readonly EntityType[];
 
 export interface ReferenceProperty extends ReferencePropertyOptions {
   readonly models: Models;

@@ -6,7 +6,7 @@ import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { DESERIALIZE_CHECKS } from '../options.ts';
 import { contextOf } from '../orm/context.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { JsonValue } from '../wire/json.ts';
@@ -135,9 +135,9 @@ export class Tasks {
    * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen.
    * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
-  onFlush<Entity extends object, Result>(
-    models: readonly EntityClass<Entity>[],
-    task: Task<Change<Entity>, Result>,
+  onFlush<const Models extends readonly EntityType[], Result>(
+    models: Models,
+    task: Task<Change<NoInfer<EntityOf<Models[number]>>>, Result>,
   ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)

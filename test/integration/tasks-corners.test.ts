@@ -378,9 +378,8 @@ describe('data without an envelope, which nobody has checked', () => {
     const tasks = tasksOn();
     const seen: unknown[] = [];
     const task = tasks.define(queue, async (args: unknown) => void seen.push(args), options as never);
-    await boss.createQueue(queue);
-    const id = (await boss.send(queue, { note: 'x', admin: true }))!;
     await tasks.work();
+    const id = (await boss.send(queue, { note: 'x', admin: true }))!;
     expect(await failure(task.handle(id))).toContain('E_MALFORMED');
     expect(seen).toEqual([]);
   });
