@@ -373,7 +373,11 @@ function tokenSlot(given: EntityToken | string, index?: number): EntitySlot {
     throw ByReferenceError.invalidOption('token', expected, given);
   }
   const token = isToken ? given : EntityToken.parse(given as string);
-  const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
+  const body = token.toBody();
+  const slot = new EntitySlot(
+    readTokenBody(body, () => '$'),
+    body,
+  );
   slot.place(NOWHERE, 0, NOWHERE, index);
   return slot;
 }

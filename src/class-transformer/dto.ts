@@ -60,17 +60,17 @@ export function checkDto(cls: PlainClass, data: JsonValue, declared: Declared): 
       cls,
     );
   }
-  new Checker(declared, true).object(cls, data, []);
+  new Checker(declared, true).object(cls, data, new Place(() => []));
 }
 
 /** Notes the references that a value object declares; its other keys are its own business. */
 export function checkReferences(
   cls: PlainClass,
   data: JsonValue,
-  at: readonly PathSegment[],
+  at: () => readonly PathSegment[],
   declared: Declared,
 ): void {
-  new Checker(declared, false).object(cls, data, at);
+  new Checker(declared, false).object(cls, data, new Place(at));
 }
 
 /** The instance of a checked DTO. Throws E_MALFORMED where its setters or transforms fail. */
@@ -83,7 +83,25 @@ export function makeDto<T extends object>(cls: PlainClass<T>, data: unknown): T 
   }
 }
 
-type At = readonly PathSegment[];
+/** Where the data at hand is, one step from where it was found: paths are written for errors only. */
+class Place {
+  readonly #from: Place | (() => readonly PathSegment[]);
+  readonly #steps: readonly PathSegment[];
+
+  constructor(from: Place | (() => readonly PathSegment[]), ...steps: readonly PathSegment[]) {
+    this.#from = from;
+    this.#steps = steps;
+  }
+
+  get path(): string {
+    return jsonPath(this.#segments());
+  }
+
+  #segments(): PathSegment[] {
+    const above = this.#from instanceof Place ? this.#from.#segments() : this.#from();
+    return [...above, ...this.#steps];
+  }
+}
 
 class Checker {
   readonly #declared: Declared;
@@ -96,7 +114,7 @@ class Checker {
   }
 
   /** A DTO, or what a value object is made of, which may have keys that its class does not know. */
-  object(cls: PlainClass, data: JsonValue, at: At, discriminator?: string, isValue = !this.#isClosed): void {
+  object(cls: PlainClass, data: JsonValue, at: Place, discriminator?: string, isValue = !this.#isClosed): void {
     if (!isUntagged(data)) return refuse(`an object as ${cls.name}`, at);
     const shape = shapeOf(cls);
     const properties = new Map<string, ShapeProperty>();
@@ -107,12 +125,12 @@ class Checker {
     if (!isValue) refuseKeys(cls, properties, initial, data, at, discriminator);
     for (const [key, value] of Object.entries(data)) {
       const property = properties.get(unescapeKey(key));
-      if (property !== undefined) this.#property(property, value, [...at, key], data, initial);
-      else if (this.#isClosed) refuseNamed(value, [...at, key]);
+      if (property !== undefined) this.#property(property, value, new Place(at, key), data, initial);
+      else if (this.#isClosed) refuseNamed(value, new Place(at, key));
     }
   }
 
-  #property(property: ShapeProperty, data: JsonValue, at: At, holder: JsonObject, initial: Initial): void {
+  #property(property: ShapeProperty, data: JsonValue, at: Place, holder: JsonObject, initial: Initial): void {
     if (isUndefined(data)) return;
     if (property.reference !== undefined) this.#reference(property.reference, data, at);
     else if (property.type !== undefined && property.transforms.toClass.length === 0) {
@@ -120,19 +138,19 @@ class Checker {
     } else if (this.#isClosed) refuseNamed(data, at);
   }
 
-  #reference(property: ReferenceProperty, data: JsonValue, at: At): void {
+  #reference(property: ReferenceProperty, data: JsonValue, at: Place): void {
     if (data === null && property.nullable === true) return;
     const { each = false } = property;
     const items = each === false ? [[data, at] as const] : itemsOf(data, at, [each]);
     if (items === undefined) return refuse(`${IN_WORDS.get(each)} of references`, at);
     for (const [item, itemAt] of items) {
       if (!isTagged(item, '$entity')) refuse(item === null ? 'a reference, and not null' : 'a reference', itemAt);
-      this.#declared.references.set(jsonPath(itemAt), property);
+      this.#declared.references.set((item as JsonObject)['$entity']!, property);
     }
   }
 
   /** The objects under a `@Type` class are DTOs themselves, value objects of that name, copies, or tokens. */
-  #nested(property: ShapeProperty, data: JsonValue, at: At, holder: JsonObject, initial: Initial): void {
+  #nested(property: ShapeProperty, data: JsonValue, at: Place, holder: JsonObject, initial: Initial): void {
     if (data === null && property.nullable) return;
     const several = this.#isClosed ? severalOf(property, initial) : undefined;
     const among = several === undefined ? (this.#isClosed ? [true] : EVERY) : [several];
@@ -144,7 +162,7 @@ class Checker {
     for (const [item, itemAt] of items ?? [[data, at] as const]) this.#item(property, item, itemAt, holder);
   }
 
-  #item(property: ShapeProperty, item: JsonValue, at: At, holder: JsonObject): void {
+  #item(property: ShapeProperty, item: JsonValue, at: Place, holder: JsonObject): void {
     const discriminator = discriminatorOf(property);
     const data = isUntagged(item) ? unescaped(item) : {};
     const cls = explained(() => nestedClass(property, data, unescaped(holder)), at);
@@ -162,24 +180,24 @@ class Checker {
   }
 
   /** Under a class that is no DTO there is a value object of its name, a copy of an entity, a token, or plain data. */
-  #foreign(type: unknown, item: JsonValue, at: At): void {
+  #foreign(type: unknown, item: JsonValue, at: Place): void {
     if (typeof type !== 'function' || BUILT_IN.has(type)) return refuseNamed(item, at);
     if (type === EntityToken) {
       if (!isTagged(item, '$token')) refuse('a token', at);
     } else if (isMarkedValue(type)) {
       const body = isTagged(item, '$value') ? (item['$value'] as readonly JsonValue[]) : [];
       if (body[0] !== nameOfMarked(type)) return refuse(`a value object ${nameOfMarked(type)}`, at);
-      this.object(type as PlainClass, body[1]!, [...at, '$value', 1], undefined, true);
+      this.object(type as PlainClass, body[1]!, new Place(at, '$value', 1), undefined, true);
     } else if (isEntity(type.prototype as object)) {
       const body = isTagged(item, '$snapshot') ? (item['$snapshot'] as readonly JsonValue[]) : [];
       if (typeof body[0] !== 'string') return refuse(`a copy of ${type.name}`, at);
-      this.#declared.copies.set(jsonPath([...at, '$snapshot']), {
+      this.#declared.copies.set(new Place(at, '$snapshot').path, {
         name: body[0],
         class: type as unknown as EntityClass,
       });
     } else {
       const expected = `a class that declares properties as @Type of a DTO, one with @ByValue(), or an entity for a copy`;
-      throw ByReferenceError.invalidOption(`class ${type.name} at ${jsonPath(at)}`, expected, type);
+      throw ByReferenceError.invalidOption(`class ${type.name} at ${at.path}`, expected, type);
     }
   }
 }
@@ -188,12 +206,13 @@ class Checker {
 const NAMING = ['$entity', '$token', '$value', '$snapshot'];
 
 /** Plain data of a property that allows any: dates, Maps and the like, but nothing with a name, however deep. */
-function refuseNamed(data: JsonValue, at: At): void {
+function refuseNamed(data: JsonValue, at: Place): void {
   if (typeof data !== 'object' || data === null) return;
   const tag = NAMING.find((name) => isTagged(data, name));
   if (tag !== undefined) refuse(`plain data: no property declares ${tag} here`, at);
-  if (Array.isArray(data)) for (const [index, item] of data.entries()) refuseNamed(item as JsonValue, [...at, index]);
-  else for (const [key, item] of Object.entries(data)) refuseNamed(item as JsonValue, [...at, key]);
+  if (Array.isArray(data))
+    for (const [index, item] of data.entries()) refuseNamed(item as JsonValue, new Place(at, index));
+  else for (const [key, item] of Object.entries(data)) refuseNamed(item as JsonValue, new Place(at, key));
 }
 
 /** What the constructor gives the properties. */
@@ -214,19 +233,19 @@ function refuseKeys(
   properties: ReadonlyMap<string, ShapeProperty>,
   initial: Initial,
   data: JsonObject,
-  at: At,
+  at: Place,
   discriminator: string | undefined,
 ): void {
   for (const key of Object.keys(data)) {
     const own = unescapeKey(key);
     if (properties.has(own) || own === discriminator) continue;
-    refuse(`one of the keys that ${cls.name} declares: ${[...properties.keys()].join(', ')}`, [...at, key]);
+    refuse(`one of the keys that ${cls.name} declares: ${[...properties.keys()].join(', ')}`, new Place(at, key));
   }
   for (const { key, name, optional } of properties.values()) {
     if (optional || initial[name] !== undefined) continue;
     const value = member(data, key);
     if (value === undefined) refuse(`${cls.name} to have the key ${JSON.stringify(key)}`, at);
-    else if (isUndefined(value)) refuse('a value, and not undefined', [...at, escapeKey(key)]);
+    else if (isUndefined(value)) refuse('a value, and not undefined', new Place(at, escapeKey(key)));
   }
 }
 
@@ -270,23 +289,24 @@ const BUILT_IN: ReadonlySet<unknown> = new Set<unknown>([
 ]);
 
 /** A type function is the application's; what it stumbles over is the payload. */
-function explained<T>(run: () => T, at: At): T {
+function explained<T>(run: () => T, at: Place): T {
   try {
     return run();
   } catch (cause) {
-    throw ByReferenceError.malformed('the function of @Type failed on it', { path: jsonPath(at), cause });
+    throw ByReferenceError.malformed('the function of @Type failed on it', { path: at.path, cause });
   }
 }
 
 /** The items of an array, a Set, or the values of a Map, with their paths; undefined for what is in none of these. */
-function itemsOf(data: JsonValue, at: At, among: readonly Several[]): (readonly [JsonValue, At])[] | undefined {
-  if (among.includes(true) && Array.isArray(data)) return data.map((item: JsonValue, index) => [item, [...at, index]]);
-  if (among.includes('set') && isTagged(data, '$set')) return itemsOf(data['$set']!, [...at, '$set'], [true]);
+function itemsOf(data: JsonValue, at: Place, among: readonly Several[]): (readonly [JsonValue, Place])[] | undefined {
+  if (among.includes(true) && Array.isArray(data))
+    return data.map((item: JsonValue, index) => [item, new Place(at, index)]);
+  if (among.includes('set') && isTagged(data, '$set')) return itemsOf(data['$set']!, new Place(at, '$set'), [true]);
   if (!among.includes('map') || !isTagged(data, '$map')) return undefined;
   // The decoder has seen that each entry is a pair.
   return (data['$map'] as readonly (readonly JsonValue[])[]).map((entry, index) => {
-    refuseNamed(entry[0]!, [...at, '$map', index, 0]);
-    return [entry[1]!, [...at, '$map', index, 1]];
+    refuseNamed(entry[0]!, new Place(at, '$map', index, 0));
+    return [entry[1]!, new Place(at, '$map', index, 1)];
   });
 }
 
@@ -301,6 +321,6 @@ function member(data: JsonObject, key: string): JsonValue | undefined {
   return Object.hasOwn(data, escapeKey(key)) ? data[escapeKey(key)] : undefined;
 }
 
-function refuse(expected: string, at: At): never {
-  throw ByReferenceError.malformed(`expected ${expected}`, { path: jsonPath(at) });
+function refuse(expected: string, at: Place): never {
+  throw ByReferenceError.malformed(`expected ${expected}`, { path: at.path });
 }

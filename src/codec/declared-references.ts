@@ -13,32 +13,35 @@ export function applyDeclared(
   registry: ModelRegistry,
   isDto: boolean,
 ): void {
-  for (const [path, { name, class: cls }] of copies) requireModel(name, registry.admittedBy([cls]), registry, path);
+  for (const [path, { name, class: cls }] of copies) {
+    requireModel(name, registry.admittedBy([cls]), registry, () => path);
+  }
   if (references.size === 0 && !isDto) return;
   const admitted = new Map<ReferenceProperty, ReadonlySet<Model>>();
-  const copyPaths = [...copies.keys()];
   for (const slot of slots) {
-    const { path } = slot;
-    const property = references.get(path);
+    const property = references.get(slot.body);
     if (property === undefined) {
-      if (!isDto || copyPaths.some((copy) => path.startsWith(copy))) continue;
-      throw ByReferenceError.malformed('no property declares a reference here', { path, model: slot.parts.model });
+      if (!isDto || isInCopy(slot, copies)) continue;
+      const { path, parts } = slot;
+      throw ByReferenceError.malformed('no property declares a reference here', { path, model: parts.model });
     }
     let models = admitted.get(property);
     if (models === undefined) admitted.set(property, (models = modelsOf(property, registry)));
-    requireModel(slot.parts.model, models, registry, path);
+    requireModel(slot.parts.model, models, registry, () => slot.path);
     slot.declared = property;
   }
 }
 
-function requireModel(name: string, models: ReadonlySet<Model>, registry: ModelRegistry, path: string): void {
-  const model = registry.findOrFail(name, () => path);
+function isInCopy({ path }: EntitySlot, copies: Declared['copies']): boolean {
+  for (const copy of copies.keys()) if (path.startsWith(copy)) return true;
+  return false;
+}
+
+function requireModel(name: string, models: ReadonlySet<Model>, registry: ModelRegistry, path: () => string): void {
+  const model = registry.findOrFail(name, path);
   if (models.has(model)) return;
-  const expected = Array.from(models, (other) => other.name).join(' or ');
-  throw ByReferenceError.malformed(`expected ${expected || 'no model'}, got ${model.name}`, {
-    path,
-    model: model.name,
-  });
+  const expected = Array.from(models, (other) => other.name).join(' or ') || 'no model';
+  throw ByReferenceError.malformed(`expected ${expected}, got ${model.name}`, { path: path(), model: model.name });
 }
 
 function modelsOf(property: ReferenceProperty, registry: ModelRegistry): ReadonlySet<Model> {

@@ -10,7 +10,7 @@ import { escapeKey } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from '../wire/values/index.ts';
 import { isJsonNumber } from '../wire/values/number.ts';
-import type { EncodeChild, ValueType } from '../wire/values/value-type.ts';
+import { type EncodeChild, isNumeric, type ValueType } from '../wire/values/value-type.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 
 /** What the walker leaves to its caller. */
@@ -48,6 +48,7 @@ class Encoder {
   readonly #ancestors: object[] = [];
   #nodes = 0;
   #tokens = 0;
+  #numberKeys = 0;
   readonly #hooks: EncodeHooks;
   readonly #limits: Required<Limits>;
   readonly #path = (): string => jsonPath(this.#at);
@@ -77,7 +78,7 @@ class Encoder {
       case 'undefined':
         return this.#scalar(undefinedValue, value);
       case 'bigint':
-        return this.#scalar(bigint, value);
+        return this.#encodeBigInt(value);
       case 'object':
         return value === null ? null : this.#encodeObject(value);
       default:
@@ -110,6 +111,13 @@ class Encoder {
   #scalar<T>(type: { readonly tag: string; encode(value: T): JsonValue }, value: T): JsonValue {
     this.#requireDepth();
     return { [type.tag]: type.encode(value) };
+  }
+
+  #encodeBigInt(value: bigint): JsonValue {
+    const { digits } = this.#limits;
+    const json = this.#scalar(bigint, value) as { readonly $bigint: string };
+    if (json.$bigint.length <= digits) return json;
+    throw ByReferenceError.limit('characters', digits, 'digits', this.#path());
   }
 
   #encodeReference(entity: AnyEntity): JsonValue {
@@ -165,6 +173,7 @@ class Encoder {
 
   #encodeInstance(value: object): JsonValue {
     // Built-in types first: they are most of the instances in a payload.
+    if (types.isMap(value) || types.isSet(value)) this.#countKeys(value.keys());
     for (const type of OBJECT_VALUES) if (type.matches(value)) return this.#tagged(type, value);
     const replaced = this.#hooks.instance?.(value);
     if (replaced !== undefined) return replaced;
@@ -182,6 +191,14 @@ class Encoder {
       throw ByReferenceError.unserializable(what, 'load it first', this.#path());
     }
     return this.encode(wrapper.unwrap());
+  }
+
+  #countKeys(keys: Iterable<unknown>): void {
+    const { numberKeys } = this.#limits;
+    for (const key of keys) if (isNumeric(key)) this.#numberKeys++;
+    if (this.#numberKeys > numberKeys) {
+      throw ByReferenceError.limit('numbers as keys', numberKeys, 'numberKeys', this.#path());
+    }
   }
 
   #tagged<T>(type: Pick<ValueType<T>, 'tag' | 'encode'>, value: T): JsonValue {

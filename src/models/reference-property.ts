@@ -2,13 +2,17 @@ import type { FilterOptions } from '@mikro-orm/core';
 import { type Check, check, isListOf, isName, isObject, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { classes, type EntityClass, type EntityType } from '../orm/entity-class.ts';
+import type { JsonValue } from '../wire/json.ts';
 import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './per-model.ts';
 
-/** What classes declare of a payload, by path. */
+/**
+ * What classes declare of a payload. References are known by the very array that is their token: paths would take
+ * memory by the depth at which each one is.
+ */
 export interface Declared {
-  /** References, with what the property says about them. */
-  readonly references: Map<string, ReferenceProperty>;
-  /** Copies of entities, with the name that each has on the wire and the class that it may be of. */
+  /** With what the property says about them. */
+  readonly references: Map<JsonValue, ReferenceProperty>;
+  /** Copies of entities by path, with the name that each has on the wire and the class that it may be of. */
   readonly copies: Map<string, { readonly name: string; readonly class: EntityClass }>;
 }
 

@@ -18,7 +18,7 @@ export type ValueClass<T extends object = object> = abstract new (...args: never
 /** What a decorator knows of a class beside its codec. */
 export interface MarkedCodec extends ValueCodec<object> {
   /** Looks at the data before anything is loaded: notes the references that the class declares. */
-  check?(data: JsonValue, at: readonly PathSegment[], declared: Declared): void;
+  check?(data: JsonValue, at: () => readonly PathSegment[], declared: Declared): void;
 }
 
 /** A value object under its name on the wire. */
