@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
-import type { EntityManager } from '@mikro-orm/core';
+import type { EntityManager, EventSubscriber } from '@mikro-orm/core';
 import { afterCommit, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
 import { schemaOf } from '../../fixtures/majors.ts';
@@ -220,6 +220,40 @@ test('the global EntityManager inside a transaction is the transaction', async (
     expect(ran).toEqual([]);
   });
   expect(ran).toEqual(['ambient']);
+});
+
+test('an EntityManager with an event manager of its own is like any other', async () => {
+  const fresh = () => database.orm.em.fork({ freshEventManager: true });
+  await fresh().transactional(async (em) => {
+    note(em, 'outer');
+    await em.transactional(async (inner) => note(inner, 'inner'));
+    const lost = em.transactional(async (inner) => {
+      note(inner, 'lost');
+      fail();
+    });
+    await expect(lost).rejects.toThrow('on purpose');
+  });
+  const em = fresh();
+  await em.begin();
+  note(em, 'by hand');
+  expect(ran).toEqual(['outer', 'inner']);
+  await em.commit();
+  expect(ran).toEqual(['outer', 'inner', 'by hand']);
+});
+
+test('no listener is on the ORM twice, and none on another one of the same options', async () => {
+  const { orm } = database;
+  const listeners = (em: EntityManager): string[] =>
+    [...em.getEventManager().getSubscribers()].map(({ constructor: { name } }) => name);
+  expect(listeners(orm.em.fork({ freshEventManager: true }))).toEqual(['CommitListener']);
+  expect(listeners(orm.em)).toEqual(['CommitListener']);
+  const subscribers: EventSubscriber[] = [];
+  const first = await openDatabase(domain, { subscribers });
+  void new EntitySerializer(first.orm);
+  const second = await openDatabase(domain, { subscribers });
+  expect([listeners(first.orm.em), listeners(second.orm.em)]).toEqual([['CommitListener'], []]);
+  await first.close();
+  await second.close();
 });
 
 test('the callback can query, and sees what was committed', async () => {

@@ -4,45 +4,31 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { type EntityManager, type MikroORM, raw } from '@mikro-orm/postgresql';
 import { afterCommit, type ByReferenceError, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
-import { isMikroOrm6, makeOrm } from '../../fixtures/majors.ts';
-import { collectStatements, type TestOrm } from '../../fixtures/orm.ts';
-import { openDatabase } from '../support/database.ts';
-import { openProxy, type PostgresProxy } from '../support/postgres-proxy.ts';
+import { isMikroOrm6 } from '../../fixtures/majors.ts';
+import { openProxied, type Proxied } from '../support/proxied.ts';
 
-let database: TestOrm;
-let proxy: PostgresProxy;
-const opened: MikroORM[] = [];
+let proxied: Proxied;
 let told: string[];
 let unknown: ByReferenceError[];
 
 beforeAll(async () => {
-  database = await openDatabase(domain);
-  proxy = await openProxy(database.url);
+  proxied = await openProxied(domain);
   await execute('create table late (id int primary key, other int references late deferrable initially deferred)');
   await execute('create table seats (id int primary key, taken int not null)');
 });
-afterAll(async () => {
-  await proxy.close();
-  // MikroORM 7 with its Kysely keeps the place of a lost connection in its pool, and waits for it.
-  for (const orm of opened) await Promise.race([orm.close(true), sleep(500)]);
-  await database.close();
-});
+afterAll(() => proxied.close());
 beforeEach(async () => {
-  proxy.commitAnswer = 'pass';
+  proxied.proxy.commitAnswer = 'pass';
   told = [];
   unknown = [];
   await execute('delete from "user"; delete from late; delete from seats');
 });
 
-const execute = <Row extends object>(sql: string): Promise<Row[]> =>
-  database.orm.em.fork().getConnection().execute<Row[]>(sql);
+const execute = <Row extends object>(sql: string): Promise<Row[]> => proxied.execute(sql);
 
-/** An ORM through the proxy, with a pool of its own: lost connections stay in it. */
-function openOrm(driverOptions: object = {}): MikroORM {
-  const { statements: _, ...logging } = collectStatements();
-  const orm = makeOrm({ clientUrl: proxy.url, entities: domain, driverOptions, ...logging });
+function openOrm(driverOptions?: object): MikroORM {
+  const orm = proxied.openOrm(driverOptions);
   void new EntitySerializer(orm);
-  opened.push(orm);
   return orm;
 }
 
@@ -155,7 +141,7 @@ const cases: Record<string, Case> = {
   'the answer to COMMIT is lost': {
     work: async (em) => {
       await write(em, 'a');
-      proxy.commitAnswer = 'lose';
+      proxied.proxy.commitAnswer = 'lose';
     },
     told: ['a: unknown'],
     truth: ['a'],
@@ -246,7 +232,7 @@ describe.each(Object.entries(nestedWays))('nested by %s', (_, nested) => {
     const lose = orm.em.fork().transactional(async (em) => {
       await write(em, 'a');
       await nested(em, (inner) => write(inner, 'b'));
-      proxy.commitAnswer = 'lose';
+      proxied.proxy.commitAnswer = 'lose';
     });
     await expect(lose).rejects.toThrow();
     await sleep(20);
@@ -258,7 +244,7 @@ describe.each(Object.entries(nestedWays))('nested by %s', (_, nested) => {
     const lose = orm.em.fork().transactional(async (em) => {
       await write(em, 'a');
       await nested(em, (inner) => write(inner, 'b').then(stop)).catch(() => {});
-      proxy.commitAnswer = 'lose';
+      proxied.proxy.commitAnswer = 'lose';
     });
     await expect(lose).rejects.toThrow();
     await sleep(20);
@@ -303,7 +289,7 @@ test('a ROLLBACK that succeeds after a COMMIT without an answer proves nothing',
   const orm = openOrm(isMikroOrm6 ? { connection: { query_timeout: 300 } } : { query_timeout: 300 });
   const late = orm.em.fork().transactional(async (em) => {
     await write(em, 'a');
-    proxy.commitAnswer = 600;
+    proxied.proxy.commitAnswer = 600;
   });
   await expect(late).rejects.toThrow('timeout');
   await sleep(700);
@@ -315,7 +301,7 @@ test('a ROLLBACK while COMMIT is under way does not tell of a rollback', async (
   const em = orm.em.fork();
   await em.begin();
   await write(em, 'a');
-  proxy.commitAnswer = 300;
+  proxied.proxy.commitAnswer = 300;
   const committing = em.commit().catch(() => {});
   await sleep(100);
   await em.rollback().catch(() => {});
