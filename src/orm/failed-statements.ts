@@ -8,13 +8,14 @@ const IN_FAILED_SQL_TRANSACTION = '25P02';
  * to be asked.
  */
 export class FailedStatements {
-  unwatch = (): void => {};
   readonly #transaction: KyselyTransaction;
   #any = false;
+  #isOver = false;
+  #restore = (): void => {};
 
   constructor(transaction: KyselyTransaction) {
     this.#transaction = transaction;
-    // Without a query under way it is called at once.
+    // Called at once, or when the query that is under way has ended.
     void transaction.getExecutor().provideConnection(async (connection) => this.#watch(connection));
   }
 
@@ -29,7 +30,14 @@ export class FailedStatements {
     }
   }
 
+  /** The connection goes back to the pool as it came. */
+  unwatch(): void {
+    this.#isOver = true;
+    this.#restore();
+  }
+
   #watch(connection: KyselyConnection): void {
+    if (this.#isOver) return;
     const { executeQuery, streamQuery } = connection;
     const failed = (error: unknown): never => {
       this.#any = true;
@@ -47,8 +55,8 @@ export class FailedStatements {
     };
     const before = Object.getOwnPropertyDescriptors(connection);
     Object.assign(connection, own);
-    // The connection goes back to the pool as it came; where somebody else has wrapped it since, ours stays inside.
-    this.unwatch = () => {
+    // Where somebody else has wrapped it since, ours stays inside.
+    this.#restore = () => {
       for (const name of ['executeQuery', 'streamQuery'] as const) {
         if (connection[name] !== own[name]) continue;
         const { [name]: descriptor } = before;

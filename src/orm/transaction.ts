@@ -71,6 +71,16 @@ export function transactionOf(em: EntityManager): object | undefined {
   return transaction === undefined || hasEnded(transaction) ? undefined : transaction;
 }
 
+/**
+ * The same, or where that is over the one around it: MikroORM 6 goes on in a savepoint that the database has refused,
+ * and entities keep the EntityManager of one that is released.
+ */
+export function openTransactionOf(em: EntityManager): object | undefined {
+  let transaction: object | undefined = em.getTransactionContext<Transaction>();
+  while (transaction !== undefined && hasEnded(transaction as Transaction)) transaction = parentOf(transaction);
+  return transaction;
+}
+
 export const isSavepoint = (transaction: object | undefined): boolean =>
   transaction !== undefined && 'savepointName' in transaction;
 

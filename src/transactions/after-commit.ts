@@ -4,7 +4,7 @@ import { ByReferenceError } from '../errors.ts';
 import { contextOf, runInContext } from '../orm/context.ts';
 import { subscribe } from '../orm/subscribers.ts';
 import type { End } from '../orm/commit-error.ts';
-import { transactionOf } from '../orm/transaction.ts';
+import { openTransactionOf } from '../orm/transaction.ts';
 import { TransactionScopes } from './transaction-scopes.ts';
 
 /** What runs after a commit; it gets an EntityManager of its own, because the transaction's has ended. */
@@ -42,7 +42,7 @@ const errors = channel('mikro-orm-byref:after-commit-error');
 export function afterCommit(em: EntityManager, fn: CommitCallback, options: AfterCommitOptions = {}): void {
   const context = contextOf(em);
   const pending: Pending = { ...options, em: context, fn };
-  const transaction = transactionOf(context);
+  const transaction = openTransactionOf(context);
   if (transaction === undefined) {
     run(pending, fn);
     return;

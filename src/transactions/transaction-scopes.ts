@@ -1,7 +1,7 @@
 import type { EntityManager, EventSubscriber, TransactionEventArgs } from '@mikro-orm/core';
 import type { End } from '../orm/commit-error.ts';
 import { isCommitting, onEnd } from '../orm/transaction-end.ts';
-import { isPartOf, isSavepoint, markEnded, outermost, setParent } from '../orm/transaction.ts';
+import { isPartOf, isSavepoint, markEnded, outermost, parentOf, setParent } from '../orm/transaction.ts';
 
 interface Entry<Item> {
   /** The transaction or savepoint that it was added in. */
@@ -65,10 +65,13 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
     return entries.map(({ item }) => item);
   }
 
+  /** With all that it is in, any of which may roll back: MikroORM 6 has no events of savepoints. */
   #watch(transaction: object): void {
     if (this.#watched.has(transaction)) return;
     this.#watched.add(transaction);
     onEnd(transaction, (end, error) => this.#settle(transaction, end, error));
+    const parent = parentOf(transaction);
+    if (parent !== undefined) this.#watch(parent);
   }
 
   async #settle(transaction: object, end: End, error: unknown): Promise<void> {

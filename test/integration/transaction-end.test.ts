@@ -1,7 +1,8 @@
 /** Every way in which a transaction can end, against a server, and what afterCommit is told of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, type MikroORM, raw } from '@mikro-orm/postgresql';
+import fc from 'fast-check';
 import { afterCommit, type ByReferenceError, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
@@ -17,6 +18,7 @@ beforeAll(async () => {
   await execute('create table seats (id int primary key, taken int not null)');
 });
 afterAll(() => proxied.close());
+afterEach(() => proxied.closeOrms());
 beforeEach(async () => {
   proxied.proxy.commitAnswer = 'pass';
   told = [];
@@ -32,16 +34,21 @@ function openOrm(driverOptions?: object): MikroORM {
   return orm;
 }
 
-/** Writes a row, and has what is told of the end of its transaction noted under its name. */
-async function write(em: EntityManager, name: string): Promise<void> {
-  const tell = (end: string) => (): void => void told.push(`${name}: ${end}`);
-  afterCommit(em, tell('committed'), {
-    onRollback: tell('rolled back'),
+/** Has what is told of the end of a transaction noted under a name. */
+function tell(em: EntityManager, name: string): void {
+  const note = (end: string) => (): void => void told.push(`${name}: ${end}`);
+  afterCommit(em, note('committed'), {
+    onRollback: note('rolled back'),
     onUnknown: (error) => {
       unknown.push(error);
-      tell('unknown')();
+      note('unknown')();
     },
   });
+}
+
+/** Writes a row beside. */
+async function write(em: EntityManager, name: string): Promise<void> {
+  tell(em, name);
   em.create(User, { id: Math.floor(Math.random() * 1e9), name, email: '' });
   await em.flush();
 }
@@ -178,10 +185,9 @@ const cases: Record<string, Case> = {
     work: async (em) => {
       await em.execute('select no_such_column').catch(() => {});
       // What is registered afterwards, too.
-      const tell = (end: string) => (): void => void told.push(end);
-      afterCommit(em, tell('committed'), { onRollback: tell('rolled back'), onUnknown: tell('unknown') });
+      tell(em, 'a');
     },
-    told: ['rolled back'],
+    told: ['a: rolled back'],
     truth: [],
     resolves: true,
   },
@@ -265,6 +271,57 @@ describe.each(Object.entries(nestedWays))('nested by %s', (_, nested) => {
     await sleep(20);
     expect(told).toEqual(['b: rolled back', 'a: unknown']);
   });
+});
+
+type Move = 'write' | 'fail and catch' | 'throw' | Move[];
+
+/** What a transaction does; a list is a savepoint, whose error is caught. */
+const moves: fc.Memo<Move[]> = fc.memo((depth) => {
+  const move = fc.constantFrom<Move[]>('write', 'write', 'write', 'fail and catch', 'throw');
+  return fc.array(depth > 1 ? fc.oneof(move, moves()) : move, { maxLength: 4 });
+});
+
+test('any transaction that ends in any way: what is told is true, and told once', async () => {
+  const end = fc.constantFrom('commit', 'lose', 'cut');
+  const way = fc.constantFrom(...Object.values(ways));
+  const nested = fc.constantFrom(...Object.values(nestedWays));
+  await fc.assert(
+    fc.asyncProperty(moves(4), end, way, nested, async (list, theEnd, inTransaction, inSavepoint) => {
+      const names: string[] = [];
+      const make = async (em: EntityManager, move: Move): Promise<unknown> => {
+        if (Array.isArray(move)) return inSavepoint(em, (inner) => makeAll(inner, move)).catch(() => {});
+        if (move === 'throw') return stop();
+        if (move === 'fail and catch') return em.execute('select no_such_column').catch(() => {});
+        const name = String(names.length);
+        names.push(name);
+        tell(em, name);
+        return em.execute(
+          `insert into "user" (id, name, email, version, updated_at) values (${name}, '${name}', '', 1, now())`,
+        );
+      };
+      const makeAll = async (em: EntityManager, all: readonly Move[]): Promise<void> => {
+        for (const move of all) await make(em, move);
+      };
+      [told, unknown] = [[], []];
+      await execute('delete from "user"');
+      await inTransaction(openOrm(), async (em) => {
+        await makeAll(em, list);
+        if (theEnd === 'cut') await cut(em);
+        if (theEnd === 'lose') proxied.proxy.commitAnswer = 'lose';
+      });
+      proxied.proxy.commitAnswer = 'pass';
+      await proxied.closeOrms();
+      const rows = await execute<{ name: string }>('select name from "user"');
+      const there = new Set(rows.map(({ name }) => name));
+      expect(told).toHaveLength(names.length);
+      for (const name of names) {
+        const truth = `${name}: ${there.has(name) ? 'committed' : 'rolled back'}`;
+        const mayBeTold = theEnd === 'commit' ? [truth] : [truth, `${name}: unknown`];
+        expect(mayBeTold).toContainEqual(told.find((line) => line.startsWith(`${name}: `)));
+      }
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test('a serialization failure at COMMIT is a rollback', async () => {

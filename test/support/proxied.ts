@@ -13,6 +13,8 @@ export interface Proxied {
   openOrm(driverOptions?: object): MikroORM;
   /** Past the proxy. */
   execute<Row extends object>(sql: string): Promise<Row[]>;
+  /** Those that are open. */
+  closeOrms(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -20,6 +22,10 @@ export async function openProxied(entities: Parameters<typeof openDatabase>[0]):
   const database = await openDatabase(entities);
   const proxy = await openProxy(database.url);
   const opened: MikroORM[] = [];
+  // MikroORM 7 with its Kysely keeps the place of a lost connection in its pool, and waits for it for good.
+  const closeOrms = async (): Promise<void> => {
+    await Promise.all(opened.splice(0).map((orm) => Promise.race([orm.close(true), sleep(100)])));
+  };
   return {
     database,
     proxy,
@@ -30,10 +36,10 @@ export async function openProxied(entities: Parameters<typeof openDatabase>[0]):
       return orm;
     },
     execute: <Row extends object>(sql: string) => database.orm.em.fork().getConnection().execute<Row[]>(sql),
+    closeOrms,
     async close() {
+      await closeOrms();
       await proxy.close();
-      // MikroORM 7 with its Kysely keeps the place of a lost connection in its pool, and waits for it.
-      for (const orm of opened) await Promise.race([orm.close(true), sleep(500)]);
       await database.close();
     },
   };
