@@ -116,9 +116,8 @@ function watchKnex(transaction: KnexTransaction, watch: Watch): void {
       return value;
     },
     async (error: unknown) => {
-      const end = committing === undefined ? undefined : endBy(error);
-      watch.isCommitting = false;
-      if (end !== undefined) await watch.tell(end, error);
+      // It can't be used again, whatever the database says.
+      if (committing !== undefined) await watch.tell(endBy(error) ?? 'rolled back', error);
       throw error;
     },
   );

@@ -256,9 +256,7 @@ if (driver === 'sqlite') {
     await em.execute('pragma defer_foreign_keys = on');
     await em.execute(`insert into post (id, title, body, version, author_id) values (1, '', '', 1, 7)`);
     await expect(em.commit()).rejects.toThrow('FOREIGN KEY');
-    if (isMikroOrm6) {
-      await em.rollback().catch(() => {});
-    } else {
+    if (!isMikroOrm6) {
       expect(told).toEqual([]);
       em.create(User, { id: 7, name: 'late', email: '' });
       await em.commit();
