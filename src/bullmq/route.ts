@@ -1,9 +1,11 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
+import type { EntitySerializer } from '../entity-serializer.ts';
 import { canHoldJobs, transactionFor } from '../tasks/transaction.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
-import type { Writing } from './options.ts';
+import type { InFlight } from './in-flight.ts';
+import type { TransactionPool } from './transaction-pool.ts';
 
 /**
  * How jobs reach BullMQ: at once; inside a transaction, that of the entities in their data or the ambient one, with its
@@ -12,11 +14,15 @@ import type { Writing } from './options.ts';
  */
 export class Route {
   readonly #em: EntityManager | undefined;
-  readonly #pool: Writing['pool'];
-  readonly #sending: Writing['sending'];
+  readonly #pool: TransactionPool | undefined;
+  readonly #sending: InFlight;
 
-  constructor({ codec, pool, sending }: Writing, entities: Iterable<AnyEntity>) {
-    const { serializer } = codec;
+  constructor(
+    serializer: EntitySerializer,
+    entities: Iterable<AnyEntity>,
+    pool: TransactionPool | undefined,
+    sending: InFlight,
+  ) {
     this.#em = transactionFor(serializer, undefined, entities);
     this.#pool = this.#em !== undefined && canHoldJobs(this.#em, serializer) ? pool : undefined;
     this.#sending = sending;

@@ -4,7 +4,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { Model } from '../models/model-registry.ts';
 import { ambientContext, contextOf, isOf } from '../orm/context.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
 import { findKeys } from '../orm/find.ts';
 import { isQueryable } from '../orm/metadata.ts';
 import { subscribe } from '../orm/subscribers.ts';
@@ -62,28 +62,28 @@ export class Invalidation {
     }
   }
 
-  async touch(cls: EntityClass, where: object, em: EntityManager | undefined): Promise<void> {
-    const models = [...this.#serializer.registry.admittedBy([cls], 'model')];
+  async touch(type: EntityType, where: object, em: EntityManager | undefined): Promise<void> {
+    const models = [...this.#serializer.registry.admittedBy([type], 'model')];
     if (em !== undefined && !models.some(({ orm }) => isOf(em, orm))) {
-      throw ByReferenceError.invalidOption('option em', `an EntityManager of the ORM of ${cls.name}`, em);
+      throw ByReferenceError.invalidOption('option em', `an EntityManager of the ORM of ${models[0]!.name}`, em);
     }
     for (const orm of this.#serializer.orms) {
       const own = models.filter((model) => model.orm === orm);
       const context = em !== undefined && isOf(em, orm) ? contextOf(em) : ambientContext(orm.em);
-      if (own.length > 0) await this.#touch(own, cls, where, context, orm);
+      if (own.length > 0) await this.#touch(own, type, where, context, orm);
     }
   }
 
   async #touch(
     models: readonly Model[],
-    cls: EntityClass,
+    type: EntityType,
     where: object,
     context: EntityManager | undefined,
     orm: MikroORM,
   ): Promise<void> {
     const { registry } = this.#serializer;
     const queryable = models.filter(({ metadata }) => isQueryable(metadata));
-    const own = queryable.filter((model) => model.class === cls);
+    const own = queryable.filter((model) => model.class === registry.classOf(type));
     const tags = new Set<Tag>();
     for (const { metadata } of own.length > 0 ? own : queryable) {
       for (const row of await findKeys(context ?? orm.em.fork(), metadata, where)) {

@@ -1,5 +1,6 @@
 import type { AnyEntity } from '@mikro-orm/core';
-import { ByReferenceError } from '../errors.ts';
+import { types } from 'node:util';
+import { ByReferenceError, isThenable } from '../errors.ts';
 import { copiedEntity, isDetached } from '../models/snapshot.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
@@ -202,6 +203,10 @@ class Encoder {
 
   #foreign(value: object): ByReferenceError {
     const name = (value.constructor as { name?: string } | undefined)?.name;
+    if (isThenable(value)) return ByReferenceError.unserializable('A promise', 'await it first', this.#path());
+    if (types.isDate(value) && Number.isNaN(value.getTime())) {
+      return ByReferenceError.unserializable('An invalid Date', 'pass a date that there is, or null', this.#path());
+    }
     if (!name) {
       return ByReferenceError.unserializable('An object with a prototype of its own', 'pass plain data', this.#path());
     }

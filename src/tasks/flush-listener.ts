@@ -2,7 +2,7 @@ import type { AnyEntity, EntityManager, TransactionEventArgs } from '@mikro-orm/
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { rowBody } from '../models/entity-reference.ts';
 import type { Model } from '../models/model-registry.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
 import { subscribe } from '../orm/subscribers.ts';
 import { type ChangeKind, FlushWatcher } from '../transactions/flush-watcher.ts';
 import { EntityToken } from '../wire/token.ts';
@@ -12,11 +12,7 @@ import type { Change } from './task.ts';
 type OnChanges = (changes: readonly Change<never>[], em: EntityManager) => Promise<void>;
 
 /** Watches what flushes write of some classes. Throws E_INVALID_OPTION for a class that the ORM does not know. */
-export function watchChanges(
-  serializer: EntitySerializer,
-  classes: readonly EntityClass[],
-  onChanges: OnChanges,
-): void {
+export function watchChanges(serializer: EntitySerializer, classes: readonly EntityType[], onChanges: OnChanges): void {
   const models = serializer.registry.admittedBy(classes);
   const listener = new FlushListener(serializer, models, onChanges);
   for (const orm of serializer.orms) subscribe(orm, listener);

@@ -11,6 +11,7 @@ import { openDatabase } from '../support/database.ts';
 import { driver } from '../support/driver.ts';
 import { failureOf } from '../support/failure.ts';
 import { testWith } from '../support/test-with.ts';
+import { soon } from '../support/soon.ts';
 
 let database: TestOrm;
 let ran: string[];
@@ -28,6 +29,8 @@ beforeEach(async () => {
 
 const fork = () => database.orm.em.fork();
 const note = (em: EntityManager, name: string): void => afterCommit(em, () => void ran.push(name));
+/** Its callback is the last: what should not have run before it never will. */
+const laterCommit = (): Promise<void> => fork().transactional(async (em) => note(em, 'later'));
 const fail = (): never => {
   throw new Error('rolled back on purpose');
 };
@@ -35,7 +38,7 @@ const fail = (): never => {
 test('runs after the commit, not before', async () => {
   await fork().transactional(async (em) => {
     note(em, 'a');
-    await sleep(5);
+    await em.execute('select 1');
     expect(ran).toEqual([]);
   });
   expect(ran).toEqual(['a']);
@@ -57,8 +60,8 @@ test('never runs after a rollback', async () => {
   await em.begin();
   note(em, 'b');
   await em.rollback();
-  await sleep(5);
-  expect(ran).toEqual([]);
+  await laterCommit();
+  expect(ran).toEqual(['later']);
 });
 
 test('begin and commit count as a transaction, and so does the one of a flush', async () => {
@@ -210,8 +213,8 @@ test('a failure that is caught in a savepoint leaves the transaction and its cal
     const twice = em.transactional((inner) => inner.execute(`insert into "user" (id) values (1)`));
     await expect(twice).rejects.toThrow();
   });
-  await sleep(5);
-  expect([ran, await fork().count(User)]).toEqual([['committed'], 1]);
+  await laterCommit();
+  expect([ran, await fork().count(User)]).toEqual([['committed', 'later'], 1]);
 });
 
 testWith('abortedTransactions')('a failure that is caught without one is found by the next statement', async () => {
@@ -221,8 +224,8 @@ testWith('abortedTransactions')('a failure that is caught without one is found b
     await em.execute('select 1');
   });
   await expect(ended).rejects.toThrow(/current transaction is aborted/);
-  await sleep(5);
-  expect(ran).toEqual([]);
+  await laterCommit();
+  expect(ran).toEqual(['later']);
 });
 
 testWith('abortedTransactions')('a savepoint that the database does not release counts as rolled back', async () => {
@@ -391,7 +394,7 @@ test('a failing callback goes to onError; the transaction has committed all the 
     note(em, 'after them');
     return 'committed';
   });
-  await sleep(5);
+  await soon(() => errors.length === 2);
   unsubscribe('mikro-orm-byref:after-commit-error', listener);
   expect([outcome, errors, heard.length, ran]).toEqual(['committed', ['sync', 'async'], 2, ['after them']]);
   expect(await fork().count(User)).toBe(1);
@@ -404,7 +407,7 @@ test('by default it is a process warning', async () => {
       throw new Error('unnoticed?');
     }),
   );
-  await sleep(5);
+  await soon(() => warnings.mock.calls.length > 0);
   expect(warnings.mock.calls).toEqual([[expect.stringContaining('unnoticed?'), 'ByReferenceWarning']]);
   warnings.mockRestore();
 });
