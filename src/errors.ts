@@ -27,6 +27,8 @@ export type ErrorCode =
   | 'E_DRIFT'
   | 'E_UNFLUSHED'
   | 'E_TRANSACTION_MISMATCH'
+  | 'E_ROLLED_BACK'
+  | 'E_COMMIT_UNKNOWN'
   | 'E_UNSUPPORTED'
   | 'E_INVALID_OPTION';
 
@@ -322,6 +324,24 @@ export class ByReferenceError extends Error {
     return new ByReferenceError(
       'E_TRANSACTION_MISMATCH',
       'The job belongs to two transactions at once, that of its EntityManager and that of an entity in its arguments, or of two entities; pass entities of one transaction, and its EntityManager as { em }.',
+    );
+  }
+
+  /** @internal */
+  static rolledBack(): ByReferenceError {
+    return new ByReferenceError(
+      'E_ROLLED_BACK',
+      'The job was not enqueued, because its transaction, or the savepoint that it was enqueued in, was rolled back; run the transaction again.',
+      { retryable: true },
+    );
+  }
+
+  /** @internal */
+  static commitUnknown(cause: unknown, meanwhile = ''): ByReferenceError {
+    return new ByReferenceError(
+      'E_COMMIT_UNKNOWN',
+      `Nobody can tell whether the transaction was committed, because the connection was lost when COMMIT was sent; look at its rows before you run it again.${meanwhile}`,
+      { retryable: true, cause },
     );
   }
 

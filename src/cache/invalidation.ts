@@ -7,6 +7,7 @@ import { ambientContext, contextOf, isOf } from '../orm/context.ts';
 import type { EntityType } from '../orm/entity-class.ts';
 import { findKeys } from '../orm/find.ts';
 import { isQueryable } from '../orm/metadata.ts';
+import { subscribe } from '../orm/subscribers.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { BentoCacheLike } from './bento-like.ts';
@@ -43,7 +44,7 @@ export class Invalidation {
     this.#stamps = new TagStamps(bento, clock);
     this.#busCheck = new BusCheck(bento, !options.singleProcess);
     this.#invalidator = new Invalidator(serializer.registry, clock, (tags) => this.#invalidate(tags));
-    for (const { em } of serializer.orms) em.getEventManager().registerSubscriber(this.#invalidator);
+    for (const orm of serializer.orms) subscribe(orm, this.#invalidator);
   }
 
   /** An instant before which a transaction can have read nothing; undefined for one that is not watched. */
@@ -92,8 +93,9 @@ export class Invalidation {
     }
     // The last are kept longest, where a store is too small for all.
     for (const model of models) tags.add(modelTag(model));
-    if (context === undefined || transactionOf(context) === undefined) await this.#invalidate(tags);
-    else afterCommit(context, () => this.#invalidate(tags), { onError: this.#report });
+    const invalidate = (): Promise<void> => this.#invalidate(tags);
+    if (context === undefined || transactionOf(context) === undefined) await invalidate();
+    else afterCommit(context, invalidate, { onError: this.#report, onUnknown: invalidate });
   }
 
   async #invalidate(tags: ReadonlySet<Tag>): Promise<void> {

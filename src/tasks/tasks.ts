@@ -212,12 +212,21 @@ export class Tasks {
     promise.catch(() => undefined);
     for (const handle of handles) handle.enqueued = promise;
     const run = async (): Promise<void> => {
-      await enqueue().then(resolve, (error: unknown) => {
+      await enqueue().catch((error: unknown) => {
         reject(error);
         throw error;
       });
     };
-    afterCommit(em, run, { onRollback: () => reject(new Error('The transaction of the job was rolled back.')) });
+    const committed = async (): Promise<void> => {
+      await run();
+      resolve();
+    };
+    // A job of a row that is not there is discarded in the end; one that was never enqueued would be missed by nobody.
+    const onUnknown = async ({ cause }: ByReferenceError): Promise<void> => {
+      await run();
+      reject(ByReferenceError.commitUnknown(cause, ' Its job is enqueued all the same.'));
+    };
+    afterCommit(em, committed, { onRollback: () => reject(ByReferenceError.rolledBack()), onUnknown });
   }
 
   async #schedule(definition: TaskDefinition, cron: string, args: unknown, timeZone: string): Promise<void> {

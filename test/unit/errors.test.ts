@@ -93,6 +93,8 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   [ByReferenceError.drift([token], '$'), 'E_DRIFT', false, /\["User",1\] at \$.*drift/],
   [ByReferenceError.unflushed([token], '$'), 'E_UNFLUSHED', false, /\["User",1\] at \$.*flush/],
   [ByReferenceError.transactionMismatch(), 'E_TRANSACTION_MISMATCH', false, /two transactions.*\{ em \}/],
+  [ByReferenceError.rolledBack(), 'E_ROLLED_BACK', true, /not enqueued.*rolled back.*again/],
+  [ByReferenceError.commitUnknown(new Error('x')), 'E_COMMIT_UNKNOWN', true, /lost when COMMIT was sent.*look/],
   [ByReferenceError.unsupported('A schedule', 'take another'), 'E_UNSUPPORTED', false, /A schedule.*take another/],
   [
     ByReferenceError.invalidOption('option em', 'an EntityManager', {}),
