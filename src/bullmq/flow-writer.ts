@@ -1,8 +1,9 @@
 import type { AnyEntity } from '@mikro-orm/core';
-import { type FlowJob, type FlowProducer, type Job, type JobNode, QueueKeys } from 'bullmq';
+import { type FlowJob, type FlowOpts, type FlowProducer, type Job, type JobNode, QueueKeys } from 'bullmq';
+import { companionOf } from './host.ts';
 import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
-import { Route } from './route.ts';
+import type { Route } from './route.ts';
 import { Writer } from './writer.ts';
 
 /** A node of a flow, whichever place it has in its tree. */
@@ -27,7 +28,7 @@ export class FlowWriter extends Writer {
   add(flows: readonly FlowJob[], add: (stored: FlowJob[]) => Promise<JobNode[]>): Promise<JobNode[]> {
     const entities = new Set<AnyEntity>();
     const written = flows.map((flow) => this.#written(flow as FlowNode, entities));
-    const route = new Route(this.writing, entities);
+    const route = this.route(entities);
     const identified = written.map((flow) => identify(flow, route));
     return route.send(
       () => add(identified as FlowJob[]),
@@ -39,7 +40,7 @@ export class FlowWriter extends Writer {
     const { data, children } = node;
     return {
       ...node,
-      data: this.writing.codec.writeData(data, entities),
+      data: this.codec.writeData(data, entities),
       ...(children && { children: children.map((child) => this.#written(child, entities)) }),
     };
   }
@@ -68,3 +69,19 @@ function identify(node: FlowNode, route: Route): FlowNode {
     ...(children && { children: children.map((child) => identify(child, route)) }),
   };
 }
+
+/** A flow producer's methods, on top of its own. */
+export const flowMethods = (own: Pick<FlowProducer, 'add' | 'addBulk' | 'close'>) => ({
+  async add(this: FlowProducer, flow: FlowJob, options?: FlowOpts): Promise<JobNode> {
+    const add = async ([stored]: FlowJob[]): Promise<JobNode[]> => [await own.add.call(this, stored!, options)];
+    return (await companionOf<FlowWriter>(this).add([flow], add))[0]!;
+  },
+
+  async addBulk(this: FlowProducer, flows: FlowJob[]): Promise<JobNode[]> {
+    return companionOf<FlowWriter>(this).add(flows, (stored) => own.addBulk.call(this, stored));
+  },
+
+  close(this: FlowProducer): Promise<void> {
+    return companionOf<FlowWriter>(this).close(() => own.close.call(this));
+  },
+});

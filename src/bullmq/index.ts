@@ -7,5 +7,5 @@ export { ByReferenceWorker } from './worker.ts';
 export type { AdapterOptions } from '../tasks/adapter-options.ts';
 export type { ByReferenceClasses } from './by-reference.ts';
 export type { BullMqEngineOptions } from './engine.ts';
-export type { BullMqOptions, ByReferenceOptions } from './options.ts';
+export type { BullMqOptions, WithSerializer } from './options.ts';
 export type { PoolLike } from './transaction-pool.ts';

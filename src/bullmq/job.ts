@@ -1,6 +1,6 @@
 import { Job } from 'bullmq';
 import type { JobCodec } from './job-codec.ts';
-import { storable } from './process-job.ts';
+import { withoutRows } from './process-job.ts';
 
 /** BullMQ's Job, or another's on top of it, which stores what it is given by reference. */
 export function jobClass(codec: JobCodec, base: typeof Job = Job): typeof Job {
@@ -25,7 +25,7 @@ export function jobClass(codec: JobCodec, base: typeof Job = Job): typeof Job {
     }
 
     override moveToFailed<E extends Error>(error: E, token: string, fetchNext?: boolean): Promise<void | unknown[]> {
-      return super.moveToFailed(storable(error) as E, token, fetchNext);
+      return super.moveToFailed(withoutRows(error) as E, token, fetchNext);
     }
   } as typeof Job;
 }

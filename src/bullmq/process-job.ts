@@ -22,13 +22,13 @@ export function processJob<Job extends JobLike>(
       const data = await readData(codec, job, token, em);
       return written(codec, await processor(jobView(job, data, codec, em)));
     } catch (error) {
-      throw storable(error);
+      throw withoutRows(error);
     }
   });
 }
 
 /** Hands a job to a sandboxed processor, which reads it in its own process and writes what is to be stored. */
-async function passOnJob<Job extends JobLike>(
+export async function passOnJob<Job extends JobLike>(
   codec: JobCodec,
   job: Job,
   _token: string | undefined,
@@ -36,10 +36,6 @@ async function passOnJob<Job extends JobLike>(
 ): Promise<unknown> {
   return codec.accept(await processor(sandboxView(job, codec)));
 }
-
-/** How a worker runs its jobs: a processor that is no function is a file, which BullMQ runs in a process of its own. */
-export const processingBy = (processor: unknown): typeof processJob =>
-  typeof processor === 'function' ? processJob : passOnJob;
 
 async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {
   const [result] = await codec.read([job.data], em);
@@ -66,7 +62,7 @@ const unrecoverable = (cause: unknown): Error =>
   Object.assign(new UnrecoverableError((cause as Error).message), { cause });
 
 /** BullMQ keeps messages and stacks, and those of MikroORM and its drivers may quote rows. */
-export function storable(error: unknown): unknown {
+export function withoutRows(error: unknown): unknown {
   if (!(error instanceof Error) || !isOrmError(error)) return error;
   const { name, message, code } = describe(error);
   return Object.assign(new Error(message), { name, code });

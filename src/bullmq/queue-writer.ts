@@ -1,8 +1,8 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import type { BulkJobOptions, Job, JobsOptions, Queue } from 'bullmq';
+import { companionOf } from './host.ts';
 import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
-import { Route } from './route.ts';
 import { Writer } from './writer.ts';
 
 /** A job as BullMQ's addBulk takes it, and a scheduler's template with less of it. */
@@ -28,8 +28,8 @@ export class QueueWriter extends Writer {
     add: (stored: unknown, options: JobsOptions | undefined) => Promise<Job>,
   ): Promise<Job> {
     const entities = new Set<AnyEntity>();
-    const stored = this.writing.codec.writeData(data, entities);
-    const route = new Route(this.writing, entities);
+    const stored = this.codec.writeData(data, entities);
+    const route = this.route(entities);
     const opts = route.identified(given);
     return route.send(
       () => add(stored, opts),
@@ -39,8 +39,8 @@ export class QueueWriter extends Writer {
 
   addBulk(jobs: readonly GivenJob[], addBulk: (stored: readonly GivenJob[]) => Promise<Job[]>): Promise<Job[]> {
     const entities = new Set<AnyEntity>();
-    const stored = jobs.map((job) => ({ ...job, data: this.writing.codec.writeData(job.data, entities) }));
-    const route = new Route(this.writing, entities);
+    const stored = jobs.map((job) => ({ ...job, data: this.codec.writeData(job.data, entities) }));
+    const route = this.route(entities);
     const identified = stored.map((job) => ({ ...job, opts: route.identified(job.opts) }));
     return route.send(
       () => addBulk(identified),
@@ -54,15 +54,15 @@ export class QueueWriter extends Writer {
     upsert: (stored: Template) => Promise<Job>,
   ): Promise<Job> {
     const entities = new Set<AnyEntity>();
-    const stored = { ...template, data: this.writing.codec.writeData(template?.data, entities) } as Template;
-    return new Route(this.writing, entities).send(
+    const stored = { ...template, data: this.codec.writeData(template?.data, entities) } as Template;
+    return this.route(entities).send(
       () => upsert(stored),
       () => undefined as never,
     );
   }
 
   updateJobProgress(progress: unknown, update: (stored: never) => Promise<void>): Promise<void> {
-    return update(this.writing.codec.writeValue(progress) as never);
+    return update(this.codec.writeValue(progress) as never);
   }
 
   #waiting({ name, data, opts }: GivenJob): Job {
@@ -70,3 +70,34 @@ export class QueueWriter extends Writer {
     return waiting(new this.job(this.#queue as never, name, data, options, opts?.jobId));
   }
 }
+
+/** A queue's methods, on top of its own. */
+export const queueMethods = (
+  own: Pick<Queue, 'add' | 'addBulk' | 'upsertJobScheduler' | 'updateJobProgress' | 'close'>,
+) => ({
+  async add(this: Queue, name: string, data: unknown, given?: JobsOptions): Promise<Job> {
+    const add = (stored: unknown, options?: JobsOptions): Promise<Job> => own.add.call(this, name, stored, options);
+    return companionOf<QueueWriter>(this).add(name, data, given, add);
+  },
+
+  async addBulk(this: Queue, jobs: readonly GivenJob[]): Promise<Job[]> {
+    return companionOf<QueueWriter>(this).addBulk(jobs, (stored) => own.addBulk.call(this, stored as never));
+  },
+
+  async upsertJobScheduler(
+    this: Queue,
+    ...[id, repeat, template]: Parameters<Queue['upsertJobScheduler']>
+  ): Promise<Job | undefined> {
+    const upsert = (stored: typeof template): Promise<Job> => own.upsertJobScheduler.call(this, id, repeat, stored);
+    return companionOf<QueueWriter>(this).upsertJobScheduler(template, upsert);
+  },
+
+  async updateJobProgress(this: Queue, id: string, progress: unknown): Promise<void> {
+    const update = (stored: never): Promise<void> => own.updateJobProgress.call(this, id, stored);
+    return companionOf<QueueWriter>(this).updateJobProgress(progress, update);
+  },
+
+  close(this: Queue): Promise<void> {
+    return companionOf<QueueWriter>(this).close(() => own.close.call(this));
+  },
+});

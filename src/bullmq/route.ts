@@ -1,21 +1,28 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
+import type { EntitySerializer } from '../entity-serializer.ts';
 import { canHoldJobs, transactionFor } from '../tasks/transaction.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
-import type { Writing } from './options.ts';
+import type { InFlight } from './in-flight.ts';
+import type { TransactionPool } from './transaction-pool.ts';
 
 /**
  * How jobs reach BullMQ: at once; inside a transaction, that of the entities in their data or the ambient one, with its
- * commit. On PostgreSQL they are part of the transaction; Redis has them after the commit.
+ * commit. On PostgreSQL they are part of the transaction; Redis has them after the commit, or when nobody can tell
+ * whether there was one.
  */
 export class Route {
   readonly #em: EntityManager | undefined;
-  readonly #pool: Writing['pool'];
-  readonly #sending: Writing['sending'];
+  readonly #pool: TransactionPool | undefined;
+  readonly #sending: InFlight;
 
-  constructor({ codec, pool, sending }: Writing, entities: Iterable<AnyEntity>) {
-    const { serializer } = codec;
+  constructor(
+    serializer: EntitySerializer,
+    entities: Iterable<AnyEntity>,
+    pool: TransactionPool | undefined,
+    sending: InFlight,
+  ) {
     this.#em = transactionFor(serializer, undefined, entities);
     this.#pool = this.#em !== undefined && canHoldJobs(this.#em, serializer) ? pool : undefined;
     this.#sending = sending;
@@ -38,7 +45,8 @@ export class Route {
     const sent = meanwhile();
     // A trace goes on where the job was added.
     const send = AsyncResource.bind(() => this.#sending.track(now()));
-    afterCommit(this.#em, send);
+    // A job of a row that is not there is discarded in the end; one that was never added would be missed by nobody.
+    afterCommit(this.#em, send, { onUnknown: send });
     return sent;
   }
 }

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { ByReferenceError } from '../errors.ts';
+import { once } from '../once.ts';
 import { executeInTransaction, transactionOf } from '../orm/transaction.ts';
 
 /** The part of a `pg.Pool` that is used here; BullMQ takes one as the connection of its PostgreSQL backend. */
@@ -23,7 +24,7 @@ export class TransactionPool {
   readonly connection: PoolLike;
   readonly #pool: PoolLike;
   readonly #current = new AsyncLocalStorage<EntityManager>();
-  #schema: Promise<string> | undefined;
+  readonly #ownSchema = once(() => this.#askOwnSchema());
 
   constructor(pool: PoolLike) {
     this.#pool = pool;
@@ -50,16 +51,7 @@ export class TransactionPool {
     return { rows: await executeInTransaction(em, qualified(text, await this.#ownSchema()), values) };
   }
 
-  #ownSchema(): Promise<string> {
-    this.#schema ??= this.#ask().catch((error: unknown) => {
-      // A failure of the pool is not for good.
-      this.#schema = undefined;
-      throw error;
-    });
-    return this.#schema;
-  }
-
-  async #ask(): Promise<string> {
+  async #askOwnSchema(): Promise<string> {
     const { rows } = await this.#pool.query('select quote_ident(current_schema()) as own');
     return (rows[0] as { own: string }).own;
   }

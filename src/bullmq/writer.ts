@@ -1,21 +1,32 @@
+import type { AnyEntity } from '@mikro-orm/core';
 import type { Job } from 'bullmq';
+import { InFlight } from './in-flight.ts';
+import type { JobCodec } from './job-codec.ts';
 import { jobClass } from './job.ts';
 import type { Writing } from './options.ts';
+import { Route } from './route.ts';
 
 /** What a queue and a flow producer have in common that write by reference. */
 export abstract class Writer {
-  /** The class of their jobs. */
   readonly job: typeof Job;
-  protected readonly writing: Writing;
+  protected readonly codec: JobCodec;
+  readonly #pool: Writing['pool'];
+  /** Jobs whose transaction has committed, on their way to Redis. */
+  readonly #sending = new InFlight();
 
-  constructor(writing: Writing, base: typeof Job | undefined) {
-    this.writing = writing;
-    this.job = jobClass(writing.codec, base);
+  constructor({ codec, pool }: Writing, base: typeof Job | undefined) {
+    this.job = jobClass(codec, base);
+    this.codec = codec;
+    this.#pool = pool;
   }
 
   /** What is on its way at the end still arrives. */
   async close(close: () => Promise<void>): Promise<void> {
-    await this.writing.sending.landed();
+    await this.#sending.landed();
     await close();
+  }
+
+  protected route(entities: Iterable<AnyEntity>): Route {
+    return new Route(this.codec.serializer, entities, this.#pool, this.#sending);
   }
 }

@@ -46,7 +46,7 @@ export class Maker {
    */
   async current(entry: Entry): Promise<CacheRecord> {
     const { clock, invalidation, store } = this.#workshop;
-    const context = this.#contextOf(entry);
+    const context = this.#managerFor(entry);
     const transaction = transactionOf(context);
     if (transaction !== undefined) return this.#currentIn(transaction, context, entry);
     const make = (): Promise<CacheRecord> => this.#makeAlone(entry, context);
@@ -63,7 +63,7 @@ export class Maker {
   refresh(entry: Entry): void {
     const { counters, report, store } = this.#workshop;
     if (this.#flights.has(entry.key)) return;
-    const context = this.#contextOf(entry);
+    const context = this.#managerFor(entry);
     this.#flights
       .join(
         entry.key,
@@ -97,7 +97,9 @@ export class Maker {
     const own = freshFork(em, { inTransaction: true });
     const managers = globalManagers(this.#workshop.serializer);
     const record = await runInRequest(managers, () => this.#make(entry, own, begunAt));
-    if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record));
+    // What may not have been committed is made anew.
+    const onUnknown = (): void => {};
+    if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record), { onUnknown });
     return record;
   }
 
@@ -121,7 +123,7 @@ export class Maker {
   }
 
   /** Whose schema, filters and transaction count. */
-  #contextOf({ options: { em } }: Entry): EntityManager {
+  #managerFor({ options: { em } }: Entry): EntityManager {
     const given = em ?? this.#workshop.serializer.orm.em;
     return ambientContext(given) ?? given;
   }

@@ -7,20 +7,28 @@ import {
   run as startRunner,
 } from 'graphile-worker';
 import { randomUUID } from 'node:crypto';
-import { ByReferenceError } from '../errors.ts';
+import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
 import { addJobs, introduceQueue } from './enqueueing.ts';
 import { findJob } from './finding.ts';
 import { Finishing } from './finishing.ts';
-import { checkEngineOptions, checkJob, checkQueue, type GraphileWorkerEngineOptions, schemaOf } from './options.ts';
+import {
+  checkEngineOptions,
+  checkJob,
+  checkQueue,
+  type GraphileRunnerOptions,
+  type GraphileWorkerEngineOptions,
+  schemaOf,
+} from './options.ts';
 import { QueueWorker } from './queue-worker.ts';
 import { createTables, type Schemas, schemasOf } from './schemas.ts';
-import type { RunnerOptionsLike, WorkerUtilsLike } from './worker-like.ts';
+import type { WorkerUtilsLike } from './worker-like.ts';
 
 /**
  * Jobs in PostgreSQL by graphile-worker 0.18: part of the transaction that enqueues them, and of the one that their
@@ -40,7 +48,7 @@ import type { RunnerOptionsLike, WorkerUtilsLike } from './worker-like.ts';
  *
  * Throws E_INVALID_OPTION.
  */
-export function graphileWorkerEngine(runner: RunnerOptionsLike, options: GraphileWorkerEngineOptions = {}): Engine {
+export function graphileWorkerEngine(runner: GraphileRunnerOptions, options: GraphileWorkerEngineOptions = {}): Engine {
   checkEngineOptions(runner, options);
   return new GraphileWorkerEngine(runner, options.keepResultsForMs ?? 86_400_000);
 }
@@ -52,16 +60,18 @@ interface Started {
 
 class GraphileWorkerEngine implements Engine {
   readonly isTransactional = true;
-  readonly #options: RunnerOptionsLike & { readonly schema: string };
+  readonly #options: GraphileRunnerOptions & { readonly schema: string };
   readonly #schemas: Schemas;
   readonly #finishing: Finishing;
-  readonly #prepared = new Map<string, Promise<void>>();
+  readonly #open = once(() => this.#connect());
+  readonly #introduce = once(async (queue: string) => {
+    await introduceQueue(outside(await this.#open()), this.#schemas, queue, randomUUID());
+  });
   /** graphile-worker looks into a runner's list every minute. */
   readonly #schedules = new Map<string, ParsedCronItem[]>();
   readonly #started: Started[] = [];
-  #utils: Promise<WorkerUtilsLike> | undefined;
 
-  constructor(options: RunnerOptionsLike, keepResultsForMs: number) {
+  constructor(options: GraphileRunnerOptions, keepResultsForMs: number) {
     this.#options = { ...options, schema: schemaOf(options) };
     this.#schemas = schemasOf(this.#options.schema);
     this.#finishing = new Finishing(this.#schemas, keepResultsForMs);
@@ -74,7 +84,7 @@ class GraphileWorkerEngine implements Engine {
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
     if (em !== undefined) this.checkDatabase(em);
     for (const job of jobs) checkJob(job);
-    for (const { queue } of jobs) await this.#prepare(queue);
+    for (const { queue } of jobs) await this.#introduce(queue.name);
     if (em !== undefined && transactionOf(em) !== undefined) return addJobs(inTransactionOf(em), this.#schemas, jobs);
     return inTransaction(await this.#open(), (execute) => addJobs(execute, this.#schemas, jobs));
   }
@@ -91,8 +101,9 @@ class GraphileWorkerEngine implements Engine {
   }
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
-    this.#checkPool();
-    await this.#prepare(queue);
+    checkPoolSize('runner option pgPool', this.#options.pgPool, this.#started.length);
+    checkQueue(queue);
+    await this.#introduce(queue.name);
     const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing);
     const runner = await startRunner(
       { ...this.#graphileOptions(queue), concurrency: queue.concurrency * queue.batch },
@@ -106,39 +117,18 @@ class GraphileWorkerEngine implements Engine {
     // A signal may have stopped a runner before.
     await Promise.all(this.#started.map(({ runner }) => runner.stop().catch(() => runner.promise)));
     await Promise.all(this.#started.splice(0).map(({ worker }) => worker.settled()));
-    const utils = this.#utils;
-    this.#utils = undefined;
-    await (await utils)?.release();
-  }
-
-  #open(): Promise<WorkerUtilsLike> {
-    this.#utils ??= this.#connect().catch((error: unknown) => {
-      // A failure of the database is not for good.
-      this.#utils = undefined;
-      throw error;
-    });
-    return this.#utils;
+    await (await this.#open.forget())?.release();
   }
 
   async #connect(): Promise<WorkerUtilsLike> {
-    const utils = await makeWorkerUtils({ ...this.#options } as object as RunnerOptions);
-    await inTransaction(utils, (execute) => createTables(execute, this.#schemas));
-    return utils;
-  }
-
-  #prepare(queue: QueueSettings): Promise<void> {
-    let prepared = this.#prepared.get(queue.name);
-    if (prepared === undefined) {
-      prepared = this.#introduce(queue);
-      this.#prepared.set(queue.name, prepared);
-      prepared.catch(() => this.#prepared.delete(queue.name));
+    const utils = await makeWorkerUtils(this.#options);
+    try {
+      await inTransaction(utils, (execute) => createTables(execute, this.#schemas));
+      return utils;
+    } catch (error) {
+      await utils.release();
+      throw error;
     }
-    return prepared;
-  }
-
-  async #introduce(queue: QueueSettings): Promise<void> {
-    checkQueue(queue);
-    await introduceQueue(outside(await this.#open()), this.#schemas, queue.name, randomUUID());
   }
 
   #schedulesOf({ name }: QueueSettings): ParsedCronItem[] {
@@ -157,18 +147,6 @@ class GraphileWorkerEngine implements Engine {
       ...(batch > 1 && { localQueue: { size: batch * concurrency } }),
     };
     const extended = { extends: preset === undefined ? [] : [preset], worker };
-    return { ...this.#options, preset: extended } as object as RunnerOptions;
-  }
-
-  /** A pool without a connection that no runner listens on would wait for good. */
-  #checkPool(): void {
-    const max = this.#options.pgPool?.options?.max;
-    const needed = this.#started.length + 2;
-    if (max !== undefined && max < needed)
-      throw ByReferenceError.invalidOption(
-        'runner option pgPool',
-        `a pool with max of at least ${needed}, as each queue that is worked listens on a connection`,
-        max,
-      );
+    return { ...this.#options, preset: extended };
   }
 }

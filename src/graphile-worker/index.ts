@@ -1,3 +1,3 @@
 export { graphileWorkerEngine } from './engine.ts';
-export type { GraphileWorkerEngineOptions } from './options.ts';
-export type { GraphileHelpers, GraphileJob, PgClientLike, RunnerOptionsLike, WorkerUtilsLike } from './worker-like.ts';
+export type { GraphileRunnerOptions, GraphileWorkerEngineOptions } from './options.ts';
+export type { GraphileHelpers, GraphileJob, PgClientLike, WorkerUtilsLike } from './worker-like.ts';

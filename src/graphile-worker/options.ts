@@ -1,7 +1,7 @@
-import { type Check, check, isName, milliseconds, oneOf } from '../check.ts';
+import type { RunnerOptions } from 'graphile-worker';
+import { type Check, check, isName, isObject, milliseconds } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { NewJob, QueueSettings } from '../tasks/engine.ts';
-import type { RunnerOptionsLike } from './worker-like.ts';
 
 export interface GraphileWorkerEngineOptions {
   /**
@@ -13,29 +13,28 @@ export interface GraphileWorkerEngineOptions {
 
 const OPTION_CHECKS: Record<keyof GraphileWorkerEngineOptions, Check> = { keepResultsForMs: milliseconds };
 
-/** graphile-worker checks the values of its own options. */
-const its: Check = ['what graphile-worker takes', () => true];
+/** What Tasks gives graphile-worker: its tasks, their schedules and how many run at once. */
+const GIVEN = ['taskList', 'taskDirectory', 'crontab', 'crontabFile', 'parsedCronItems', 'concurrency'] as const;
 
-const RUNNER_CHECKS: Record<keyof RunnerOptionsLike, Check> = {
-  connectionString: its,
-  maxPoolSize: its,
-  pgPool: its,
-  schema: ['a name', isName],
-  preset: its,
-  pollInterval: its,
-  logger: its,
-  events: its,
-  noHandleSignals: oneOf(true, false),
-  noPreparedStatements: oneOf(true, false),
-  useNodeTime: oneOf(true, false),
-  forbiddenFlags: its,
-  gracefulShutdownAbortTimeout: its,
-  minResetLockedInterval: its,
-  maxResetLockedInterval: its,
-};
+/**
+ * What graphile-worker's `run` takes, passed on as it is. With a `connectionString` each queue's runner has a pool of its
+ * own, of `maxPoolSize`; with a `pgPool` each queue that is worked holds one of its connections to listen. `schema` is by
+ * default that of the preset itself, then of GRAPHILE_WORKER_SCHEMA, then `graphile_worker`.
+ */
+export type GraphileRunnerOptions = Omit<RunnerOptions, (typeof GIVEN)[number]>;
 
-export function checkEngineOptions(runner: RunnerOptionsLike, options: GraphileWorkerEngineOptions): void {
-  check(runner, RUNNER_CHECKS, 'runner option ');
+export function checkEngineOptions(runner: GraphileRunnerOptions, options: GraphileWorkerEngineOptions): void {
+  if (!isObject(runner)) throw ByReferenceError.invalidOption('runner options', 'an object', runner);
+  for (const name of GIVEN) {
+    const value = (runner as RunnerOptions)[name];
+    if (value !== undefined) {
+      throw ByReferenceError.invalidOption(`runner option ${name}`, 'left out, as Tasks gives it', value);
+    }
+  }
+  const { schema } = runner;
+  if (schema !== undefined && !isName(schema)) {
+    throw ByReferenceError.invalidOption('runner option schema', 'a name', schema);
+  }
   check(options, OPTION_CHECKS, 'option ');
 }
 
@@ -58,7 +57,6 @@ export function checkJob({ queue, priority }: NewJob): void {
 }
 
 /** Given to graphile-worker wherever it is called, so that it and this engine can't mean two. */
-export function schemaOf({ schema, preset }: RunnerOptionsLike): string {
-  const { worker } = (preset ?? {}) as { readonly worker?: { readonly schema?: string } };
-  return schema ?? worker?.schema ?? (process.env['GRAPHILE_WORKER_SCHEMA'] || 'graphile_worker');
+export function schemaOf({ schema, preset }: GraphileRunnerOptions): string {
+  return schema ?? preset?.worker?.schema ?? (process.env['GRAPHILE_WORKER_SCHEMA'] || 'graphile_worker');
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Batches } from '../tasks/batches.ts';
 import type { JobFailure, Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
+import { takenOver } from '../tasks/outcome.ts';
 import { withoutCron } from './cron.ts';
 import { type Execute, inTransactionOf } from './database.ts';
 import { type Finishing, idOf } from './finishing.ts';
@@ -40,13 +41,14 @@ export class QueueWorker {
       signal: abortSignal,
       complete: async (em, output) => {
         // Another worker's by now: this transaction must not commit.
-        if (!(await this.#finishing.complete(inTransactionOf(em), job, output))) throw lost(job);
+        if (!(await this.#finishing.complete(inTransactionOf(em), job, output))) throw takenOver(idOf(job));
         isCompleted = true;
       },
     });
     this.#sweep();
     if (outcome.status !== 'completed') return this.#fail(job, outcome);
-    if (!isCompleted && !(await this.#finishing.complete(this.#execute, job, outcome.output))) throw lost(job);
+    if (!isCompleted && !(await this.#finishing.complete(this.#execute, job, outcome.output)))
+      throw takenOver(idOf(job));
   }
 
   /** Resolves when nothing is left to be done for jobs that have been worked. */
@@ -86,8 +88,6 @@ export class QueueWorker {
     this.#background.add(done);
   }
 }
-
-const lost = (job: GraphileJob): Error => new Error(`Job ${idOf(job)} is no longer this worker's.`);
 
 /** What graphile-worker logs, and keeps the message of. */
 function errorOf({ name, message, stack }: JobFailure): Error {

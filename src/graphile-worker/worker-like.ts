@@ -1,27 +1,3 @@
-/** What graphile-worker's `run` takes and the engine passes on; tasks, cron items and concurrency are those of Tasks. */
-export interface RunnerOptionsLike {
-  /** Each queue's runner then has a pool of its own. */
-  readonly connectionString?: string;
-  /** Of each such pool. */
-  readonly maxPoolSize?: number;
-  /** A `Pool` of pg for all queues. Each queue that is worked holds one of its connections to listen. */
-  readonly pgPool?: { readonly options?: { readonly max?: number } };
-  /** graphile-worker's schema. Default: that of the preset itself, then of GRAPHILE_WORKER_SCHEMA, then `graphile_worker`. */
-  readonly schema?: string;
-  readonly preset?: object;
-  /** Milliseconds between looks for jobs that nobody was notified of: delayed ones and retries. Default: 2,000. */
-  readonly pollInterval?: number;
-  readonly logger?: object;
-  readonly events?: object;
-  readonly noHandleSignals?: boolean;
-  readonly noPreparedStatements?: boolean;
-  readonly useNodeTime?: boolean;
-  readonly forbiddenFlags?: unknown;
-  readonly gracefulShutdownAbortTimeout?: number;
-  readonly minResetLockedInterval?: number;
-  readonly maxResetLockedInterval?: number;
-}
-
 /** A job as a task of graphile-worker receives it. */
 export interface GraphileJob {
   readonly id: string;

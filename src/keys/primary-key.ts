@@ -181,6 +181,13 @@ export class PrimaryKey {
     return this.width === 1 ? parts[0] : (parts as JsonArray);
   }
 
+  /** The key of an entity in database form. */
+  databaseKeyOf(entity: AnyEntity): unknown {
+    const wire = this.write(entity);
+    const key = wire === undefined ? undefined : this.read(wire);
+    return typeof key === 'string' ? undefined : key?.value;
+  }
+
   #writeLeaf(index: number, value: unknown): JsonValue | undefined {
     const { property, column } = this.#leaves[index]!;
     if (value === undefined || value === null) return undefined;

@@ -3,8 +3,27 @@ export class KeyedQueue {
   /** A key is here while somebody is inside; its list holds those that wait. */
   readonly #waiting = new Map<string, (() => void)[]>();
 
-  /** Resolves to the function that leaves, to be called once; or to undefined when `signal` is aborted before. */
-  enter(key: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+  /**
+   * Enters and tries to take what only one may have. Who gets it stays inside until it calls `leave`, once; who gets
+   * nothing, or fails, leaves at once. Undefined too when `signal` is aborted before it is its turn.
+   */
+  async take<Held>(
+    key: string,
+    signal: AbortSignal,
+    take: (leave: () => void) => Promise<Held | undefined>,
+  ): Promise<Held | undefined> {
+    const leave = await this.#enter(key, signal);
+    if (leave === undefined) return undefined;
+    let held: Held | undefined;
+    try {
+      held = await take(leave);
+      return held;
+    } finally {
+      if (held === undefined) leave();
+    }
+  }
+
+  #enter(key: string, signal: AbortSignal): Promise<(() => void) | undefined> {
     const waiting = this.#waiting.get(key);
     const leave = (): void => this.#leave(key);
     if (waiting === undefined) {

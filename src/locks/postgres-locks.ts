@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import { createHash } from 'node:crypto';
 import { aFunction, aName, type Check, check } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
+import { once } from '../once.ts';
 import { driverName } from '../orm/platform.ts';
 import { postgresConnectionOf } from '../orm/postgres-connection.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -56,7 +57,7 @@ class PostgresLocks implements LockProvider {
   readonly #orm: MikroORM;
   readonly #options: PostgresLocksOptions;
   readonly #queue = new KeyedQueue();
-  #session: Promise<PostgresSession> | undefined;
+  readonly #session = once(() => this.#open());
   #isClosed = false;
 
   constructor(orm: MikroORM, options: PostgresLocksOptions) {
@@ -65,21 +66,14 @@ class PostgresLocks implements LockProvider {
   }
 
   /** The session would let a second call of this process in: the queue keeps it out. */
-  async acquire(key: string, { signal }: { readonly signal: AbortSignal }): Promise<HeldLock | undefined> {
-    const leave = await this.#queue.enter(key, signal);
-    if (leave === undefined) return undefined;
-    let held: HeldLock | undefined;
-    try {
-      held = await this.#lock(numbersOf(this.#options.namespace ?? 'mikro-orm-byref', key), signal, leave);
-      return held;
-    } finally {
-      if (held === undefined) leave();
-    }
+  acquire(key: string, { signal }: { readonly signal: AbortSignal }): Promise<HeldLock | undefined> {
+    const lock = numbersOf(this.#options.namespace ?? 'mikro-orm-byref', key);
+    return this.#queue.take(key, signal, (leave) => this.#lock(lock, signal, leave));
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const session = await this.#session?.catch(() => undefined);
+    const session = await this.#session.forget()?.catch(() => undefined);
     await session?.close(new Error('The provider of the locks was closed.'));
   }
 
@@ -109,18 +103,14 @@ class PostgresLocks implements LockProvider {
     if (this.#isClosed) {
       throw ByReferenceError.unsupported('Taking a lock after close()', 'close the locks when the application ends');
     }
-    this.#session ??= this.#open().catch((error: unknown) => {
-      this.#session = undefined;
-      throw error;
-    });
-    return this.#session;
+    return this.#session();
   }
 
   async #open(): Promise<PostgresSession> {
     const client = await (this.#options.connection?.() ?? clientOf(this.#orm));
     const session = await PostgresSession.open(client, this.#options.heartbeatMs ?? 10_000);
     session.lost.throwIfAborted();
-    session.lost.addEventListener('abort', () => (this.#session = undefined), { once: true });
+    session.lost.addEventListener('abort', () => this.#session.forget(), { once: true });
     return session;
   }
 }

@@ -1,3 +1,4 @@
+import { once } from '../once.ts';
 import { about, pause, settled } from './waiting.ts';
 
 /** What of `pg.Client` is used. */
@@ -35,7 +36,7 @@ export class PostgresSession {
   /** Wakes the call that waits for a lock, by its number. */
   readonly #wake = new Map<string, () => void>();
   #last: Promise<unknown> = Promise.resolve();
-  #listening: Promise<unknown> | undefined;
+  readonly #listen = once(() => this.#query(`listen ${CHANNEL}`));
   #ended: Promise<void> = Promise.resolve();
   #users = 0;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -141,14 +142,6 @@ export class PostgresSession {
   readonly #onHeartbeat = (error: unknown): void => {
     if (!isAnswer(error)) this.drop(error);
   };
-
-  #listen(): Promise<unknown> {
-    this.#listening ??= this.#query(`listen ${CHANNEL}`).catch((error: unknown) => {
-      this.#listening = undefined;
-      throw error;
-    });
-    return this.#listening;
-  }
 
   /** Where no answer came, as with a time-out of the client's own, the lock may be there: it is let go. */
   async #tryLock(lock: LockNumbers): Promise<boolean> {

@@ -50,17 +50,8 @@ export function verrouLocks(verrou: VerrouLike, options: VerrouLocksOptions = {}
   }
 
   return {
-    async acquire(key, { signal }) {
-      const leave = await queue.enter(key, signal);
-      if (leave === undefined) return undefined;
-      let held: HeldLock | undefined;
-      try {
-        held = await take(verrou.createLock(nameOf(namespace, key), leaseMs), signal, leave);
-        return held;
-      } finally {
-        if (held === undefined) leave();
-      }
-    },
+    acquire: (key, { signal }) =>
+      queue.take(key, signal, async (leave) => take(verrou.createLock(nameOf(namespace, key), leaseMs), signal, leave)),
   };
 }
 

@@ -26,6 +26,10 @@ export function referenceBody(
   const state = stateOf(entity);
   if (state === 'new') throw ByReferenceError.unpersisted(referable.name, path?.());
   if (state === 'removed') throw ByReferenceError.removed(referable.name, path?.());
+  if (state === 'unidentified') {
+    const what = `A reference to ${referable.name}, whose primary key is not known,`;
+    throw ByReferenceError.unserializable(what, 'load it first', path?.());
+  }
   const body = rowBody(entity, referable, version, path);
   // The row has its old key until the flush and the new one after it: which one a reader meets, nobody knows.
   if (referable.primaryKey.isChanged(entity)) throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path?.());

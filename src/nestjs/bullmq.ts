@@ -2,13 +2,10 @@ import { BullModule, BullRegistrar, getFlowProducerToken, getQueueToken, WorkerH
 import { type BeforeApplicationShutdown, type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { LazyModuleLoader, ModulesContainer } from '@nestjs/core';
 import type { FlowProducer, Queue, Worker } from 'bullmq';
-import {
-  isByReference,
-  makeFlowProducerByReference,
-  makeQueueByReference,
-  makeWorkerByReference,
-} from '../bullmq/in-place.ts';
+import { isByReference } from '../bullmq/host.ts';
+import { makeFlowProducerByReference, makeQueueByReference, makeWorkerByReference } from '../bullmq/in-place.ts';
 import { JobCodec } from '../bullmq/job-codec.ts';
+import type { Writing } from '../bullmq/options.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { goFirst, providersOf, workerClass } from './nest.ts';
@@ -40,13 +37,14 @@ export function bullMqModule(): DynamicModule {
 
 /** Makes the queues, flow producers and workers of one application by reference. */
 class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
-  readonly #codec: JobCodec;
+  /** A connection to BullMQ's PostgreSQL backend is not ours to join transactions with: jobs follow after the commit. */
+  readonly #writing: Writing;
   readonly #modules: ModulesContainer;
   readonly #registrar: BullRegistrar | undefined;
   readonly #workers = new Set<Worker>();
 
   constructor(codec: JobCodec, modules: ModulesContainer, registrar: BullRegistrar | undefined) {
-    this.#codec = codec;
+    this.#writing = { codec };
     this.#modules = modules;
     this.#registrar = registrar;
     if (registrar !== undefined) this.#watch(registrar);
@@ -63,9 +61,9 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
         );
       } else if (name.startsWith(QUEUE) && isQueue(instance)) {
         refuseProcessors(instance);
-        makeQueueByReference(instance, this.#codec);
+        makeQueueByReference(instance, this.#writing);
       } else if (name.startsWith(FLOW_PRODUCER) && isFlowProducer(instance)) {
-        makeFlowProducerByReference(instance, this.#codec);
+        makeFlowProducerByReference(instance, this.#writing);
       } else if (name === BullRegistrar.name && this.#registrar === undefined) {
         throw ByReferenceError.unsupported(
           'A second copy of @nestjs/bullmq',
@@ -110,7 +108,7 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
 
   #workerClass(base: typeof Worker): typeof Worker {
     const opened = (worker: Worker, processor: unknown): void => {
-      makeWorkerByReference(worker, processor, this.#codec);
+      makeWorkerByReference(worker, processor, this.#writing.codec);
       this.#workers.add(worker);
     };
     return class ByReferenceWorker extends base {

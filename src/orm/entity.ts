@@ -22,13 +22,17 @@ export const configOf = (entity: AnyEntity): MikroORM['config'] => helper(entity
 /**
  * - `new`: never flushed, even if it already has a key of the application's own
  * - `removed`: deleted, or scheduled for it
+ * - `unidentified`: a reference by another key than the primary one (`targetKey`), which is not known until it is loaded
  * - `stored`: read from or written to the database, or a reference to a row
  */
-export type EntityState = 'new' | 'removed' | 'stored';
+export type EntityState = 'new' | 'removed' | 'unidentified' | 'stored';
 
 export function stateOf(entity: AnyEntity): EntityState {
   const wrapped = helper(entity);
-  if (wrapped.__originalEntityData === undefined) return wrapped.__em === undefined ? 'new' : 'removed';
+  if (wrapped.__originalEntityData === undefined) {
+    if (wrapped.__em === undefined) return 'new';
+    return wrapped.isInitialized() || wrapped.hasPrimaryKey() ? 'removed' : 'unidentified';
+  }
   return isScheduledForRemoval(wrapped.__em, entity) ? 'removed' : 'stored';
 }
 
@@ -57,18 +61,38 @@ export function storedValue(entity: AnyEntity, property: string): unknown {
   return stored !== undefined && property in stored ? stored[property] : (entity as Dictionary)[property];
 }
 
-/** True when a flush would write something about this entity. */
-export function hasPendingChanges(entity: AnyEntity): boolean {
+/** The columns that a flush would write of this entity, by property; those of embedded objects by MikroORM's flat names. */
+export function changesOf(entity: AnyEntity): ReadonlySet<string> {
   const wrapped = helper(entity);
   const stored = wrapped.__originalEntityData;
-  if (stored === undefined || !wrapped.isInitialized() || wrapped.__em === undefined) return false;
+  if (stored === undefined || wrapped.__em === undefined) return NONE;
   const comparator = wrapped.__em.getComparator();
-  const changes = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
-  if (Object.keys(changes).length > 0) return true;
-  return wrapped.__meta.relations.some((relation) => {
+  return new Set(Object.keys(comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity))));
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** True when a flush would write something about this entity. */
+export function hasPendingChanges(entity: AnyEntity): boolean {
+  if (changesOf(entity).size > 0) return true;
+  const { __originalEntityData, __meta } = helper(entity);
+  if (__originalEntityData === undefined) return false;
+  return __meta.relations.some((relation) => {
     const value = (entity as Dictionary)[relation.name] as unknown;
     return relation.kind === 'm:n' && Utils.isCollection(value) && (value as Collection<AnyEntity>).isDirty();
   });
+}
+
+/** True when a row of it was read in part, as with `fields`: `em.findOne` would read the rest. */
+export function isPartial(entity: AnyEntity): boolean {
+  const { __meta, __loadedProperties } = helper(entity) as unknown as {
+    __meta: EntityMetadata;
+    __loadedProperties: ReadonlySet<string>;
+  };
+  return __meta.comparableProps.some(
+    ({ name, lazy, kind, object }) =>
+      lazy !== true && !(kind === 'embedded' && object !== true) && !__loadedProperties.has(name),
+  );
 }
 
 /** The EntityManager that manages an entity. */

@@ -1,81 +1,70 @@
 import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions, LockMode, Platform } from '@mikro-orm/core';
-import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Admission } from './admission.ts';
+import { keyCondition } from './key-condition.ts';
+import { type Merging, mergesNothing } from './merge-row.ts';
+import { merged } from './merging.ts';
 import { eagerRelations } from './metadata.ts';
 
 export interface FindByKeysOptions {
-  readonly refresh: boolean;
+  /** How rows meet the entities that are managed already; undefined where nothing is. */
+  readonly merging: Merging | undefined;
   readonly schema: string | undefined;
   readonly populate: readonly string[] | false | undefined;
   readonly filters: FilterOptions | undefined;
   readonly lockMode: LockMode | undefined;
-  /** Reads fresh instances that the EntityManager does not come to manage. */
-  readonly besideIdentityMap?: boolean;
 }
 
 /**
  * Reads rows by keys in database form, one value per row or one flat tuple. They have been validated, because `find`
  * treats null and objects in this place as "everything" and as operators.
- *
- * - converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors
- * - no auto-flush: reading must not write the user's unit of work
- * - write connection, no result cache: a replica or a cache may be older than the job
  */
 export function findByKeys(
   em: EntityManager,
   metadata: EntityMetadata,
   keys: readonly unknown[],
-  options: FindByKeysOptions,
+  { merging, ...options }: FindByKeysOptions,
 ): Promise<AnyEntity[]> {
-  const where = keys.map((key) => (Array.isArray(key) ? key.map(operand) : operand(key)));
-  const ordered = options.lockMode !== undefined && {
-    orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })),
-  };
+  const find = (): Promise<AnyEntity[]> =>
+    findEntities(em, metadata, keys, { ...options, refresh: merging !== undefined });
+  const loadsRelations = options.populate === undefined ? eagerRelations(metadata).length > 0 : options.populate;
+  if (merging === undefined && !loadsRelations) return find();
+  return merged(em, merging ?? mergesNothing(), find);
+}
+
+/** The same beside the identity map: instances that the EntityManager does not come to manage, without relations. */
+export const findByKeysBeside = (
+  em: EntityManager,
+  metadata: EntityMetadata,
+  keys: readonly unknown[],
+  options: Omit<FindByKeysOptions, 'merging' | 'populate'>,
+): Promise<AnyEntity[]> => findEntities(em, metadata, keys, { ...options, populate: false, disableIdentityMap: true });
+
+/**
+ * - converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors
+ * - no auto-flush: reading must not write the user's unit of work
+ * - write connection, no result cache: a replica or a cache may be older than the job
+ */
+async function findEntities(
+  em: EntityManager,
+  metadata: EntityMetadata,
+  keys: readonly unknown[],
+  options: Record<string, unknown>,
+): Promise<AnyEntity[]> {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const findOptions = {
     convertCustomTypes: false,
     flushMode: 'commit',
     connectionType: 'write',
     cache: false,
-    refresh: options.refresh,
-    ...(options.schema !== undefined && { schema: options.schema }),
-    ...(options.populate !== undefined && { populate: options.populate }),
-    ...(options.filters !== undefined && { filters: options.filters }),
-    ...(options.lockMode !== undefined && { lockMode: options.lockMode }),
-    ...(options.besideIdentityMap === true && { disableIdentityMap: true }),
-    ...ordered,
+    ...given,
+    ...(options['lockMode'] !== undefined && { orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })) }),
   };
-  const find = () => em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>;
-  const loadsRelations = options.populate === undefined ? eagerRelations(metadata).length > 0 : options.populate;
-  return loadsRelations ? withoutFlush(em, find) : find();
-}
-
-const withoutFlushing = new AsyncLocalStorage<true>();
-
-/** How many queries under way hold back the `tryFlush` of an EntityManager. */
-const holding = new WeakMap<EntityManager, number>();
-
-/**
- * Runs a query that loads relations and must not write the user's unit of work: MikroORM does not hand the option
- * `flushMode` on to the queries for the relations, and each of those would flush first. The method that holds them back
- * is gone with the last such query; queries of the user's beside them flush as ever.
- */
-async function withoutFlush<T>(em: EntityManager, query: () => Promise<T>): Promise<T> {
-  const others = holding.get(em) ?? 0;
-  holding.set(em, others + 1);
-  if (others === 0) holdBackFlush(em);
+  const { where, done } = keyCondition(metadata, keys, em.getPlatform());
   try {
-    return await withoutFlushing.run(true, query);
+    return (await em.find<AnyEntity>(metadata.class, where as never, findOptions as never)) as AnyEntity[];
   } finally {
-    const left = holding.get(em)! - 1;
-    holding.set(em, left);
-    if (left === 0) delete (em as Partial<EntityManager>).tryFlush;
+    done();
   }
-}
-
-function holdBackFlush(em: EntityManager): void {
-  const { tryFlush } = em;
-  em.tryFlush = async (entityName, options) => {
-    if (withoutFlushing.getStore() === undefined) await tryFlush.call(em, entityName as never, options);
-  };
 }
 
 /** The rows that a condition matches, as entities that hold their key only and that nothing manages; hidden ones too. */
@@ -94,20 +83,18 @@ export const findKeys = (em: EntityManager, metadata: EntityMetadata, where: obj
     } as never,
   );
 
-/** MikroORM takes a tuple with a boolean in it for nested conditions; PostgreSQL reads the word as the value. */
-const operand = (value: unknown): unknown => (typeof value === 'boolean' ? String(value) : value);
-
 /**
- * Loads relations of entities that are already there, without touching what the user has changed. The schema is that of
- * the entities: MikroORM would read related rows in the EntityManager's, which may be another tenant's.
+ * Loads relations of entities that are already there, where they are not loaded. The schema is that of the entities:
+ * MikroORM would read related rows in the EntityManager's, which may be another tenant's.
  */
 export const populate = (
   em: EntityManager,
   entities: readonly AnyEntity[],
   hints: readonly string[],
   schema: string | undefined,
+  admission?: Admission,
 ): Promise<unknown> =>
-  withoutFlush(em, () =>
+  merged(em, mergesNothing(admission), () =>
     em.populate(
       entities as AnyEntity[],
       hints as never,

@@ -17,11 +17,11 @@ type Method = (...args: unknown[]) => unknown;
  * pg-boss's own API, its data by reference: entities in what is sent travel as tokens, and a worker's jobs hold the
  * rows of now, one query per model for a batch, in an EntityManager and request context of its own. Everything else is
  * the given instance. A missing row dead-letters the job without a retry; data without an envelope is passed on as it
- * is, so that queues migrate in place. Results are kept encoded, `fetch` returns data as it is stored.
+ * is, so that queues can be migrated while they run. Results are kept encoded, `fetch` returns data as it is stored.
  */
 export function byReference<Boss extends object>(
-  boss: Boss,
   serializer: EntitySerializer,
+  boss: Boss,
   options: AdapterOptions = {},
 ): Boss {
   const adapter = new Adapter(boss as never, new AdapterCodec(serializer, options));

@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
+import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type {
@@ -12,6 +13,7 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
+import { takenOver } from '../tasks/outcome.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
@@ -49,7 +51,8 @@ class PgBossEngine implements Engine {
   readonly isTransactional = true;
   readonly #boss: PgBossLike;
   readonly #options: PgBossEngineOptions;
-  readonly #prepared = new Map<string, Promise<void>>();
+  /** Makes a queue, and has pg-boss know it before a transaction is open: it would ask on another connection. */
+  readonly #prepare = once((name: string) => this.#makeQueue(name));
   readonly #workers: { readonly queue: string; readonly id: string }[] = [];
 
   constructor(boss: PgBossLike, options: PgBossEngineOptions) {
@@ -65,21 +68,21 @@ class PgBossEngine implements Engine {
     if (em !== undefined) this.checkDatabase(em);
     const ids: string[] = [];
     for (const [queue, own] of Map.groupBy(jobs, (job) => job.queue)) {
-      await this.#prepare(queue);
+      await this.#prepare(queue.name);
       ids.push(...(await this.#insert(queue, own, em)));
     }
     return ids;
   }
 
   async schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void> {
-    await this.#prepare(queue);
+    await this.#prepare(queue.name);
     // pg-boss takes few characters in a key.
     const safe = /^[\w.-]+$/.test(key) ? key : Buffer.from(key).toString('hex');
     await this.#boss.schedule(queue.name, cron, data, { tz: timeZone, key: safe, ...this.#settings(queue) });
   }
 
   async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
-    await this.#prepare(queue);
+    await this.#prepare(queue.name);
     const [job] = await this.#boss.findJobs(queue.name, { id });
     if (job === undefined) return undefined;
     return {
@@ -91,7 +94,7 @@ class PgBossEngine implements Engine {
   }
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
-    await this.#prepare(queue);
+    await this.#prepare(queue.name);
     const { pollingIntervalSeconds } = this.#options;
     const options = {
       includeMetadata: true,
@@ -145,18 +148,6 @@ class PgBossEngine implements Engine {
     return jobs[0] ?? (await this.#insert(queue, [job], em))[0]!;
   }
 
-  /** Makes the queue, and has pg-boss know it before a transaction is open: it would ask on another connection. */
-  #prepare(queue: QueueSettings): Promise<void> {
-    let prepared = this.#prepared.get(queue.name);
-    if (prepared === undefined) {
-      prepared = this.#makeQueue(queue.name);
-      this.#prepared.set(queue.name, prepared);
-      // A failure of the database is not for good.
-      prepared.catch(() => this.#prepared.delete(queue.name));
-    }
-    return prepared;
-  }
-
   async #makeQueue(name: string): Promise<void> {
     if ((await this.#boss.getQueue(name)) === null) await this.#boss.createQueue(name, { policy: POLICY });
     const policy = (await this.#boss.getQueue(name))?.policy;
@@ -190,7 +181,7 @@ class PgBossEngine implements Engine {
       complete: async (em, output) => {
         const settled = await this.#boss.complete(queue, { id, retryCount }, output ?? null, { db: databaseOf(em) });
         // The job has expired and is another worker's: this transaction must not commit.
-        if ((settled as { affected?: number }).affected !== 1) throw new Error(`Job ${id} is no longer this worker's.`);
+        if ((settled as { affected?: number }).affected !== 1) throw takenOver(id);
       },
     };
   }

@@ -1,8 +1,9 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { CanonicalKey } from '../keys/primary-key.ts';
-import { hasPendingChanges, isLoaded, isScheduledForRemoval, rowSchemaOf } from '../orm/entity.ts';
-import { managedEntities } from '../orm/identity-map.ts';
+import { hasPendingChanges, isLoaded, isPartial, isScheduledForRemoval, rowSchemaOf } from '../orm/entity.ts';
+import { managedByKey, managedEntities, removesAnything } from '../orm/identity-map.ts';
+import { lazyProperties, loadedLazyProperties } from '../orm/lazy.ts';
 import type { Row, RowGroup } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
@@ -13,34 +14,58 @@ export type LoadSettings = Pick<Settings, 'freshness' | 'unflushed' | 'lockMode'
 export interface Work {
   readonly group: RowGroup;
   readonly load: Row[];
-  /** Rows whose entity is kept as it is, and that only have to prove that they are still there. */
-  readonly prove: Row[];
+  /** Rows whose entity is kept as it is, and that only have to be locked. */
+  readonly lock: Row[];
+  /** Rows whose entity is kept as it is. */
+  readonly keep: Row[];
+  /** Lazy properties that entities of these rows have loaded, to be read along. */
+  readonly lazies: ReadonlySet<string>;
 }
 
 /** Tells the rows that this EntityManager answers for from those the database must be asked about. */
 export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSettings): Work {
-  const work: Work = { group, load: [], prove: [] };
-  const managed = indexManaged(em, group);
+  const { freshness, lockMode } = settings;
+  const lazies = new Set<string>();
+  const work: Work = { group, load: [], lock: [], keep: [], lazies };
+  const looks = freshness === 'managed' || lazyProperties(group.metadata).length > 0 || removesAnything(em);
   for (const row of group.rows.values()) {
-    const entity = managed.get(row.key.canonical);
+    const entity = looks ? managedRow(em, group, row) : undefined;
     if (entity !== undefined && isScheduledForRemoval(em, entity)) continue;
-    row.unflushed = entity !== undefined && hasPendingChanges(entity);
-    const isKept =
-      entity !== undefined &&
-      isLoaded(entity) &&
-      (settings.freshness === 'managed' || (row.unflushed && settings.unflushed !== 'overwrite'));
-    if (!isKept) {
-      work.load.push(row);
-    } else if (settings.freshness === 'managed' && settings.lockMode === undefined) {
+    if (freshness === 'managed' && entity !== undefined && isLoaded(entity) && !isPartial(entity)) {
       row.entity = row.read = entity;
-    } else {
-      row.entity = entity;
-      work.prove.push(row);
+      row.unflushed = hasPendingChanges(entity);
+      (lockMode === undefined ? work.keep : work.lock).push(row);
+      continue;
     }
+    for (const name of entity === undefined ? [] : loadedLazyProperties(entity, row.model.metadata)) lazies.add(name);
+    work.load.push(row);
   }
   return work;
 }
 
+/** The entity of a row, where MikroORM finds it by the key in database form. */
+function managedRow(em: EntityManager, { metadata, primaryKey, schema, ownSchema }: RowGroup, row: Row) {
+  const entity = managedByKey(em, metadata, row.key.value, schema ?? ownSchema);
+  return entity !== undefined && primaryKey.canonicalOf(entity) === row.key.canonical ? entity : undefined;
+}
+
+/** Throws E_UNFLUSHED for rows of the payload that have unflushed changes here. */
+export function refuseUnflushed(em: EntityManager, groups: readonly RowGroup[]): void {
+  const rows = groups.flatMap((group) => {
+    const managed = indexManaged(em, group);
+    return [...group.rows.values()].filter((row) => {
+      const entity = managed.get(row.key.canonical);
+      return entity !== undefined && !isScheduledForRemoval(em, entity) && hasPendingChanges(entity);
+    });
+  });
+  if (rows.length === 0) return;
+  throw ByReferenceError.unflushed(
+    rows.map((row) => row.token),
+    rows[0]!.path,
+  );
+}
+
+/** All of a group's tree that is managed, by our own canonical key. */
 function indexManaged(em: EntityManager, group: RowGroup): Map<CanonicalKey, AnyEntity> {
   const managed = new Map<CanonicalKey, AnyEntity>();
   const schema = group.schema ?? group.ownSchema;
@@ -50,13 +75,4 @@ function indexManaged(em: EntityManager, group: RowGroup): Map<CanonicalKey, Any
     if (canonical !== undefined && isInSchema) managed.set(canonical, entity);
   }
   return managed;
-}
-
-export function refuseUnflushed(groups: readonly RowGroup[]): void {
-  const rows = groups.flatMap((group) => [...group.rows.values()].filter((row) => row.unflushed));
-  if (rows.length > 0)
-    throw ByReferenceError.unflushed(
-      rows.map((row) => row.token),
-      rows[0]!.path,
-    );
 }

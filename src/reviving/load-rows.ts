@@ -1,11 +1,13 @@
-import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager, EntityMetadata, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
-import { isScheduledForRemoval } from '../orm/entity.ts';
-import { findByKeys, type FindByKeysOptions, populate, referenceTo } from '../orm/find.ts';
-import { managesAnything, managesPendingChanges } from '../orm/identity-map.ts';
+import type { Admission } from '../orm/admission.ts';
+import { isLoaded, isPartial, isScheduledForRemoval, metadataOf, rowSchemaOf } from '../orm/entity.ts';
+import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find.ts';
+import { managesAnything } from '../orm/identity-map.ts';
+import { type Merging, newMerging } from '../orm/merge-row.ts';
 import { meetingManaged } from '../orm/managed-keys.ts';
-import { eagerRelations } from '../orm/metadata.ts';
+import { queriedClass } from '../orm/metadata.ts';
 import { skipsLocked } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { blaming } from './blame.ts';
@@ -25,21 +27,23 @@ export async function loadRows(
   em: EntityManager,
   groups: readonly RowGroup[],
   settings: LoadSettings,
+  admission?: Admission,
 ): Promise<number> {
   if (settings.freshness === 'lazy') {
     for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
     return 0;
   }
+  if (settings.unflushed === 'throw') refuseUnflushed(em, groups);
   const work = groups.map((group) => planLoad(em, group, settings));
-  if (settings.unflushed === 'throw') refuseUnflushed(groups);
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
   else work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
-  const loader = new Loader(em, settings);
+  const loader = new Loader(em, settings, admission);
   const tasks = work.flatMap((item) => loader.tasks(item));
   if (tasks.length === 1) await tasks[0]!();
   else await runAll(tasks, em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)));
+  await loader.readLazies();
   return loader.queries;
 }
 
@@ -61,22 +65,25 @@ class Loader {
   queries = 0;
   readonly #em: EntityManager;
   readonly #settings: LoadSettings;
-  /** An empty identity map has nothing to refresh, and MikroORM hydrates faster without. */
-  readonly #refresh: boolean;
+  /** Undefined where nothing is managed: MikroORM hydrates faster when it has nothing to refresh. */
+  readonly #merging: Merging | undefined;
   readonly #skips: boolean;
 
-  constructor(em: EntityManager, settings: LoadSettings) {
+  constructor(em: EntityManager, settings: LoadSettings, admission: Admission | undefined) {
     this.#em = em;
     this.#settings = settings;
     this.#skips = settings.lockMode !== undefined && skipsLocked(settings.lockMode);
-    this.#refresh = settings.freshness === 'refresh' && managesAnything(em);
+    this.#merging = admission !== undefined || managesAnything(em) ? mergingOf(settings, admission) : undefined;
   }
 
-  tasks({ group, load, prove }: Work): (() => Promise<void>)[] {
-    return [
-      ...this.#chunks(group, load).map((rows) => () => this.#load(group, rows)),
-      ...this.#chunks(group, prove).map((rows) => () => this.#prove(group, rows)),
+  tasks(work: Work): (() => Promise<void>)[] {
+    const { group, load, lock, keep } = work;
+    const tasks = [
+      ...this.#chunks(group, load).map((rows) => () => this.#load(work, rows)),
+      ...this.#chunks(group, lock).map((rows) => () => this.#lock(group, rows)),
     ];
+    if (keep.length > 0 && group.populate !== undefined) tasks.push(() => this.#populate(group, keep));
+    return tasks;
   }
 
   #chunks(group: RowGroup, rows: Row[]): Row[][] {
@@ -88,30 +95,51 @@ class Loader {
     );
   }
 
-  async #load(group: RowGroup, rows: readonly Row[]): Promise<void> {
-    const relations = [...(group.populate ?? []), ...eagerRelations(group.metadata)];
-    const loadsApart = relations.length > 0 && this.#sparesChanges();
-    const options = {
-      refresh: this.#refresh,
-      populate: loadsApart ? false : group.populate,
-      lockMode: this.#settings.lockMode,
-    } as const;
-    const entities = await this.#find(group, rows, options, (row, entity) => (row.entity = row.read = entity));
-    if (loadsApart) await populate(this.#em, entities, relations, group.schema);
+  async #load({ group, lazies }: Work, rows: readonly Row[]): Promise<void> {
+    const { schema, filters } = group;
+    const populate = lazies.size === 0 ? group.populate : [...(group.populate ?? []), ...lazies];
+    const options = { schema, filters, populate, merging: this.#merging, lockMode: this.#settings.lockMode };
+    await this.#find(
+      group,
+      rows,
+      (keys) => findByKeys(this.#em, group.metadata, keys, options),
+      (row, entity) => {
+        row.entity = row.read = entity;
+        row.stored = this.#merging?.spared.get(entity);
+        row.unflushed = row.stored !== undefined;
+      },
+    );
     if (this.#skips) await this.#refuseSkipped(group, rows);
   }
 
-  /** Refreshing related rows along would overwrite what the user has not flushed of them. */
-  #sparesChanges(): boolean {
-    return this.#refresh && this.#settings.unflushed !== 'overwrite' && managesPendingChanges(this.#em);
-  }
-
-  async #prove(group: RowGroup, rows: readonly Row[]): Promise<void> {
+  async #lock(group: RowGroup, rows: readonly Row[]): Promise<void> {
+    for (const row of rows) row.read = undefined;
     await this.#look(group, rows, this.#settings.lockMode, (row, entity) => (row.read = entity));
     for (const row of rows) if (row.read === undefined) row.entity = undefined;
-    const kept = rows.flatMap((row) => row.entity ?? []);
-    if (group.populate !== undefined && kept.length > 0) await populate(this.#em, kept, group.populate, group.schema);
+    if (group.populate !== undefined) await this.#populate(group, rows);
     if (this.#skips) await this.#refuseSkipped(group, rows);
+  }
+
+  async #populate({ populate: hints, schema }: RowGroup, rows: readonly Row[]): Promise<void> {
+    const entities = rows.flatMap((row) => row.entity ?? []);
+    if (entities.length > 0) await populate(this.#em, entities, hints!, schema, this.#merging?.admission);
+  }
+
+  /** Reads what rows did not bring of entities that were met on the way: one query more per table. */
+  async readLazies(): Promise<void> {
+    const { unread } = this.#merging ?? {};
+    if (unread === undefined || unread.size === 0) return;
+    const sources = Map.groupBy(unread, ([entity]) => `${tableOf(entity)} ${rowSchemaOf(entity) ?? ''}`);
+    for (const entries of sources.values()) {
+      const [[first]] = entries as [[AnyEntity, readonly string[]]];
+      const [metadata, schema] = [queriedClass(metadataOf(first)), rowSchemaOf(first)];
+      const primaryKey = PrimaryKey.of(metadata, this.#em.getPlatform());
+      const keys = entries.flatMap(([entity]) => primaryKey.databaseKeyOf(entity) ?? []);
+      const populate = [...new Set(entries.flatMap(([, names]) => names))];
+      const options = { schema, filters: false, populate, merging: this.#merging, lockMode: undefined };
+      this.queries++;
+      await findByKeys(this.#em, metadata, keys, options);
+    }
   }
 
   /** SKIP LOCKED returns nothing for a locked row: only a query without the lock tells it from a missing one. */
@@ -124,27 +152,35 @@ class Loader {
   }
 
   /** Reads rows beside the identity map: that they are there, their class and their version. */
-  #look(group: RowGroup, rows: readonly Row[], lockMode: LockMode | undefined, found: Found): Promise<AnyEntity[]> {
-    return this.#find(group, rows, { refresh: false, populate: false, lockMode, besideIdentityMap: true }, found);
+  #look(group: RowGroup, rows: readonly Row[], lockMode: LockMode | undefined, found: Found): Promise<void> {
+    const { schema, filters, metadata } = group;
+    const options = { schema, filters, lockMode };
+    return this.#find(group, rows, (keys) => findByKeysBeside(this.#em, metadata, keys, options), found);
   }
 
   /** Tells `found` of each row that is there. Rows and results meet by our own canonical key. */
   async #find(
     group: RowGroup,
     rows: readonly Row[],
-    options: Omit<FindByKeysOptions, 'schema' | 'filters'>,
+    query: (keys: readonly unknown[]) => Promise<AnyEntity[]>,
     found: Found,
-  ): Promise<AnyEntity[]> {
+  ): Promise<void> {
     this.queries++;
     const keys = rows.map((row) => row.key.value);
-    const { schema, filters } = group;
-    const query = () => findByKeys(this.#em, group.metadata, keys, { ...options, schema, filters });
-    const entities = await blaming(this.#em, group, rows, () =>
-      meetingManaged(this.#em, (root) => PrimaryKey.of(root, this.#em.getPlatform()), query),
-    );
+    const keysOf = (root: EntityMetadata) => PrimaryKey.of(root, this.#em.getPlatform());
+    const entities = await blaming(this.#em, group, rows, () => meetingManaged(this.#em, keysOf, () => query(keys)));
     this.queries += await meet(this.#em, group, rows, entities, found);
-    return entities;
   }
+}
+
+/** What one query reads. */
+const tableOf = (entity: AnyEntity): string => queriedClass(metadataOf(entity)).className;
+
+function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission | undefined): Merging {
+  // Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two.
+  const refreshes =
+    freshness === 'managed' ? (entity: AnyEntity) => !isLoaded(entity) || isPartial(entity) : () => true;
+  return newMerging(unflushed !== 'overwrite', refreshes, admission);
 }
 
 /** Runs the tasks, a few at once. Settles only when none is under way: the EntityManager is the caller's again. */

@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
+import type { AnyEntity, Dictionary, EntityManager, EntityMetadata, FilterOptions } from '@mikro-orm/core';
 import { isName } from '../check.ts';
 import type { EntitySlot } from '../codec/slot.ts';
 import { ByReferenceError } from '../errors.ts';
@@ -18,14 +18,21 @@ export class Row {
   readonly #slot: EntitySlot;
   /** The entity that stands for the row, once it is known to be there. */
   entity: AnyEntity | undefined = undefined;
-  /** The row as this call has read it; another instance than `entity` where that keeps unflushed changes. */
+  /** The row as this call has read it; another instance than `entity` where that is kept. */
   read: AnyEntity | undefined = undefined;
+  /** The columns of the row as they are, where `entity` keeps unflushed changes. */
+  stored: Dictionary | undefined = undefined;
   unflushed = false;
 
-  constructor({ plan, key, slot }: Reference) {
-    this.model = plan.model;
+  constructor(model: Model, key: DatabaseKey, slot: EntitySlot) {
+    this.model = model;
     this.key = key;
     this.#slot = slot;
+  }
+
+  /** The same row, not read yet. */
+  copy(): Row {
+    return new Row(this.model, this.key, this.#slot);
   }
 
   get path(): string {
@@ -103,9 +110,9 @@ export class Resolver {
     const references = slots.map((slot) => this.#check(slot));
     for (const reference of references) {
       const { rows } = this.#groupOf(reference);
-      const { canonical } = reference.key;
-      let row = rows.get(canonical);
-      if (row === undefined) rows.set(canonical, (row = new Row(reference)));
+      const { key, plan, slot } = reference;
+      let row = rows.get(key.canonical);
+      if (row === undefined) rows.set(key.canonical, (row = new Row(plan.model, key, slot)));
       reference.row = row;
     }
     return references;

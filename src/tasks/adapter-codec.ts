@@ -2,6 +2,7 @@ import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import type { DeserializeOptions } from '../options.ts';
+import { ByReferenceError } from '../errors.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
 import type { Outcome } from './engine.ts';
@@ -15,6 +16,9 @@ export class AdapterCodec {
   readonly #revive: DeserializeOptions;
 
   constructor(serializer: EntitySerializer, options: AdapterOptions) {
+    if (typeof (serializer as Partial<EntitySerializer> | undefined)?.encode !== 'function') {
+      throw ByReferenceError.invalidOption('serializer', 'an EntitySerializer', serializer);
+    }
     check(options, ADAPTER_CHECKS, 'option ');
     const { only, missing, populate, signed } = options;
     const revive = Object.entries({ only, missing, populate, signed }).filter(([, value]) => value !== undefined);

@@ -37,7 +37,7 @@ export class JobRunner {
   /** Runs one call of the task's handler: for one job, or for a batch of one context. */
   async run(task: TaskDefinition, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
     const call = new Call(task, jobs, this.#serializer, this.#options);
-    const context = this.contextOf(jobs[0]!);
+    const context = this.capturedWith(jobs[0]!);
     try {
       await runInRequest(globalManagers(this.#serializer), (em) => this.#options.run(context, em, () => call.run(em)));
     } catch (error) {
@@ -47,7 +47,7 @@ export class JobRunner {
   }
 
   /** What was captured with a job; nothing of one whose signature is not what is demanded. */
-  contextOf(job: ReceivedJob): JsonValue | undefined {
+  capturedWith(job: ReceivedJob): JsonValue | undefined {
     const { signed } = this.#options;
     return signed === false || this.#serializer.isSigned(job.data, signed) ? metadataOf(job.data)?.context : undefined;
   }
@@ -108,7 +108,7 @@ class Call {
     const args = await this.#revive(em);
     const live = this.#jobs.flatMap((job, index) => (this.#outcomes[index] === undefined ? { job, index } : []));
     if (live.length === 0) return;
-    const contexts = live.map(({ job }) => contextOf(this.#task.name, job, em));
+    const contexts = live.map(({ job }) => jobContext(this.#task.name, job, em));
     const results = await this.#task.handle(
       live.map(({ index }) => args[index]),
       contexts,
@@ -140,7 +140,7 @@ class Call {
   }
 }
 
-function contextOf(name: string, job: ReceivedJob, em: EntityManager): JobContext {
+function jobContext(name: string, job: ReceivedJob, em: EntityManager): JobContext {
   const { id, attempt, enqueuedAt, signal } = job;
   return { id, name, attempt, enqueuedAt, em, signal };
 }

@@ -3,9 +3,10 @@ import { createHash, randomUUID } from 'node:crypto';
 import { type Check, check, oneOf } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
+import { once } from '../once.ts';
 import { DESERIALIZE_CHECKS } from '../options.ts';
 import { contextOf } from '../orm/context.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { JsonValue } from '../wire/json.ts';
@@ -71,8 +72,11 @@ export class Tasks {
   readonly #definitions = new Map<string, TaskDefinition>();
   /** By the function that `define` returned. */
   readonly #byTask = new WeakMap<object, TaskDefinition>();
-  /** Queues that this process has workers for. */
-  readonly #worked = new Set<string>();
+  /** Starts the workers of a queue. */
+  readonly #startQueue = once(async (name: string) => {
+    const { queue } = this.#tasksOf(name)[0]!;
+    await this.#engine.work(queue, (jobs) => this.#run(name, jobs));
+  });
 
   /** Throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database. */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
@@ -131,9 +135,9 @@ export class Tasks {
    * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen.
    * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
-  onFlush<Entity extends object, Result>(
-    models: readonly EntityClass<Entity>[],
-    task: Task<Change<Entity>, Result>,
+  onFlush<const Models extends readonly EntityType[], Result>(
+    models: Models,
+    task: Task<Change<NoInfer<EntityOf<Models[number]>>>, Result>,
   ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)
@@ -152,17 +156,13 @@ export class Tasks {
 
   /** Starts the workers of all tasks defined so far; those of an earlier call go on. */
   async work(): Promise<void> {
-    for (const { queue } of this.#definitions.values()) {
-      if (this.#worked.has(queue.name)) continue;
-      this.#worked.add(queue.name);
-      await this.#engine.work(queue, (jobs) => this.#run(queue.name, jobs));
-    }
+    for (const { queue } of this.#definitions.values()) await this.#startQueue(queue.name);
   }
 
   /** Takes no further jobs and waits for those under way. */
   async stop(): Promise<void> {
     await this.#engine.stop();
-    this.#worked.clear();
+    for (const { queue } of this.#definitions.values()) this.#startQueue.forget(queue.name);
   }
 
   #tasksOf(queue: string): TaskDefinition[] {
@@ -212,12 +212,21 @@ export class Tasks {
     promise.catch(() => undefined);
     for (const handle of handles) handle.enqueued = promise;
     const run = async (): Promise<void> => {
-      await enqueue().then(resolve, (error: unknown) => {
+      await enqueue().catch((error: unknown) => {
         reject(error);
         throw error;
       });
     };
-    afterCommit(em, run, { onRollback: () => reject(new Error('The transaction of the job was rolled back.')) });
+    const committed = async (): Promise<void> => {
+      await run();
+      resolve();
+    };
+    // A job of a row that is not there is discarded in the end; one that was never enqueued would be missed by nobody.
+    const onUnknown = async ({ cause }: ByReferenceError): Promise<void> => {
+      await run();
+      reject(ByReferenceError.commitUnknown(cause, ' Its job is enqueued all the same.'));
+    };
+    afterCommit(em, committed, { onRollback: () => reject(ByReferenceError.rolledBack()), onUnknown });
   }
 
   async #schedule(definition: TaskDefinition, cron: string, args: unknown, timeZone: string): Promise<void> {
@@ -267,7 +276,7 @@ export class Tasks {
       const task = taskOf(job);
       if (task === undefined) outcomes.set(job, unknownTask(queue, metadataOf(job.data)?.name));
       // A batch runs in one context, so jobs of two are two batches.
-      return task?.isBatch === true ? JSON.stringify(this.#runner.contextOf(job)) : job.id;
+      return task?.isBatch === true ? JSON.stringify(this.#runner.capturedWith(job)) : job.id;
     });
     for (const own of calls.values()) {
       const known = own.filter((job) => !outcomes.has(job));

@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, describe } from '@jest/globals';
+import { afterAll, beforeAll } from '@jest/globals';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
 import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
-import { type Store, storeKinds } from '../support/bullmq.ts';
+import type { Store } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
+import { describeStores } from '../support/describe-stores.ts';
 import { testCases } from '../support/test-with.ts';
 
-describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
+describeStores('BullMQ', ({ open }) => {
   let database: TestOrm;
   let store: Store;
   beforeAll(async () => {

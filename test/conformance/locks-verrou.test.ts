@@ -14,9 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-// The global set-up says whether there is a Redis.
-for (const kind of process.env['TEST_REDIS_URL'] === undefined ? ['table'] : ['table', 'redis']) {
-  describeWith('processes')(`locks of Verrou in a ${kind} store`, () => {
+const NEEDS = { table: [], redis: ['redis-server'] } as const;
+for (const [kind, needs] of Object.entries(NEEDS)) {
+  describeWith('processes', ...needs)(`locks of Verrou in a ${kind} store`, () => {
     let store: LockStore;
     beforeAll(async () => {
       store = await lockStores[kind]!(database.orm);

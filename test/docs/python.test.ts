@@ -1,15 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { byValue, EntitySerializer } from 'mikro-orm-byref';
 import { Comment, domain, Post, Tag, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { valueSamples } from '../../fixtures/values.ts';
 import { openDatabase } from '../support/database.ts';
+import { describeWith, testWith } from '../support/test-with.ts';
 
 const folder = fileURLToPath(new URL('../../examples/python/', import.meta.url));
-const exists = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
 
 function python(args: readonly string[], input = ''): { status: number | null; stdout: string; stderr: string } {
   return spawnSync('python3', args, { cwd: folder, input, encoding: 'utf8', env: { ...process.env, PYTHONUTF8: '1' } });
@@ -23,8 +23,7 @@ function evaluated(expression: string, input: unknown): unknown {
   return JSON.parse(stdout);
 }
 
-// An example in another language: its tests run where that language is.
-(exists('python3') ? describe : describe.skip)('the worker in Python', () => {
+describeWith('python3')('the worker in Python', () => {
   let database: TestOrm;
   let serializer: EntitySerializer;
 
@@ -84,7 +83,7 @@ function evaluated(expression: string, input: unknown): unknown {
   });
 
   // The standard library of Python has no PostgreSQL driver.
-  (exists('psql') ? test : test.skip)('reads the rows of now', async () => {
+  testWith('psql')('reads the rows of now', async () => {
     const em = database.orm.em.fork();
     const [ann, post, comment, tag] = await Promise.all([
       em.findOneOrFail(User, 1),

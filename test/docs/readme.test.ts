@@ -1,35 +1,13 @@
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { MikroORM } from '@mikro-orm/postgresql';
+import { beforeAll, expect, test } from '@jest/globals';
+import { examples, pages, readme } from '../support/examples.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const readme = readFileSync(`${root}README.md`, 'utf8');
-const guides = readdirSync(`${root}docs`)
-  .filter((name) => name.endsWith('.md'))
-  .toSorted();
-/** The README, whose model.ts the guides' blocks import, and docs/*.md. */
-const pages = [readme, ...guides.map((name) => readFileSync(`${root}docs/${name}`, 'utf8'))].join('\n');
 const folder = `${root}build/readme`;
-
-/** The blocks that start with a comment naming their file: `// reminder.ts`. */
-const blocks = Array.from(pages.matchAll(/```ts\n\/\/ (\S+)\.ts\n(.*?)```/gs), ([, name, code]) => ({
-  name: name!,
-  code: code!,
-}));
-const redisUrl = process.env['TEST_REDIS_URL'];
-/** Without Redis, of which the global set-up tells, its programs are only compiled. */
-const programs = blocks.filter(
-  ({ code }) => code.includes('// →') && (redisUrl !== undefined || !code.includes('REDIS_URL')),
-);
-
-/** The databases that the pages name, under names of this run: a reader may have made them for real. */
-const suffix = randomBytes(4).toString('hex');
-const databases = [...new Set(pages.match(/(?<=dbName: ')byref_\w+(?=')/g))].map((name) => `${name}_${suffix}`);
 
 /** What the compiler says of the folder. */
 async function compile(...flags: string[]): Promise<string> {
@@ -40,74 +18,34 @@ async function compile(...flags: string[]): Promise<string> {
   );
 }
 
-/** Runs the pages' code as a user does: compiled by tsc, against the built package. */
-beforeAll(async () => {
+/** The pages' code against the built package; `npm run test:examples` runs it. */
+beforeAll(() => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const { name, code } of blocks) {
-    writeFileSync(`${folder}/${name}.ts`, code.replaceAll(/'(byref_\w+)'/g, `'$1_${suffix}'`));
-  }
+  for (const { name, code } of examples) writeFileSync(`${folder}/${name}.ts`, code);
   const config = {
     extends: '../../tsconfig.json',
-    compilerOptions: { noEmit: false, outDir: 'out', rootDir: '.', noPropertyAccessFromIndexSignature: false },
+    compilerOptions: { noPropertyAccessFromIndexSignature: false },
     include: ['*.ts'],
     exclude: [],
   };
   writeFileSync(`${folder}/tsconfig.json`, JSON.stringify(config));
-  const errors = await compile();
-  if (errors !== '') throw new Error(errors);
+});
+
+test('every TypeScript block is compiled', async () => {
+  expect(pages.join('\n').match(/```ts/g)).toHaveLength(examples.length);
+  expect(new Set(examples.map(({ name }) => name)).size).toBe(examples.length);
+  expect(await compile()).toBe('');
 }, 60_000);
 
-afterAll(async () => {
-  for (const dbName of databases) {
-    const orm = new MikroORM({
-      entities: [],
-      discovery: { warnWhenNoEntities: false },
-      clientUrl: process.env['TEST_DATABASE_URL']!,
-      dbName,
-    });
-    await orm.schema.dropDatabase();
-    await orm.close();
-  }
-});
-
-test('every TypeScript block is compiled', () => {
-  expect(pages.match(/```ts/g)).toHaveLength(blocks.length);
-  expect(new Set(blocks.map(({ name }) => name)).size).toBe(blocks.length);
-  expect(programs.map(({ name }) => name)).toEqual([
-    'reminder',
-    'usage',
-    'values',
-    'signing',
-    'jobs',
-    ...(redisUrl === undefined ? [] : ['bullmq']),
-    'locks',
-    'cache',
-    'tenants',
-    'rest',
-    // docs/coming-from.md
-    'rails',
-    'laravel',
-    'celery',
-    // docs/timing.md
-    'races',
-    'drift',
-    'unflushed',
-    'row-locks',
-    'retries',
-  ]);
-});
-
 test('the published declarations have no errors of their own', async () => {
-  const errors = await compile('--noEmit', '--skipLibCheck', 'false');
+  const errors = await compile('--skipLibCheck', 'false');
   expect(errors.split('\n').filter((line) => /^(?:\.\.\/)*dist\//.test(line))).toEqual([]);
 });
 
-test.each(programs)('$name.ts prints what it says', async ({ name, code }) => {
-  const expected = Array.from(code.matchAll(/\/\/ → (.*)/g), ([, line]) => line);
-  const env = { ...process.env, DATABASE_URL: process.env['TEST_DATABASE_URL'], REDIS_URL: redisUrl };
-  const { stdout } = await run(process.execPath, [`${folder}/out/${name}.js`], { env });
-  expect(stdout.trimEnd().split('\n')).toEqual(expected);
+test('every example prints something, but the modules of others', () => {
+  const modules = examples.filter(({ prints }) => prints.length === 0);
+  expect(modules.map(({ name }) => name)).toEqual(['model', 'queues']);
 });
 
 test('the tables of errors and options are complete', async () => {

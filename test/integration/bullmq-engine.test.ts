@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/core';
 import { type Job, Queue, Worker } from 'bullmq';
 import { EntitySerializer } from 'mikro-orm-byref';
@@ -10,12 +10,13 @@ import { bullmqEngine, type BullMqEngineOptions } from 'mikro-orm-byref/bullmq';
 import { type JobFailedError, Tasks } from 'mikro-orm-byref/tasks';
 import { domain, Post, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
-import { type Store, storeKinds } from '../support/bullmq.ts';
+import type { Store } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
+import { describeStores } from '../support/describe-stores.ts';
 import { failureOf } from '../support/failure.ts';
 import { queueName as name, until } from '../support/jobs.ts';
 
-describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
+describeStores('BullMQ', ({ name: kind, open }) => {
   let database: TestOrm;
   let store: Store;
   const started: { stop(): Promise<void> }[] = [];
@@ -147,6 +148,18 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
     await tasks.work();
     await until(() => seen.length >= 2);
     expect(new Set(seen)).toEqual(new Set(['ann@example.org']));
+    await ownQueue(task.taskName).removeJobScheduler(task.taskName);
+  });
+
+  test('the queue’s own settings are the workers’ too: each run is reckoned as the first one was', async () => {
+    const repeatStrategy = (ms: number): number => ms + 100;
+    const tasks = tasksOf({ queue: { settings: { repeatStrategy } } });
+    let runs = 0;
+    const task = tasks.define(name(), async () => void runs++);
+    // By BullMQ's own reckoning once a year.
+    await task.schedule('0 0 1 1 *', {});
+    await tasks.work();
+    await until(() => runs >= 3);
     await ownQueue(task.taskName).removeJobScheduler(task.taskName);
   });
 

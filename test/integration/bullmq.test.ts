@@ -1,26 +1,28 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, RequestContext } from '@mikro-orm/core';
-import { type Job, type Processor, Queue, QueueEvents } from 'bullmq';
+import { type FlowJob, type Job, type Processor, Queue, QueueEvents, type Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { EntitySerializer } from 'mikro-orm-byref';
 import {
   byReference,
   type ByReferenceClasses,
+  ByReferenceFlowProducer,
   ByReferenceQueue,
   ByReferenceWorker,
   type AdapterOptions,
 } from 'mikro-orm-byref/bullmq';
 import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
-import { type Store, storeKinds } from '../support/bullmq.ts';
+import type { Store } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
+import { describeStores } from '../support/describe-stores.ts';
 import { failureOf } from '../support/failure.ts';
 import { queueName as name, until } from '../support/jobs.ts';
 
-describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
+describeStores('BullMQ', ({ name: kind, open }) => {
   let database: TestOrm;
   let serializer: EntitySerializer;
   let store: Store;
@@ -148,18 +150,62 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
       expect(await stored(queue.name)).not.toMatch(/ann@|hunter2/);
     });
 
-    test('a class of the application’s own on top of the queue keeps its methods', async () => {
-      const calls: string[] = [];
-      class Logged extends ByReferenceQueue<{ user: User }> {
+    test('a class of the application’s own on top of ours keeps its methods, and reaches ours by super', async () => {
+      const calls: unknown[] = [];
+      class LoggedQueue extends ByReferenceQueue<{ user: User }> {
         override async add(...args: Parameters<ByReferenceQueue<{ user: User }>['add']>) {
           calls.push(args[0]);
           return super.add(...args);
         }
+        override async addBulk(jobs: Parameters<ByReferenceQueue<{ user: User }>['addBulk']>[0]) {
+          calls.push(jobs.length);
+          return super.addBulk(jobs);
+        }
       }
-      const queue = close(new Logged(name(), { ...settings(), serializer }, ...store.backend));
+      class LoggedWorker extends ByReferenceWorker<{ user: User }> {
+        protected override async callProcessJob(...args: Parameters<Worker['callProcessJob']>) {
+          calls.push(args[0].data);
+          return super.callProcessJob(...args);
+        }
+      }
+      class LoggedProducer extends ByReferenceFlowProducer {
+        override async add(flow: FlowJob) {
+          calls.push(flow.queueName);
+          return super.add(flow);
+        }
+      }
+      const queue = close(new LoggedQueue(name(), { ...settings(), serializer }, ...store.backend));
+      const flow = close(new LoggedProducer({ ...settings(), serializer }, ...store.backend));
       const user = await em().findOneOrFail(User, 1);
-      expect((await queue.add('x', { user })).data).toEqual(serializer.encode({ user }));
-      expect(calls).toEqual(['x']);
+      const data = serializer.encode({ user });
+      const one = await queue.add('one', { user });
+      const [two] = await queue.addBulk([{ name: 'two', data: { user } }]);
+      const three = await flow.add({ name: 'three', queueName: queue.name, data: { user } });
+      expect([one.data, two!.data, three.job.data]).toEqual([data, data, data]);
+      expect(calls.splice(0)).toEqual(['one', 1, queue.name]);
+      const processed: string[] = [];
+      const processor = async (job: Job<{ user: User }>): Promise<void> => void processed.push(job.data.user.email);
+      close(new LoggedWorker(queue.name, processor, { ...settings(), serializer }, ...store.backend));
+      for (const { id } of [one, two!, three.job]) await finished(queue, id!);
+      expect(processed).toEqual(Array.from({ length: 3 }, () => 'ann@old.example'));
+      expect(calls).toEqual([data, data, data]);
+    });
+
+    test('another’s method on the prototype of BullMQ’s class is still called', async () => {
+      const queue = queueOf<{ user: User }>(name());
+      const { add } = Queue.prototype;
+      const seen: unknown[] = [];
+      Queue.prototype.add = async function (this: Queue, ...args: Parameters<typeof add>) {
+        seen.push(args[1]);
+        return add.apply(this, args);
+      } as typeof add;
+      try {
+        const user = await em().findOneOrFail(User, 1);
+        await queue.add('x', { user });
+        expect(seen).toEqual([serializer.encode({ user })]);
+      } finally {
+        Queue.prototype.add = add;
+      }
     });
 
     test('by whatever method: nothing of a row is stored', async () => {
@@ -327,19 +373,25 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
     test('jobs are there with the commit, and never after a rollback', async () => {
       const queue = queueOf<{ user: User }>(name());
       const flow = close(new (classes().FlowProducer)(settings(), ...store.backend));
-      const children = name();
+      const children = queueOf<{ user: User }>(name());
       const seen: string[] = [];
-      workerOf<{ user: User }>(queue.name, async (job) => void seen.push(`${job.name} ${job.data.user.email}`));
-      workerOf<{ user: User }>(children, async (job) => void seen.push(`${job.name} ${job.data.user.email}`));
+      for (const one of [queue, children]) {
+        workerOf<{ user: User }>(one.name, async (job) => void seen.push(`${job.name} ${job.data.user.email}`));
+      }
+      const outside = AsyncLocalStorage.snapshot();
+      /** Whether a worker could find any job, or has found one. */
+      const hasJobs = async (): Promise<boolean> => {
+        const counts = await outside(() => Promise.all([queue, children].map((one) => one.getJobCounts())));
+        return counts.flatMap((count) => Object.values(count)).some((count) => count > 0);
+      };
       const enqueue = (id: number, end: () => void): Promise<(string | undefined)[]> =>
         em().transactional(async (own) => {
           const user = own.create(User, { id, name: 'New', email: `${id}@example.org` });
           await own.flush();
           const jobs = [await queue.add('one', { user }), ...(await queue.addBulk([{ name: 'bulk', data: { user } }]))];
-          const node = { name: 'child', queueName: children, data: { user } };
+          const node = { name: 'child', queueName: children.name, data: { user } };
           const tree = await flow.add({ name: 'parent', queueName: queue.name, data: { user }, children: [node] });
-          await sleep(300);
-          expect(seen).toEqual([]);
+          expect([await hasJobs(), seen]).toEqual([false, []]);
           end();
           return [...jobs, tree.job, tree.children![0]!.job].map((job) => job.id);
         });
@@ -347,10 +399,10 @@ describe.each([...storeKinds()])('BullMQ on $name', ({ name: kind, open }) => {
         throw new Error('rolled back on purpose');
       });
       await expect(lost).rejects.toThrow('on purpose');
-      await sleep(300);
-      expect(seen).toEqual([]);
+      expect([await hasJobs(), seen]).toEqual([false, []]);
       const ids = await enqueue(8, () => undefined);
       await until(() => seen.length === 4);
+      expect(await hasJobs()).toBe(true);
       expect(seen.sort()).toEqual(['bulk', 'child', 'one', 'parent'].map((job) => `${job} 8@example.org`));
       for (const id of ids) expect(id).toBeDefined();
       expect((await finished(queue, ids[0]!)).name).toBe('one');

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/core';
 import type { BentoCache } from 'bentocache';
 import { Redis } from 'ioredis';
@@ -15,6 +15,7 @@ import type { TestOrm } from '../../fixtures/orm.ts';
 import { inMemory, overRedis, redisUrl } from '../support/bento.ts';
 import { openDatabase } from '../support/database.ts';
 import { soon } from '../support/soon.ts';
+import { describeWith } from '../support/test-with.ts';
 
 const HOUR = 3_600_000;
 
@@ -80,9 +81,7 @@ test('without a bus it is said once that only this process is invalidated', asyn
   expect(await warningOf(inMemory(), { singleProcess: true })).toEqual([]);
 });
 
-const onRedis = redisUrl === undefined ? describe.skip : describe;
-
-onRedis('on Redis', () => {
+describeWith('redis-server')('on Redis', () => {
   test('a bus, or no first level, needs no warning', async () => {
     expect(await warningOf(opened(overRedis()))).toEqual([]);
     expect(await warningOf(opened(overRedis(undefined, { level1: false, bus: false })))).toEqual([]);

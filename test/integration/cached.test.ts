@@ -8,6 +8,7 @@ import type { TestOrm } from '../../fixtures/orm.ts';
 import { inMemory } from '../support/bento.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
+import { importTc39 } from '../support/tc39.ts';
 
 const HOUR = 3_600_000;
 
@@ -178,11 +179,9 @@ test('without a cache, or on no method, it says what to do', async () => {
 });
 
 test('a TC39 decorator does the same', async () => {
-  // The output of `npm run test:tc39`.
-  const file = new URL('../../build/tc39/cached.js', import.meta.url).href;
-  const tc39 = (await import(file)) as {
+  const tc39 = await importTc39<{
     Reports: new (own: EntityCache) => { calls: number; double(n: number): Promise<number> };
-  };
+  }>('cached');
   const reports = new tc39.Reports(cache);
   expect([await reports.double(2), await reports.double(2), await reports.double(3)]).toEqual([4, 4, 6]);
   expect(reports.calls).toBe(2);

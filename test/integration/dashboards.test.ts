@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ExpressAdapter } from '@bull-board/express';
@@ -17,13 +17,14 @@ import { bullmqEngine, byReference } from 'mikro-orm-byref/bullmq';
 import { Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
-import { type Store, storeKinds } from '../support/bullmq.ts';
+import type { Store } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
+import { describeStores } from '../support/describe-stores.ts';
 import { queueName as name, until } from '../support/jobs.ts';
 
 const SECRETS = /ann@example|hunter2/;
 
-describe.each([...storeKinds()])('BullMQ on $name', ({ open }) => {
+describeStores('BullMQ', ({ open }) => {
   let database: TestOrm;
   let serializer: EntitySerializer;
   let store: Store;

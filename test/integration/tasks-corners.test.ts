@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import type { EntityManager } from '@mikro-orm/core';
 import { PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
+import { defineDto, field } from 'mikro-orm-byref/class-transformer';
 import { byReference, pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { inlineEngine, type JobHandle, Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
@@ -142,11 +143,12 @@ describe('transactions', () => {
     await em.flush();
     expect((await task.delay({ user }, { dedupe: 1, em })).id).toBe(first.id);
     await tasks.work();
-    await sleep(800);
-    expect(seen).toEqual([]);
+    // A job of the same queue that comes later is over before it.
+    await ended(await task.delay({ user: fork().getReference(User, 2) }));
+    expect(seen).toEqual(['Bob']);
     await em.commit();
     await ended(first);
-    expect(seen).toEqual(['Changed']);
+    expect(seen).toEqual(['Bob', 'Changed']);
   });
 
   test.each([
@@ -362,11 +364,32 @@ describe('queues', () => {
   });
 });
 
+describe('data without an envelope, which nobody has checked', () => {
+  test.each([
+    { only: [User] },
+    {
+      as: class Dto {
+        note = '';
+      },
+    },
+  ])('does not reach a handler with %p', async (options) => {
+    if (options.as !== undefined) defineDto(options.as, { note: field() });
+    const queue = name();
+    const tasks = tasksOn();
+    const seen: unknown[] = [];
+    const task = tasks.define(queue, async (args: unknown) => void seen.push(args), options as never);
+    await tasks.work();
+    const id = (await boss.send(queue, { note: 'x', admin: true }))!;
+    expect(await failure(task.handle(id))).toContain('E_MALFORMED');
+    expect(seen).toEqual([]);
+  });
+});
+
 describe('byReference', () => {
   test('what looks like an envelope in a request’s body is data', async () => {
     const queue = name();
     await boss.createQueue(queue);
-    const own = byReference(boss, serializer);
+    const own = byReference(serializer, boss);
     const body = JSON.parse('{"$byref":1,"data":{"note":{"$entity":["User",1]}}}') as object;
     await own.send(queue, body);
     const seen: unknown[] = [];
@@ -378,7 +401,7 @@ describe('byReference', () => {
 
   test('methods that return the instance return this one; errors are rejections', async () => {
     const raw = new PgBoss({ connectionString: database.url, supervise: false, schedule: false });
-    const own = byReference(raw, serializer);
+    const own = byReference(serializer, raw);
     expect(own.on('error', () => undefined)).toBe(own);
     expect(await own.start()).toBe(own);
     expect(own.constructor).toBe(PgBoss);
@@ -389,7 +412,7 @@ describe('byReference', () => {
   test('per-job results: each has its own end', async () => {
     const queue = name();
     await boss.createQueue(queue, { retryLimit: 0 });
-    const own = byReference(boss, serializer);
+    const own = byReference(serializer, boss);
     const ids = (await own.insert(
       queue,
       [1, 2, 3].map((n) => ({ data: { n } })),

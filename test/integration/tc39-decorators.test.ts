@@ -3,6 +3,7 @@ import { EntitySerializer } from 'mikro-orm-byref';
 import { Locks, postgresLocks } from 'mikro-orm-byref/locks';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { importTc39 } from '../support/tc39.ts';
 
 /** As fixtures/tc39/decorated.ts declares them; this file is compiled for the other kind of decorators. */
 interface Reports {
@@ -16,8 +17,7 @@ let database: TestOrm;
 let decorated: Decorated;
 
 beforeAll(async () => {
-  // The output of `npm run test:tc39`.
-  decorated = (await import(new URL('../../build/tc39/decorated.js', import.meta.url).href)) as Decorated;
+  decorated = await importTc39<Decorated>('decorated');
   database = await openDatabase([decorated.Below, decorated.Above]);
 });
 afterAll(() => database.close());

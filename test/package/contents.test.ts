@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
@@ -10,26 +11,45 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-async function packedFiles(): Promise<string[]> {
-  const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
-  const { stdout } = await promisify(execFile)('npm', args, { cwd: root, shell: process.platform === 'win32' });
-  const [packed] = Object.values(JSON.parse(stdout) as Record<string, Packed>);
-  return packed!.files.map(({ path }) => path).sort();
+interface SourceMap {
+  readonly sources: readonly string[];
+  readonly sourceRoot: string;
 }
 
-test('the package holds the build, the JSON Schema, README and LICENSE, and nothing else', async () => {
-  const modules = globSync('**/*.ts', { cwd: `${root}src`, exclude: ['**/*.d.ts'] }).map((file) =>
-    file.replaceAll('\\', '/').slice(0, -3),
+const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+const { stdout } = await promisify(execFile)('npm', args, { cwd: root, shell: process.platform === 'win32' });
+const [{ files }] = Object.values(JSON.parse(stdout) as Record<string, Packed>) as [Packed];
+const packed = files.map(({ path }) => path).sort();
+
+const sources = globSync('src/**/*.ts', { cwd: root }).map((file) => file.replaceAll('\\', '/'));
+/** What is built, without its endings. */
+const modules = sources
+  .filter((file) => !file.endsWith('.d.ts'))
+  .map((file) => file.slice('src/'.length, -'.ts'.length));
+const BUILT = ['.js', '.d.ts'] as const;
+
+test('the package holds the build with its source, the JSON Schema, README and LICENSE, and nothing else', () => {
+  const build = modules.flatMap((name) =>
+    BUILT.flatMap((ending) => [`dist/${name}${ending}`, `dist/${name}${ending}.map`]),
   );
-  const build = modules.flatMap((name) => [`dist/${name}.d.ts`, `dist/${name}.js`]);
   const others = ['LICENSE', 'README.md', 'package.json', 'schema/wire-v1.schema.json'];
-  expect(await packedFiles()).toEqual([...build, ...others].sort());
+  expect(packed).toEqual([...build, ...sources, ...others].sort());
+});
+
+test.each(BUILT)('a debugger or an editor gets from each %s to its source, which the package holds', (ending) => {
+  for (const name of modules) {
+    const file = `dist/${name}${ending}`;
+    const [, url] = /\n\/\/# sourceMappingURL=(\S+)\s*$/.exec(readFileSync(`${root}${file}`, 'utf8')) ?? [];
+    const map = posix.join(posix.dirname(file), url ?? 'no map');
+    const { sources: urls, sourceRoot } = JSON.parse(readFileSync(`${root}${map}`, 'utf8')) as SourceMap;
+    const found = urls.map((source) => posix.join(posix.dirname(map), sourceRoot, source));
+    expect([file, found]).toEqual([file, [`src/${name}.ts`]]);
+    expect(packed).toEqual(expect.arrayContaining([map, ...found]));
+  }
 });
 
 test('the build names no path of the machine that made it', () => {
-  for (const file of globSync('dist/**/*', { cwd: root })) {
-    if (!/\.(?:js|ts)$/.test(file)) continue;
-    const text = readFileSync(`${root}${file}`, 'utf8');
-    expect([file, text.includes(root), text.includes('sourceMappingURL')]).toEqual([file, false, false]);
-  }
+  const built = globSync('dist/**/*.{js,ts,map}', { cwd: root });
+  expect(built.length).toBe(modules.length * BUILT.length * 2);
+  expect(built.filter((file) => readFileSync(`${root}${file}`, 'utf8').includes(root))).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { BentoCache, bentostore } from 'bentocache';
 import { memoryDriver } from 'bentocache/drivers/memory';
 import { redisBusDriver, redisDriver } from 'bentocache/drivers/redis';
 
-/** The Redis of the run; its global set-up says when there is none. */
+/** The Redis of the run, where there is one. */
 export const redisUrl = process.env['TEST_REDIS_URL'];
 
 const connection = (): { host: string; port: number } => {

@@ -1,7 +1,7 @@
 import * as bullmq from 'bullmq';
 import { Pool } from 'pg';
 import type { BullMqEngineOptions } from 'mikro-orm-byref/bullmq';
-import { driver } from './driver.ts';
+import { driver, type Need } from './driver.ts';
 
 /** What BullMQ stores its jobs in. */
 export interface Store {
@@ -13,22 +13,23 @@ export interface Store {
 
 export interface StoreKind {
   readonly name: 'Redis' | 'PostgreSQL';
+  readonly needs: readonly Need[];
   /** On PostgreSQL, in the database of this URL. */
   open(databaseUrl: string): Promise<Store>;
 }
 
-/** BullMQ's stores on this machine: its global set-up says which ones there are. */
+/** The stores of the BullMQ at hand. */
 export function storeKinds(): readonly StoreKind[] {
-  const redisUrl = process.env['TEST_REDIS_URL'];
-  const kinds: StoreKind[] = [];
-  if (redisUrl !== undefined) kinds.push({ name: 'Redis', open: async () => redis(redisUrl) });
+  const kinds: StoreKind[] = [{ name: 'Redis', needs: ['redis-server'], open: redis }];
   // BullMQ 5 has Redis only, and other databases than PostgreSQL no server for it.
-  if ('createPostgresBackend' in bullmq && driver === 'postgresql') kinds.push({ name: 'PostgreSQL', open: postgres });
+  if ('createPostgresBackend' in bullmq && driver === 'postgresql') {
+    kinds.push({ name: 'PostgreSQL', needs: [], open: postgres });
+  }
   return kinds;
 }
 
-function redis(url: string): Store {
-  const { hostname, port } = new URL(url);
+async function redis(): Promise<Store> {
+  const { hostname, port } = new URL(process.env['TEST_REDIS_URL']!);
   return { connection: { host: hostname, port: Number(port) }, backend: [], close: async () => {} };
 }
 

@@ -1,3 +1,5 @@
+import { type Server, wantOf } from './servers.ts';
+
 export type DriverName = 'postgresql' | 'pglite' | 'sqlite';
 
 declare global {
@@ -19,11 +21,14 @@ export type Capability =
   | 'uuidType'
   | 'abortedTransactions';
 
+/** What some tests need of a database, or of the machine. */
+export type Need = Capability | Server;
+
 const ONE_CONNECTION = 'it has one connection: whoever asks beside an open transaction waits for its end';
 const IN_MEMORY = 'its database is in the memory of this process';
 
 /** What a driver does not have, and why. Nothing else of a suite that runs on it is left out. */
-const LACKS: Record<DriverName, Partial<Record<Capability, string>>> = {
+const LACKS: Record<DriverName, Partial<Record<Need, string>>> = {
   postgresql: {},
   pglite: {
     connections: ONE_CONNECTION,
@@ -44,9 +49,9 @@ const LACKS: Record<DriverName, Partial<Record<Capability, string>>> = {
 };
 
 /** Why something that needs this is not tested here. */
-export function lack(needs: readonly Capability[]): string | undefined {
+export function lack(needs: readonly Need[]): string | undefined {
   const missing = needs.find((need) => LACKS[driver][need] !== undefined);
-  return missing === undefined ? undefined : `not on ${driver}: ${LACKS[driver][missing]}`;
+  return missing === undefined ? wantOf(needs) : `not on ${driver}: ${LACKS[driver][missing]}`;
 }
 
-export const has = (...needs: Capability[]): boolean => lack(needs) === undefined;
+export const has = (...needs: Need[]): boolean => lack(needs) === undefined;

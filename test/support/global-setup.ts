@@ -16,17 +16,7 @@ export default async function setUp(_run: unknown, { globals }: { globals: { tes
   globalThis.testServers = [postgres, redis, pglite].filter((server) => server !== undefined);
   if (pglite !== undefined) process.env['TEST_PGLITE_TEMPLATE'] = pglite.url;
   if (postgres !== undefined) process.env['TEST_DATABASE_URL'] = postgres.url;
-  if (redis !== undefined) {
-    process.env['TEST_REDIS_URL'] = redis.url;
-  } else if (process.env['CI'] === 'true') {
-    throw new Error(
-      'Neither REDIS_URL nor a redis-server: BullMQ would be tested on PostgreSQL only, the cache in memory only.',
-    );
-  } else {
-    process.stderr.write(
-      'Neither REDIS_URL nor a redis-server: BullMQ is tested on PostgreSQL only, the cache in memory only.\n',
-    );
-  }
+  if (redis !== undefined) process.env['TEST_REDIS_URL'] = redis.url;
 }
 
 /** An empty cluster in a file, which each database of the tests is a copy of: that is five times as fast as making one. */

@@ -1,11 +1,11 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isMikroOrm6 } from '../../fixtures/majors.ts';
 
-const folder = (path: string): string => dirname(fileURLToPath(new URL(`${path}/package.json`, import.meta.url)));
+/** Of a lane with other versions, which test/other-versions/run.ts starts. */
+const versions = process.env['TEST_VERSIONS'];
 
 /** The project whose node_modules have the MikroORM at hand; `mikro-orm-byref` is found from there, as it is published. */
-export const consumerFolder = folder(isMikroOrm6 ? '../mikro-orm-6' : '../..');
+export const consumerFolder = versions ?? dirname(fileURLToPath(new URL('../../package.json', import.meta.url)));
 
 /** The built package. */
-export const packageFolder = isMikroOrm6 ? folder('../mikro-orm-6/node_modules/mikro-orm-byref') : consumerFolder;
+export const packageFolder = versions === undefined ? consumerFolder : join(versions, 'node_modules/mikro-orm-byref');

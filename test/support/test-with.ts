@@ -1,9 +1,9 @@
 import { describe, test } from '@jest/globals';
 import type { ContractCase } from 'mikro-orm-byref/testing';
-import { type Capability, lack } from './driver.ts';
+import { lack, type Need } from './driver.ts';
 
-/** A test for the databases that have all of `needs`; on others it is reported as skipped, with the reason. */
-export function testWith(...needs: Capability[]): (name: string, run: () => unknown) => void {
+/** A test for the databases and machines that have all of `needs`; on others it is reported as skipped, with the reason. */
+export function testWith(...needs: Need[]): (name: string, run: () => unknown) => void {
   const reason = lack(needs);
   return (name, run) =>
     reason === undefined
@@ -12,14 +12,14 @@ export function testWith(...needs: Capability[]): (name: string, run: () => unkn
 }
 
 /** The same for a group of tests. */
-export function describeWith(...needs: Capability[]): (name: string, register: () => void) => void {
+export function describeWith(...needs: Need[]): (name: string, register: () => void) => void {
   const reason = lack(needs);
   return (name, register) =>
     reason === undefined ? describe(name, register) : describe.skip(`${name} (${reason})`, register);
 }
 
 /** Cases of the contracts in `mikro-orm-byref/testing` that need more than others. */
-const CASE_NEEDS: Readonly<Record<string, readonly Capability[]>> = {
+const CASE_NEEDS: Readonly<Record<string, readonly Need[]>> = {
   'the transaction is that of the EntityManager, or of the entities; two are refused': ['connections'],
 };
 

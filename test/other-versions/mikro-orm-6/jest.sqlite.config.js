@@ -1,4 +1,4 @@
-import { onDriver } from '../../jest.driver.js';
+import { onDriver } from '../../../jest.driver.js';
 import config from './jest.config.js';
 
 export default onDriver('sqlite', config);

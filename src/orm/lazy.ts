@@ -1,0 +1,32 @@
+import { type AnyEntity, type EntityMetadata, type EntityProperty, ScalarReference } from '@mikro-orm/core';
+import { pathOf, valueAt } from './inline-embedded.ts';
+
+/** A memo: what it holds follows from its key alone. */
+const found = new WeakMap<EntityMetadata, readonly EntityProperty[]>();
+
+/** The columns that a query selects only where `populate` names them. */
+export function lazyProperties(metadata: EntityMetadata): readonly EntityProperty[] {
+  let properties = found.get(metadata);
+  if (properties === undefined) found.set(metadata, (properties = metadata.props.filter(isLazyColumn)));
+  return properties;
+}
+
+const isLazyColumn = ({ lazy, kind, owner, object }: EntityProperty): boolean =>
+  lazy === true &&
+  (kind === 'scalar' || kind === 'm:1' || (kind === '1:1' && owner) || (kind === 'embedded' && object === true));
+
+/**
+ * The names of the lazy properties that an entity has a value of: what MikroORM's comparison sees, and a flush writes
+ * where it differs. Its own list of loaded properties lacks what was assigned, and has columns of sibling classes.
+ */
+export function loadedLazyProperties(entity: AnyEntity, metadata: EntityMetadata): readonly string[] {
+  const properties = lazyProperties(metadata);
+  if (properties.length === 0) return NONE;
+  return properties.flatMap((property) => {
+    const value = valueAt(entity, pathOf(metadata, property.name));
+    const isLoaded = value !== undefined && !(value instanceof ScalarReference && !value.isInitialized());
+    return isLoaded ? [property.name] : [];
+  });
+}
+
+const NONE: readonly never[] = [];
