@@ -92,7 +92,7 @@ function castShadow(em: EntityManager): Shadow {
     const row = admission === undefined ? data : admission.strip(data, metadata, options);
     const entity =
       existing === undefined || !merging.refreshes(existing)
-        ? createWithin(entityName, row, options)
+        ? createWithin(entityName, row, existing === undefined ? options : { ...options, refresh: false })
         : mergeRow(existing, row, merging, held, (own) => createWithin(entityName, own, { ...options, refresh: true }));
     admission?.admitted(entity);
     return entity;

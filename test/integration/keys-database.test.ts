@@ -183,6 +183,28 @@ describe('spellings that only the database knows to be equal', () => {
     expect(serializer.dedupeKey(new EntityToken('Person', 'ANN'))).not.toBe(serializer.dedupeKey(stored));
   });
 
+  test('keep what is not flushed of the row', async () => {
+    const em = orm.em.fork();
+    const ann = await em.findOneOrFail(Person, { name: 'Ann' });
+    ann.note = 'mine';
+    const [one] = await decode<Person>(
+      [
+        ['Person', 'ANN'],
+        ['Person', 'k'],
+      ],
+      { em },
+    );
+    expect([one === ann, ann.note, ann.name]).toEqual([true, 'mine', 'Ann']);
+    const managed = await decode<Person>(
+      [
+        ['Person', 'ANN'],
+        ['Person', 'k'],
+      ],
+      { em, freshness: 'managed' },
+    );
+    expect([managed[0] === ann, ann.note]).toEqual([true, 'mine']);
+  });
+
   test('are locked like any other', async () => {
     await orm.em.fork().transactional(async (em) => {
       const ann = await em.findOneOrFail(Person, { name: 'Ann' });
