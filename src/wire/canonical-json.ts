@@ -1,5 +1,5 @@
 import { ByReferenceError } from '../errors.ts';
-import { isJsonObject, type JsonArray, type JsonValue } from './json.ts';
+import { isJsonObject, type JsonArray, type JsonObject, type JsonValue } from './json.ts';
 
 /**
  * JSON text in which equal values read equal, to the letter of RFC 8785: object keys in the order of their UTF-16 code
@@ -10,12 +10,25 @@ export function canonicalJson(value: JsonValue, maxDepth = Number.MAX_SAFE_INTEG
   return new Writer(maxDepth).write(value);
 }
 
+/**
+ * Text in which equal values read equal, of JSON that the encoder wrote: where `canonicalJson` keeps the order of what
+ * has one on the wire, Sets, Maps and entries of objects are sorted here, and -0 is 0, as `===` and Maps have it.
+ */
+export function identityText(json: JsonValue): string {
+  return new Writer(Number.MAX_SAFE_INTEGER, true).write(json);
+}
+
+const UNORDERED = ['$set', '$map', '$object'];
+
 class Writer {
   readonly #maxDepth: number;
+  /** Set to take tags for what they stand for. */
+  readonly #byContent: boolean;
   #depth = 0;
 
-  constructor(maxDepth: number) {
+  constructor(maxDepth: number, byContent = false) {
     this.#maxDepth = maxDepth;
+    this.#byContent = byContent;
   }
 
   /** One call a level, with few variables: thousands of levels have to fit the stack. */
@@ -26,6 +39,10 @@ class Writer {
     if (isArray(value)) {
       for (let index = 0; index < value.length; index++) text += `${text && ','}${this.write(value[index]!)}`;
       text = `[${text}]`;
+    } else if (this.#byContent && '$number' in value && value['$number'] === '-0') {
+      text = '0';
+    } else if (this.#byContent && UNORDERED.some((tag) => tag in value)) {
+      text = this.#sorted(value);
     } else {
       // Not by JSON.stringify, which puts integer-like keys first whatever order they are set in.
       const keys = sortedKeys(value);
@@ -36,6 +53,15 @@ class Writer {
     }
     this.#depth--;
     return text;
+  }
+
+  /** A tag stands alone: a key of the data's own that starts with $ has one more. */
+  #sorted(value: JsonObject): string {
+    const [[tag, items]] = Object.entries(value) as [[string, JsonArray]];
+    return `{${scalar(tag)}:[${items
+      .map((item) => this.write(item))
+      .sort()
+      .join()}]}`;
   }
 }
 

@@ -97,10 +97,10 @@ const { object } = fc.letrec<{ value: JsonValue; object: JsonObject }>((tie) => 
     number,
     key,
     fc.constantFrom(null, true, false),
-    fc.array(tie('value')),
+    fc.array(tie('value'), { maxLength: 4 }),
     tie('object'),
   ),
-  object: fc.array(fc.tuple(key, tie('value'))).map((entries) => {
+  object: fc.array(fc.tuple(key, tie('value')), { maxLength: 6 }).map((entries) => {
     const made = {};
     for (const [name, value] of entries) setOwn(made, name, value);
     return made;
