@@ -25,6 +25,10 @@ export function referenceBody(
   const state = stateOf(entity);
   if (state === 'new') throw ByReferenceError.unpersisted(referable.name, path?.());
   if (state === 'removed') throw ByReferenceError.removed(referable.name, path?.());
+  if (state === 'unidentified') {
+    const what = `A reference to ${referable.name}, whose primary key is not known,`;
+    throw ByReferenceError.unserializable(what, 'load it first', path?.());
+  }
   return rowBody(entity, referable, version, path);
 }
 

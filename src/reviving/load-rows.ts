@@ -1,6 +1,7 @@
 import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
+import type { Admission } from '../orm/admission.ts';
 import { isLoaded, isPartial, isScheduledForRemoval, metadataOf, rowSchemaOf } from '../orm/entity.ts';
 import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find.ts';
 import { managesAnything } from '../orm/identity-map.ts';
@@ -23,6 +24,7 @@ export async function loadRows(
   em: EntityManager,
   groups: readonly RowGroup[],
   settings: LoadSettings,
+  admission?: Admission,
 ): Promise<number> {
   if (settings.freshness === 'lazy') {
     for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
@@ -34,7 +36,7 @@ export async function loadRows(
   // MikroORM hydrates a relation faster when its row is in the identity map already.
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
   else work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
-  const loader = new Loader(em, settings);
+  const loader = new Loader(em, settings, admission);
   const tasks = work.flatMap((item) => loader.tasks(item));
   if (tasks.length === 1) await tasks[0]!();
   else await runAll(tasks, em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)));
@@ -66,11 +68,11 @@ class Loader {
   readonly #merging: Merging | undefined;
   readonly #skips: boolean;
 
-  constructor(em: EntityManager, settings: LoadSettings) {
+  constructor(em: EntityManager, settings: LoadSettings, admission: Admission | undefined) {
     this.#em = em;
     this.#settings = settings;
     this.#skips = settings.lockMode !== undefined && skipsLocked(settings.lockMode);
-    this.#merging = managesAnything(em) ? mergingOf(settings) : undefined;
+    this.#merging = admission !== undefined || managesAnything(em) ? mergingOf(settings, admission) : undefined;
   }
 
   tasks(work: Work): (() => Promise<void>)[] {
@@ -119,7 +121,7 @@ class Loader {
 
   async #populate({ populate: hints, schema }: RowGroup, rows: readonly Row[]): Promise<void> {
     const entities = rows.flatMap((row) => row.entity ?? []);
-    if (entities.length > 0) await populate(this.#em, entities, hints!, schema);
+    if (entities.length > 0) await populate(this.#em, entities, hints!, schema, this.#merging?.admission);
   }
 
   /** Reads what rows did not bring of entities that were met on the way: one query more per table. */
@@ -179,11 +181,11 @@ class Loader {
 /** What one query reads. */
 const tableOf = (entity: AnyEntity): string => queriedClass(metadataOf(entity)).className;
 
-function mergingOf({ freshness, unflushed }: LoadSettings): Merging {
+function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission | undefined): Merging {
   // Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two.
   const refreshes =
     freshness === 'managed' ? (entity: AnyEntity) => !isLoaded(entity) || isPartial(entity) : () => true;
-  return newMerging(unflushed !== 'overwrite', refreshes);
+  return newMerging(unflushed !== 'overwrite', refreshes, admission);
 }
 
 /** The two database errors that are about the payload or the lock; any other stays what it is. */

@@ -131,11 +131,11 @@ test('a clone equals its original', () => {
   );
 });
 
-/** Few leaves, so that equal values are met. No null: Node 24's isDeepStrictEqual stumbles over it in a Set. */
+/** Few leaves, so that equal values are met. No null, no undefined: Node 24's isDeepStrictEqual stumbles over them in a Set. */
 const { few } = fc.letrec<{ few: unknown }>((tie) => ({
   few: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
-    fc.constantFrom(0, 1, '', 'a', 1n, true, undefined, Number.NaN, '1', '\0'),
+    fc.constantFrom(0, 1, '', 'a', 1n, true, Number.NaN, '1', '\0'),
     fc.constantFrom(0, 1).map((time) => new Date(time)),
     fc.array(tie('few'), { maxLength: 2 }),
     fc.array(tie('few'), { maxLength: 3 }).map((items) => new Set(items)),

@@ -76,6 +76,7 @@ const special: Readonly<Record<string, (text: string) => unknown[]>> = {
   malformed: (text) => [text, { path: text, model: text }],
   unknownModel: (text) => [text, false, text],
   unknownValue: (text) => [text, false, text],
+  unnamedModels: (text) => [[text, text]],
   expired: () => [new Date(0)],
   entityNotFound: (text) => [Array(1_000).fill(tokenOf(text)), [text]],
   notYetVisible: (text) => [[tokenOf(text)], text],
