@@ -41,8 +41,8 @@ export class JobCodec extends AdapterCodec {
     const written = Object.entries(values).filter(([, value]) => isRead(value));
     const results = await this.read(
       written,
-      // `bull:queue:id`; a prefix may be any.
-      ([key, value]) => this.seal.openResult(value, ({ queue, id }) => key.endsWith(`:${queue}:${id}`)),
+      // `bull:queue:id`; the prefix may be another, and PostgreSQL has none.
+      ([key, value]) => this.seal.openResult(value, ({ queue, id }) => `:${key}`.endsWith(`:${queue}:${id}`)),
       em,
     );
     const read = written.map(([key], index) => {
