@@ -17,6 +17,7 @@ export type {
   ReviveDefaults,
   ReviveReport,
   SerializeOptions,
+  Signed,
   TokenOptions,
   VerifyOptions,
 } from './options.ts';

@@ -65,7 +65,7 @@ export interface CacheStats {
   readonly failedRefreshes: number;
   /** Misses because a tag of the value was invalidated. */
   readonly invalidated: number;
-  /** Misses because a row of the value is gone, or another release wrote it. */
+  /** Misses because a row of the value is gone, another release wrote it, or nobody with a key. */
   readonly unreadable: number;
 }
 
