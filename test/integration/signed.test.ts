@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/core';
 import type { BentoCache } from 'bentocache';
@@ -195,6 +196,48 @@ describe('pg-boss', () => {
     expect((await ended(strict, await boss.send(strict, data))).output.code).toBe('E_BAD_SIGNATURE');
   });
 
+  test('tasks: schedules are signed, batches keep their context, and a dead letter is taken where its source is named', async () => {
+    const dead = await queue({ policy: 'short' });
+    const source = await queue({ policy: 'short', deadLetter: dead, retryLimit: 0 });
+    const engine = () => pgBoss.pgBossEngine(boss, { pollingIntervalSeconds: 0.5 });
+    const seen: unknown[] = [];
+    const context = {
+      capture: () => 'mine',
+      run: async (captured: unknown, _em: EntityManager, next: () => Promise<void>) => {
+        seen.push(captured);
+        await next();
+      },
+    };
+    const tasksOf = (options: object): Tasks => {
+      const tasks = new Tasks(serializer, engine(), options);
+      close({ close: () => tasks.stop() });
+      return tasks;
+    };
+    const tasks = tasksOf({ context });
+    const batch = tasks.define(
+      source,
+      async (list: { user: User }[]) => {
+        seen.push(list.map((args) => args.user.name));
+        throw new Error('on purpose');
+      },
+      { batch: true, retries: { limit: 0 } },
+    );
+    const letters = tasksOf({ signed: { ...signed, queues: [source] } });
+    letters.define(source, async ({ user: { name: letter } }: { user: User }) => void seen.push(letter), {
+      queue: dead,
+    });
+    await batch.schedule('0 0 1 1 *', { user: user() });
+    const [scheduled] = await boss.getSchedules(source);
+    expect(scheduled!.data).toMatchObject({ job: { queue: source }, signature: expect.any(String) });
+    await batch.bulk([{ user: user() }, { user: user() }]);
+    await boss.send(source, { $byref: 1, data: {}, task: { name: source, context: 'forged' } }, { singletonKey: 'x' });
+    await tasks.work();
+    await until(() => seen.length === 2);
+    await letters.work();
+    await until(() => seen.length === 4);
+    expect(seen).toEqual(['mine', ['Ann', 'Ann'], 'Ann', 'Ann']);
+  });
+
   test('signed: false at the adapter switches it off, and results are signed where it is on', async () => {
     const lax = pgBoss.byReference(serializer, boss, { signed: false });
     const name = await queue();
@@ -353,6 +396,21 @@ describeStores('BullMQ', ({ name: kind, open }) => {
     await tasks.work();
     await until(async () => (await renamed.state()) === 'failed' && (await handle.state()) === 'completed');
     expect([await handle.result(), await renamed.attempt()]).toEqual(['ran', 1]);
+  });
+
+  test('a sandboxed processor takes and signs jobs in its own process', async () => {
+    const queue = queueOf(name());
+    const file = fileURLToPath(new URL('../support/sandboxed-processor.ts', import.meta.url));
+    const sandbox = { SANDBOX_DATABASE_URL: database.url, SANDBOX_SECRET: signingKeys[0] };
+    const options = { ...settings(), workerForkOptions: { env: { ...process.env, ...sandbox } } };
+    close(new classes.Worker(queue.name, file, options, ...store.backend));
+    const job = await finished(queue, (await queue.add('x', { user: user() })).id!);
+    expect(job.failedReason).toBeUndefined();
+    expect(job.returnvalue).toMatchObject({ result: { queue: queue.name, id: job.id } });
+    expect(job.data).toMatchObject({ job: { queue: queue.name, name: 'x' }, data: { seen: 'ann@example.org' } });
+    expect(await serializer.decode(job.returnvalue, { em: fork() })).toMatchObject({ email: 'ann@example.org' });
+    const forged = (await plainQueue(queue.name).add('x', { $byref: 1, data: { user: { $entity: ['User', 1] } } })).id!;
+    expect((await finished(queue, forged)).failedReason).toMatch(/signature/);
   });
 
   test('a missing row is looked for a while, whatever the job’s timestamp says', async () => {
