@@ -27,6 +27,8 @@ export type ErrorCode =
   | 'E_DRIFT'
   | 'E_UNFLUSHED'
   | 'E_TRANSACTION_MISMATCH'
+  | 'E_ROLLED_BACK'
+  | 'E_COMMIT_UNKNOWN'
   | 'E_UNSUPPORTED'
   | 'E_INVALID_OPTION';
 
@@ -93,6 +95,13 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
+  static noEntity(what: string, value: unknown): ByReferenceError {
+    return isThenable(value)
+      ? ByReferenceError.unserializable('A promise', 'await it first')
+      : ByReferenceError.unserializable(what, 'pass an entity or a Ref to one');
+  }
+
+  /** @internal */
   static duplicateModel(name: string, first: string, second: string): ByReferenceError {
     return new ByReferenceError(
       'E_DUPLICATE_MODEL',
@@ -107,6 +116,32 @@ export class ByReferenceError extends Error {
       'E_DUPLICATE_MODEL',
       `The class of the model "${name}" belongs to two ORMs, "${first}" and "${second}", so a token could mean a row of either; give each ORM a class of its own, or leave this one out with models: 'declared'.`,
       { model: name },
+    );
+  }
+
+  /** @internal */
+  static unnamedModels(names: readonly string[]): ByReferenceError {
+    return new ByReferenceError(
+      'E_INVALID_OPTION',
+      `The option requireNames wants a declared name for each model, and there is none for ${names.join(', ')}; give each @ByReference({ name }), with the name that payloads have today.`,
+    );
+  }
+
+  /** @internal */
+  static unversioned(model: string, advice: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNSERIALIZABLE',
+      `${model}${at(path)} has no version for its token, and the option versions is 'required'; ${advice}.`,
+      { model, path },
+    );
+  }
+
+  /** @internal */
+  static noEntityManager(of: string, advice: string, cause: unknown): ByReferenceError {
+    return new ByReferenceError(
+      'E_INVALID_OPTION',
+      `There is no EntityManager ${of}: no request or transaction that has one is around the call, and MikroORM keeps its global EntityManager out of use; ${advice}.`,
+      { cause },
     );
   }
 
@@ -292,6 +327,24 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
+  static rolledBack(): ByReferenceError {
+    return new ByReferenceError(
+      'E_ROLLED_BACK',
+      'The job was not enqueued, because its transaction, or the savepoint that it was enqueued in, was rolled back; run the transaction again.',
+      { retryable: true },
+    );
+  }
+
+  /** @internal */
+  static commitUnknown(cause: unknown, meanwhile = ''): ByReferenceError {
+    return new ByReferenceError(
+      'E_COMMIT_UNKNOWN',
+      `Nobody can tell whether the transaction was committed, because the connection was lost when COMMIT was sent; look at its rows before you run it again.${meanwhile}`,
+      { retryable: true, cause },
+    );
+  }
+
   /** For engines and lock providers of your own: `unsupported('A schedule', 'take another engine')`. E_UNSUPPORTED. */
   static unsupported(what: string, advice: string, path?: string): ByReferenceError {
     return new ByReferenceError('E_UNSUPPORTED', `${what}${at(path)} is not supported here; ${advice}.`, { path });
@@ -317,9 +370,14 @@ function listed(tokens: readonly EntityToken[]): string {
   return shownTokens.join(', ') + (tokens.length > 5 ? ` and ${tokens.length - 5} more` : '');
 }
 
+/** What somebody forgot to await. */
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
+
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return value.name || 'a function';
+  if (isThenable(value)) return 'a promise, which is to be awaited';
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return String(value);
 }

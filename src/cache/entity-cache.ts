@@ -2,6 +2,7 @@ import type { EntityManager, FilterQuery } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { Signed } from '../options.ts';
+import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import type { Encoded, Revived } from '../types.ts';
 import type { BentoCacheLike } from './bento-like.ts';
 import { entryKey } from './cache-key.ts';
@@ -113,9 +114,9 @@ export class EntityCache {
    * such as nativeUpdate, raw SQL and cascades of the database. One query for the keys, hidden rows included. In a
    * transaction of `em` it happens after the commit. Throws E_INVALID_OPTION.
    */
-  async touch<E extends object>(
-    model: abstract new (...args: never[]) => E,
-    where: FilterQuery<NoInfer<E>> = {} as FilterQuery<NoInfer<E>>,
+  async touch<Type extends EntityType>(
+    model: Type,
+    where: FilterQuery<EntityOf<NoInfer<Type>>> = {} as FilterQuery<EntityOf<NoInfer<Type>>>,
     { em }: { readonly em?: EntityManager } = {},
   ): Promise<void> {
     await this.#invalidation.touch(model, where as object, em);

@@ -97,7 +97,9 @@ export class Maker {
     const own = freshFork(em, { inTransaction: true });
     const managers = globalManagers(this.#workshop.serializer);
     const record = await runInRequest(managers, () => this.#make(entry, own, begunAt));
-    if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record));
+    // What may not have been committed is made anew.
+    const onUnknown = (): void => {};
+    if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record), { onUnknown });
     return record;
   }
 

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { aFunction, type Check, check, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { DESERIALIZE_CHECKS, type Signed } from '../options.ts';
-import { classes, type EntityClass } from '../orm/entity-class.ts';
+import { classes, type EntityType } from '../orm/entity-class.ts';
 import { STAMP_MS } from './tag-stamps.ts';
 
 /** Every member has a default. */
@@ -39,7 +39,7 @@ export interface GetOrSetOptions<T> extends Freshness {
    * The classes of which any row that a flush writes makes the value stale, subclasses included. Rows of entities in
    * the value do so by themselves. Default: none.
    */
-  readonly dependsOn?: readonly EntityClass[];
+  readonly dependsOn?: readonly EntityType[];
   /**
    * Makes the value, with an EntityManager of its own: with the caller's schema, filters and open transaction, but
    * nothing in memory. The ORM's own EntityManager stands for it meanwhile.

@@ -1,5 +1,6 @@
 import type { AnyEntity } from '@mikro-orm/core';
-import { ByReferenceError } from '../errors.ts';
+import { types } from 'node:util';
+import { ByReferenceError, isThenable } from '../errors.ts';
 import { copiedEntity, isDetached } from '../models/snapshot.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
@@ -9,7 +10,7 @@ import { escapeKey } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from '../wire/values/index.ts';
 import { isJsonNumber } from '../wire/values/number.ts';
-import type { EncodeChild, ValueType } from '../wire/values/value-type.ts';
+import { type EncodeChild, isNumeric, type ValueType } from '../wire/values/value-type.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 
 /** What the walker leaves to its caller. */
@@ -47,6 +48,7 @@ class Encoder {
   readonly #ancestors: object[] = [];
   #nodes = 0;
   #tokens = 0;
+  #numberKeys = 0;
   readonly #hooks: EncodeHooks;
   readonly #limits: Required<Limits>;
   readonly #path = (): string => jsonPath(this.#at);
@@ -76,7 +78,7 @@ class Encoder {
       case 'undefined':
         return this.#scalar(undefinedValue, value);
       case 'bigint':
-        return this.#scalar(bigint, value);
+        return this.#encodeBigInt(value);
       case 'object':
         return value === null ? null : this.#encodeObject(value);
       default:
@@ -109,6 +111,13 @@ class Encoder {
   #scalar<T>(type: { readonly tag: string; encode(value: T): JsonValue }, value: T): JsonValue {
     this.#requireDepth();
     return { [type.tag]: type.encode(value) };
+  }
+
+  #encodeBigInt(value: bigint): JsonValue {
+    const { digits } = this.#limits;
+    const json = this.#scalar(bigint, value) as { readonly $bigint: string };
+    if (json.$bigint.length <= digits) return json;
+    throw ByReferenceError.limit('characters', digits, 'digits', this.#path());
   }
 
   #encodeReference(entity: AnyEntity): JsonValue {
@@ -164,6 +173,7 @@ class Encoder {
 
   #encodeInstance(value: object): JsonValue {
     // Built-in types first: they are most of the instances in a payload.
+    if (types.isMap(value) || types.isSet(value)) this.#countKeys(value.keys());
     for (const type of OBJECT_VALUES) if (type.matches(value)) return this.#tagged(type, value);
     const replaced = this.#hooks.instance?.(value);
     if (replaced !== undefined) return replaced;
@@ -181,6 +191,14 @@ class Encoder {
       throw ByReferenceError.unserializable(what, 'load it first', this.#path());
     }
     return this.encode(wrapper.unwrap());
+  }
+
+  #countKeys(keys: Iterable<unknown>): void {
+    const { numberKeys } = this.#limits;
+    for (const key of keys) if (isNumeric(key)) this.#numberKeys++;
+    if (this.#numberKeys > numberKeys) {
+      throw ByReferenceError.limit('numbers as keys', numberKeys, 'numberKeys', this.#path());
+    }
   }
 
   #tagged<T>(type: Pick<ValueType<T>, 'tag' | 'encode'>, value: T): JsonValue {
@@ -202,6 +220,10 @@ class Encoder {
 
   #foreign(value: object): ByReferenceError {
     const name = (value.constructor as { name?: string } | undefined)?.name;
+    if (isThenable(value)) return ByReferenceError.unserializable('A promise', 'await it first', this.#path());
+    if (types.isDate(value) && Number.isNaN(value.getTime())) {
+      return ByReferenceError.unserializable('An invalid Date', 'pass a date that there is, or null', this.#path());
+    }
     if (!name) {
       return ByReferenceError.unserializable('An object with a prototype of its own', 'pass plain data', this.#path());
     }

@@ -22,13 +22,17 @@ export const configOf = (entity: AnyEntity): MikroORM['config'] => helper(entity
 /**
  * - `new`: never flushed, even if it already has a key of the application's own
  * - `removed`: deleted, or scheduled for it
+ * - `unidentified`: a reference by another key than the primary one (`targetKey`), which is not known until it is loaded
  * - `stored`: read from or written to the database, or a reference to a row
  */
-export type EntityState = 'new' | 'removed' | 'stored';
+export type EntityState = 'new' | 'removed' | 'unidentified' | 'stored';
 
 export function stateOf(entity: AnyEntity): EntityState {
   const wrapped = helper(entity);
-  if (wrapped.__originalEntityData === undefined) return wrapped.__em === undefined ? 'new' : 'removed';
+  if (wrapped.__originalEntityData === undefined) {
+    if (wrapped.__em === undefined) return 'new';
+    return wrapped.isInitialized() || wrapped.hasPrimaryKey() ? 'removed' : 'unidentified';
+  }
   return isScheduledForRemoval(wrapped.__em, entity) ? 'removed' : 'stored';
 }
 

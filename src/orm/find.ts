@@ -1,4 +1,5 @@
 import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions, LockMode, Platform } from '@mikro-orm/core';
+import type { Admission } from './admission.ts';
 import { keyCondition } from './key-condition.ts';
 import { type Merging, mergesNothing } from './merge-row.ts';
 import { merged } from './merging.ts';
@@ -91,8 +92,9 @@ export const populate = (
   entities: readonly AnyEntity[],
   hints: readonly string[],
   schema: string | undefined,
+  admission?: Admission,
 ): Promise<unknown> =>
-  merged(em, mergesNothing(), () =>
+  merged(em, mergesNothing(admission), () =>
     em.populate(
       entities as AnyEntity[],
       hints as never,

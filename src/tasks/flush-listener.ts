@@ -2,7 +2,8 @@ import type { AnyEntity, EntityManager, TransactionEventArgs } from '@mikro-orm/
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { rowBody } from '../models/entity-reference.ts';
 import type { Model } from '../models/model-registry.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
+import { subscribe } from '../orm/subscribers.ts';
 import { type ChangeKind, FlushWatcher } from '../transactions/flush-watcher.ts';
 import { EntityToken } from '../wire/token.ts';
 import type { Change } from './task.ts';
@@ -11,14 +12,10 @@ import type { Change } from './task.ts';
 type OnChanges = (changes: readonly Change<never>[], em: EntityManager) => Promise<void>;
 
 /** Watches what flushes write of some classes. Throws E_INVALID_OPTION for a class that the ORM does not know. */
-export function watchChanges(
-  serializer: EntitySerializer,
-  classes: readonly EntityClass[],
-  onChanges: OnChanges,
-): void {
+export function watchChanges(serializer: EntitySerializer, classes: readonly EntityType[], onChanges: OnChanges): void {
   const models = serializer.registry.admittedBy(classes);
   const listener = new FlushListener(serializer, models, onChanges);
-  for (const { em } of serializer.orms) em.getEventManager().registerSubscriber(listener);
+  for (const orm of serializer.orms) subscribe(orm, listener);
 }
 
 class FlushListener extends FlushWatcher<Change> {
@@ -34,7 +31,7 @@ class FlushListener extends FlushWatcher<Change> {
   }
 
   async beforeTransactionCommit({ em, transaction }: TransactionEventArgs): Promise<void> {
-    const changes = merged(this.release(transaction!));
+    const changes = merged(this.take(transaction!));
     if (changes.length > 0) await this.#onChanges(changes as Change<never>[], em);
   }
 

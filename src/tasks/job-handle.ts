@@ -26,7 +26,11 @@ interface Reading {
 export class JobHandle<Result> {
   /** With `dedupe` that of the job that was there first, once `enqueued` has settled. */
   id: string;
-  /** Settles when the engine has the job: at once, or after the commit. Rejects where it is rolled back or refused then. */
+  /**
+   * Settles when the engine has the job: at once, where the job is part of the transaction or there is none, or after
+   * the commit. Rejects with what the engine refused it for; with E_ROLLED_BACK, when there is no job; with
+   * E_COMMIT_UNKNOWN, when there is one although the rows that it is about may not have been committed.
+   */
   enqueued: Promise<void> = Promise.resolve();
   readonly #engine: Engine;
   readonly #queue: QueueSettings;

@@ -59,7 +59,8 @@ function printed(value: unknown): string {
 
 /**
  * What handlers receive of the data of their jobs: the rows of now, one query per model for all. Data without an
- * envelope is of before this library, and passes as it is unless it is to be refused.
+ * envelope is of before this library, and passes as it is unless it is to be refused: by `plain`, and where `as` or
+ * `only` say what a handler may be given.
  */
 export async function readJobs(
   serializer: EntitySerializer,
@@ -67,7 +68,8 @@ export async function readJobs(
   plain: 'pass' | 'refuse',
   options: DeserializeOptions,
 ): Promise<PromiseSettledResult<unknown>[]> {
-  const passes = list.map((data) => plain === 'pass' && !isEnvelope(data));
+  const isChecked = options.as !== undefined || options.only !== undefined;
+  const passes = list.map((data) => plain === 'pass' && !isChecked && !isEnvelope(data));
   const payloads = list.filter((_, index) => !passes[index]) as JsonValue[];
   const results = (await serializer.decodeAll(payloads, options)).values();
   return list.map((data, index) =>

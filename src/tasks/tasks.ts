@@ -5,7 +5,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { contextOf } from '../orm/context.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { JsonValue } from '../wire/json.ts';
@@ -140,9 +140,9 @@ export class Tasks {
    * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen.
    * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
-  onFlush<Entity extends object, Result>(
-    models: readonly EntityClass<Entity>[],
-    task: Task<Change<Entity>, Result>,
+  onFlush<const Models extends readonly EntityType[], Result>(
+    models: Models,
+    task: Task<Change<NoInfer<EntityOf<Models[number]>>>, Result>,
   ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)
@@ -217,12 +217,21 @@ export class Tasks {
     promise.catch(() => undefined);
     for (const handle of handles) handle.enqueued = promise;
     const run = async (): Promise<void> => {
-      await enqueue().then(resolve, (error: unknown) => {
+      await enqueue().catch((error: unknown) => {
         reject(error);
         throw error;
       });
     };
-    afterCommit(em, run, { onRollback: () => reject(new Error('The transaction of the job was rolled back.')) });
+    const committed = async (): Promise<void> => {
+      await run();
+      resolve();
+    };
+    // A job of a row that is not there is discarded in the end; one that was never enqueued would be missed by nobody.
+    const onUnknown = async ({ cause }: ByReferenceError): Promise<void> => {
+      await run();
+      reject(ByReferenceError.commitUnknown(cause, ' Its job is enqueued all the same.'));
+    };
+    afterCommit(em, committed, { onRollback: () => reject(ByReferenceError.rolledBack()), onUnknown });
   }
 
   async #schedule(definition: TaskDefinition, cron: string, args: unknown, timeZone: string): Promise<void> {

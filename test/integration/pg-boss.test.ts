@@ -138,6 +138,13 @@ describe('onFlush', () => {
       { change: 'delete', key: 3, title: undefined },
     ]);
 
+    // An event manager of its own makes no difference.
+    const fresh = own.orm.em.fork({ freshEventManager: true });
+    (await fresh.findOneOrFail(Post, 2)).title = 'fresh';
+    await fresh.flush();
+    await laterPost(7);
+    expect(seen.splice(0)).toEqual([{ change: 'update', key: 2, title: 'fresh' }]);
+
     // Rolled back: nothing. Another class: nothing.
     const other = own.orm.em.fork();
     await other

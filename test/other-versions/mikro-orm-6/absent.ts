@@ -3,6 +3,7 @@
 /** What MikroORM 6 doesn't have. */
 export const ABSENT_FEATURES = {
   'a table per type': 'MikroORM 6 knows single-table inheritance only',
+  'references by another key than the primary one': 'MikroORM 6 has no targetKey',
   'two entities of one class name': 'MikroORM 6 refuses them itself',
 } as const;
 
