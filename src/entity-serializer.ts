@@ -6,7 +6,7 @@ import { encode, type EncodeHooks } from './codec/encode.ts';
 import { type EncodeListener, WalkerHooks } from './codec/hooks.ts';
 import { inspect, type PayloadReport } from './codec/inspect.ts';
 import { DEFAULT_LIMITS, type Limits, resolveLimits } from './codec/limits.ts';
-import { open, parse } from './codec/open.ts';
+import { open, parse, unseal } from './codec/open.ts';
 import { EntitySlot } from './codec/slot.ts';
 import { ByReferenceError, isThenable } from './errors.ts';
 import type { ClassReviver } from './models/by-reference.ts';
@@ -40,7 +40,7 @@ import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
 import { identityText } from './wire/canonical-json.ts';
 import { isEnvelope, wrap } from './wire/envelope.ts';
-import type { JsonValue } from './wire/json.ts';
+import type { JsonObject, JsonValue } from './wire/json.ts';
 import { Signer, type SignOptions } from './wire/signing.ts';
 import { EntityToken, readTokenBody } from './wire/token.ts';
 import { OMITTED } from './wire/values/value-type.ts';
@@ -90,6 +90,7 @@ export class EntitySerializer {
     this.values = new ValueRegistry(options.values, { unknownIsRetryable: options.unknownModel === 'retryable' });
     this.#hooks = new WalkerHooks(this.registry, this.values);
     this.#signer = new Signer(options.signingKeys, options.clock);
+    if (options.signed) this.#signer.requireKeys();
     const classReviver: ClassReviver = {
       reviveAs: async (token, cls, em) => this.#reviveToken(token, this.#settle({ em, only: [cls], missing: 'throw' })),
     };
@@ -121,7 +122,8 @@ export class EntitySerializer {
   encodeTelling<T>(value: T, options: SerializeOptions, listener?: EncodeListener): Encoded<T> {
     checkSerializeOptions(options);
     const envelope = wrap(encode(value, this.#referring(options, listener), this.#limits), options.metadata);
-    return (options.sign === undefined ? envelope : this.#signer.signEnvelope(envelope, options.sign)) as Encoded<T>;
+    const { sign = this.signed && { purpose: this.signed.purpose, expiresAt: null } } = options;
+    return (sign === false ? envelope : this.#signer.signEnvelope(envelope, sign)) as Encoded<T>;
   }
 
   /**
@@ -287,15 +289,19 @@ export class EntitySerializer {
     return this.#reviveToken(this.#signer.verifyToken(text, purpose), settings);
   }
 
-  /** @internal Whether a payload has a good signature for a purpose. */
-  isSigned(payload: unknown, signed: { readonly purpose: string }): boolean {
-    try {
-      open(payload, this.#signer, { limits: this.#limits, purpose: signed.purpose });
-      return true;
-    } catch (error) {
-      if (error instanceof ByReferenceError) return false;
-      throw error;
-    }
+  /** @internal What is demanded, and signed, where nothing narrower is said. */
+  get signed(): false | { readonly purpose: string } {
+    return this.#options.signed ?? false;
+  }
+
+  /** @internal Members of a transport's own, signed for a purpose. */
+  seal(members: JsonObject, purpose: string): JsonObject {
+    return this.#signer.signEnvelope(members, { purpose, expiresAt: null });
+  }
+
+  /** @internal What `seal` has signed, without the signature. Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT. */
+  unseal(sealed: unknown, purpose: string): JsonObject {
+    return unseal(sealed, this.#signer, { limits: this.#limits, purpose });
   }
 
   /** What a payload holds, without a database. Reports what is wrong with it and throws nothing. */

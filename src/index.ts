@@ -19,6 +19,7 @@ export type {
   ReviveDefaults,
   ReviveReport,
   SerializeOptions,
+  Signed,
   TokenOptions,
   VerifyOptions,
 } from './options.ts';

@@ -48,6 +48,9 @@ export interface ReviveReport {
   readonly unflushed: readonly EntityToken[];
 }
 
+/** What a signature has to be for; false where none has to be there. */
+export type Signed = false | { readonly purpose: string };
+
 /** Defaults that a serializer may set for its calls, and a call may override. */
 export interface ReviveDefaults {
   /** Default: `throw`. A model's own `missing` goes before the serializer's, a call's before both. */
@@ -100,9 +103,10 @@ export interface ReviveDefaults {
   readonly limits?: Limits;
   /**
    * Demands that a payload is signed for a purpose: any other, and an unsigned one, is E_BAD_SIGNATURE. Default: false;
-   * a signature that is there is verified all the same.
+   * a signature that is there is verified all the same. Of a serializer it is the default of all that reads and writes
+   * with it: `serialize`, tasks and their results, adapters, caches.
    */
-  readonly signed?: false | { readonly purpose: string };
+  readonly signed?: Signed;
 }
 
 export interface DeserializeOptions<Only extends readonly EntityType[] = readonly EntityType[]> extends ReviveDefaults {
@@ -137,8 +141,11 @@ export interface TokenOptions {
 }
 
 export interface SerializeOptions extends TokenOptions {
-  /** Signs the payload, for readers that demand it with `signed`. Default: no signature. */
-  readonly sign?: SignOptions;
+  /**
+   * Signs the payload, for readers that demand it with `signed`. Default: for the purpose of the serializer's own
+   * `signed`, without an end; false, or a serializer without it: no signature.
+   */
+  readonly sign?: false | SignOptions;
   /** Plain JSON beside the data, for a transport's own use; a signature covers it. Default: none. */
   readonly metadata?: JsonObject;
 }
@@ -164,6 +171,12 @@ export interface EntitySerializerOptions extends ReviveDefaults, RegistryOptions
   readonly values?: readonly ValueClass[];
 }
 
+/** True for a purpose, with nothing beside it but what `others` names. */
+export const isSigning = (value: unknown, ...others: readonly string[]): boolean =>
+  isObject(value) &&
+  isPurpose((value as { purpose?: unknown }).purpose) &&
+  Object.keys(value as object).every((name) => name === 'purpose' || others.includes(name));
+
 const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   missing: aMissingPolicy,
   freshness: oneOf('refresh', 'managed', 'lazy'),
@@ -177,10 +190,7 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   onRevive: aFunction,
   parallel: aCount,
   limits: anObject,
-  signed: [
-    'false or { purpose }',
-    (value) => value === false || (isObject(value) && isPurpose((value as { purpose?: unknown }).purpose)),
-  ],
+  signed: ['false or { purpose }', (value) => value === false || isSigning(value)],
 };
 
 export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
@@ -203,7 +213,7 @@ const TOKEN_CHECKS: Record<keyof TokenOptions, Check> = {
 const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
   ...TOKEN_CHECKS,
   metadata: anObject,
-  sign: ['{ purpose, expiresInMs } or { purpose, expiresAt }', isObject],
+  sign: ['false, { purpose, expiresInMs } or { purpose, expiresAt }', (value) => value === false || isObject(value)],
 };
 
 const SERIALIZER_CHECKS: Record<keyof EntitySerializerOptions, Check> = {

@@ -118,7 +118,11 @@ export class Maker {
     counters.factoryCalls++;
     const making = new Set([...(this.#making.getStore() ?? []), key]);
     const value = await this.#making.run(making, () => runInContext(em, async () => options.factory(em)));
-    const payload = serializer.encodeTelling(value, {}, { entity: addTag, copy: addTag }) as unknown as JsonObject;
+    const payload = serializer.encodeTelling(
+      value,
+      { sign: false },
+      { entity: addTag, copy: addTag },
+    ) as unknown as JsonObject;
     return writeRecord(payload as { data: JsonValue }, tags, { startedAt, expiresAt: Date.now() + options.ttlMs });
   }
 

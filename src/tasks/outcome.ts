@@ -4,7 +4,7 @@ import type { DeserializeOptions } from '../options.ts';
 import { isOrmError } from '../orm/platform.ts';
 import { harmless, toStorable } from '../text.ts';
 import { isEnvelope } from '../wire/envelope.ts';
-import { isJsonObject, type JsonValue } from '../wire/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
 import type { JobFailure, Outcome } from './engine.ts';
 
 /** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
@@ -19,10 +19,10 @@ export const mayAppear = (error: unknown): boolean =>
   error instanceof ByReferenceError && (error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE');
 
 /** A result as it is kept, or the end of a job whose result can't be. Nothing is kept of nothing. */
-export function kept(serializer: EntitySerializer, result: unknown): Outcome {
+export function kept(result: unknown, encode: () => JsonObject): Outcome {
   if (result === undefined) return { status: 'completed', output: undefined };
   try {
-    return { status: 'completed', output: serializer.encode(result) };
+    return { status: 'completed', output: encode() };
   } catch (error) {
     return { status: 'discard', error: describe(error) };
   }

@@ -371,6 +371,40 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
     });
   });
 
+  test('a serializer that demands signatures has them on queues, flows and processors', async () => {
+    const queue = queueName();
+    const { Mailer, seen } = mailer(queue);
+    const imports = [
+      BullModule.registerQueue({ name: queue }),
+      BullModule.registerFlowProducer({ name: 'flows' }),
+      MikroOrmModule.forFeature([Author]),
+    ];
+    const serializer = { signingKeys: ['a secret of at least thirty-two bytes'], signed: { purpose: 'jobs' } };
+    const engine = inlineEngine();
+    const app = await application({ imports, providers: [Mailer] }, ByReferenceModule.forRoot({ serializer, engine }));
+    const mails = app.get<Queue>(getQueueToken(queue));
+    const flows = app.get<FlowProducer>(getFlowProducerToken('flows'));
+    const ids = [
+      (await mails.add('x', { author: await ann() })).id!,
+      (await flows.add({ name: 'y', queueName: queue, data: { author: await ann() } })).job.id!,
+    ];
+    for (const id of ids) expect(await (await finished(queue, id)).getState()).toBe('completed');
+    const { data, returnvalue } = await finished(queue, ids[0]!);
+    expect([data.signature, returnvalue.signature]).toEqual([expect.any(String), expect.any(String)]);
+    const forged = await plainQueue(queue).add('x', { $byref: 1, data: { author: token } });
+    expect((await finished(queue, forged.id!)).failedReason).toMatch(/signature/);
+    expect(seen).toHaveLength(2);
+    const task = app.get(Tasks).define(queueName(), async () => 'ran');
+    const handle = await task.delay({});
+    await app.get(Tasks).work();
+    await until(async () => (await handle.state()) === 'completed');
+    expect(await engine.find({ name: task.taskName } as never, handle.id)).toMatchObject({
+      output: { signature: expect.any(String) },
+    });
+    const wrong = ByReferenceModule.forRoot({ serializer, jobs: { plain: 'pass' } });
+    expect((await failureOf(() => application({ imports, providers: [] }, wrong))).code).toBe('E_INVALID_OPTION');
+  });
+
   describe('several applications in one process', () => {
     const keys = (name: string): ByReferenceRootOptions => ({
       serializer: { signingKeys: [`${name}: a secret of at least thirty-two bytes`] },

@@ -254,7 +254,7 @@ describe('options of Tasks', () => {
     expect(await handle.result()).toBe('Ann');
     for (const [id, code] of [
       [forged, 'E_BAD_SIGNATURE'],
-      [plain, 'E_MALFORMED'],
+      [plain, 'E_BAD_SIGNATURE'],
     ] as const) {
       await until(async () => (await task.handle(id!).state()) === 'failed');
       await expect(task.handle(id!).result()).rejects.toMatchObject({ failure: { code } });
