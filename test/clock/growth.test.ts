@@ -1,0 +1,122 @@
+/** What happens to a payload before the first query takes time in proportion to its length, whatever is in it. */
+import 'reflect-metadata';
+import { expect, test } from '@jest/globals';
+import { Expose, Type } from 'class-transformer';
+import { ByReference, ByReferenceError, EntitySerializer, type JsonValue } from 'mikro-orm-byref';
+import { domain, User } from '../../fixtures/domain.ts';
+import { keys, keySamples } from '../../fixtures/keys.ts';
+import { Money } from '../../fixtures/value-objects.ts';
+import { offlineOrm } from '../support/offline-orm.ts';
+
+const serializer = new EntitySerializer(offlineOrm([...domain, ...keys]), {
+  values: [Money],
+  limits: { tokens: 1e6, nodes: 1e7 },
+});
+const em = serializer.orm.em.fork();
+
+class Item {
+  @ByReference(() => User)
+  user!: User;
+  @Expose()
+  any: unknown;
+}
+class Order {
+  @Type(() => Item)
+  items: Item[] = [];
+}
+
+const repeated = (item: (index: number) => JsonValue, bytes: number): JsonValue[] => {
+  const length = JSON.stringify(item(0)).length + 1;
+  return Array.from({ length: Math.ceil(bytes / length) }, (_, index) => item(index));
+};
+const nested = (levels: number, inner: JsonValue): JsonValue =>
+  Array.from({ length: levels }).reduce<JsonValue>((json) => [json], inner);
+const list =
+  (item: (index: number) => JsonValue) =>
+  (bytes: number): JsonValue =>
+    repeated(item, bytes);
+const user = (index: number): JsonValue => ({ $entity: ['User', index + 1] });
+
+const CASES: Readonly<Record<string, (bytes: number) => JsonValue>> = {
+  numbers: list((index) => index),
+  'one text': (bytes) => 'x'.repeat(bytes),
+  'many keys': (bytes) => Object.fromEntries(repeated((index) => [`key ${index}`, 1], bytes) as [string, JsonValue][]),
+  'keys that start with $': (bytes) =>
+    Object.fromEntries(repeated((index) => [`$$${index}`, 1], bytes) as [string, JsonValue][]),
+  'deep arrays': list(() => nested(150, 1)),
+  $date: list(() => ({ $date: '2026-11-25T00:00:00.000Z' })),
+  $bigint: list(() => ({ $bigint: '9007199254740993' })),
+  'long $bigint': list(() => ({ $bigint: '9'.repeat(9_000) })),
+  $bytes: list(() => ({ $bytes: '3q2+7w==' })),
+  'one $bytes': (bytes) => ({ $bytes: 'AAAA'.repeat(bytes / 4) }),
+  $url: list(() => ({ $url: 'https://example.org/' })),
+  'one $url': (bytes) => ({ $url: `https://example.org/${'a'.repeat(bytes)}` }),
+  $number: list(() => ({ $number: 'NaN' })),
+  $undefined: list(() => ({ $undefined: true })),
+  $string: list(() => ({ $string: '\\u0000' })),
+  'one $string': (bytes) => ({ $string: `\\u0000${'x'.repeat(bytes)}` }),
+  $map: (bytes) => ({ $map: repeated((index) => [`key ${index}`, index], bytes) }),
+  'many $map': list((index) => ({ $map: [['a', index]] })),
+  $set: (bytes) => ({ $set: repeated((index) => `item ${index}`, bytes) }),
+  $object: (bytes) => ({ $object: repeated((index) => [`key ${index}`, index], bytes) }),
+  $token: list((index) => ({ $token: ['User', index] })),
+  'value objects': list(() => ({ $value: ['Money', { amount: '1.50', currency: 'EUR' }] })),
+  'deep value objects': list(() => nested(100, { $value: ['Money', { amount: '1.50' }] })),
+  copies: list((index) => ({ $snapshot: ['User', { id: index }] })),
+  'deep references': list((index) => nested(150, user(index))),
+  ...Object.fromEntries(
+    keySamples.map(
+      ({ model, wire }) => [`keys of ${model.name}`, list(() => ({ $entity: [model.name, wire] }))] as const,
+    ),
+  ),
+  'long text keys': list(() => ({ $entity: ['TextKey', 'x'.repeat(9_000)] })),
+  'keys of blanks': list(() => ({ $entity: ['CharKey', `${' '.repeat(9_000)}x`] })),
+  'keys of zeros': list(() => ({ $entity: ['DecimalKey', `1.${'0'.repeat(9_000)}1`] })),
+};
+
+/** Numbers that meet in V8's hash tables would be found by search; here it is enough that the keys are text inside. */
+const distinct: Readonly<Record<string, (bytes: number) => JsonValue>> = {
+  'distinct rows': list(user),
+  'distinct rows, far apart': list((index) => user((index * 65_536) % 2_000_000_000)),
+};
+
+/** Everything up to the first query: the last token, of no model, stops it there. */
+async function read(data: JsonValue, options: object): Promise<void> {
+  try {
+    await serializer.decode({ $byref: 1, data } as never, { em, ...options });
+  } catch (error) {
+    if (error instanceof ByReferenceError && error.code === 'E_UNKNOWN_MODEL') return;
+    throw error;
+  }
+}
+const stopped = (data: JsonValue): JsonValue => [data, { $entity: ['Nobody', 1] }];
+
+/** CPU time at 128 and 512 kB, and how much the one is of the other. */
+async function growth(make: (bytes: number) => JsonValue, options: object = {}, end = stopped): Promise<number> {
+  const seconds: number[] = [];
+  for (const bytes of [128_000, 512_000]) {
+    const data = end(make(bytes));
+    let least = Infinity;
+    for (let sample = 0; sample < 3; sample++) {
+      const before = process.cpuUsage();
+      await read(data, options);
+      const { user, system } = process.cpuUsage(before);
+      least = Math.min(least, (user + system) / 1e6);
+    }
+    // What takes less is not measured but noise.
+    seconds.push(Math.max(least, 0.01));
+  }
+  return seconds[1]! / seconds[0]!;
+}
+
+test.each(Object.entries({ ...CASES, ...distinct }))('%s', async (_name, make) => {
+  expect(await growth(make)).toBeLessThan(6);
+});
+
+test('a DTO', async () => {
+  const item = (index: number): JsonValue => ({ user: user(index), any: [1] });
+  const end = (data: JsonValue): JsonValue => ({
+    items: [...(data as JsonValue[]), { user: { $entity: ['Nobody', 1] }, any: 1 }],
+  });
+  expect(await growth(list(item), { as: Order }, end)).toBeLessThan(6);
+});
