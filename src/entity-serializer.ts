@@ -38,7 +38,7 @@ import { revive } from './reviving/revive.ts';
 import { settle, type Settings } from './reviving/settings.ts';
 import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
-import { canonicalJson } from './wire/canonical-json.ts';
+import { identityText } from './wire/canonical-json.ts';
 import { isEnvelope, wrap } from './wire/envelope.ts';
 import type { JsonObject, JsonValue } from './wire/json.ts';
 import { Signer, type SignOptions } from './wire/signing.ts';
@@ -312,10 +312,11 @@ export class EntitySerializer {
   /**
    * Text that is equal for equal values and equal rows, whatever the order of keys and the state of the entities:
    * for deduplication, locks and caches. A row is the same by whichever class of its inheritance tree it is named, and
-   * a token is its row. Throws as `serialize`.
+   * a token is its row. Sets and Maps are equal by what they hold, in whatever order, and -0 is 0; 1n is not 1, and
+   * `{ a: undefined }` not `{}`. Throws as `serialize`.
    */
   dedupeKey(value: unknown): string {
-    return canonicalJson(encode(value, this.#hooks.identifying(), this.#limits));
+    return identityText(encode(value, this.#hooks.identifying(), this.#limits));
   }
 
   /** A deep copy in which entities, references and collections stay the same objects. Throws E_UNSERIALIZABLE, E_LIMIT. */

@@ -1,6 +1,7 @@
 // The one circle of the source, of types: an error names tokens, and text that is no token is refused with an error.
 // oxlint-disable-next-line import/no-cycle
 import type { EntityToken } from './wire/token.ts';
+import { harmless } from './text.ts';
 
 /** What went wrong, stable across releases. */
 export type ErrorCode =
@@ -34,9 +35,9 @@ export type ErrorCode =
 
 /** The facts an error carries beside its message; which ones are set depends on the code. */
 export interface ErrorFacts {
-  /** Where in the value or payload: an RFC 9535 path, `$.lines[3]`. */
+  /** Where in the value or payload: an RFC 9535 path, `$.lines[3]`; a long one without its middle. */
   readonly path?: string | undefined;
-  /** The model's name on the wire. */
+  /** The model's name on the wire, as it is printed: escaped and shortened where a stranger made it up. */
   readonly model?: string | undefined;
   /** The references it is about, without duplicates. */
   readonly tokens?: readonly EntityToken[] | undefined;
@@ -60,11 +61,11 @@ export class ByReferenceError extends Error {
   readonly tokens: readonly EntityToken[];
 
   private constructor(code: ErrorCode, message: string, init: ErrorInit = {}) {
-    super(shortened(message), 'cause' in init ? { cause: init.cause } : undefined);
+    super(harmless(message), 'cause' in init ? { cause: init.cause } : undefined);
     this.code = code;
     this.retryable = init.retryable ?? false;
-    this.path = init.path;
-    this.model = init.model;
+    this.path = init.path === undefined ? undefined : harmless(init.path, 1_000);
+    this.model = init.model === undefined ? undefined : harmless(init.model, 200);
     this.tokens = init.tokens ?? [];
   }
 
@@ -356,10 +357,6 @@ export class ByReferenceError extends Error {
     return new ByReferenceError('E_INVALID_OPTION', message, { path });
   }
 }
-
-/** A payload may hold names of megabytes; a log should not. What to do next is at the end. */
-const shortened = (message: string): string =>
-  message.length <= 2_000 ? message : `${message.slice(0, 1_000)} … ${message.slice(-500)}`;
 
 const brief = (key: string): string => (key.length <= 200 ? key : `${key.slice(0, 200)}…`);
 

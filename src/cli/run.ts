@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { clipped, printable } from '../text.ts';
 import { HELP, readArguments, UsageError } from './arguments.ts';
 import { type CommandResult, inspectCommand } from './inspect-command.ts';
-import { printable } from './printable.ts';
 
 /** What the command takes from the process that it is called in, besides its working directory. */
 export interface CommandIo {
@@ -12,7 +12,7 @@ export interface CommandIo {
 /** `byref` itself, without the process around it: it prints nothing and ends nothing. */
 export async function run(argv: readonly string[], { stdin }: CommandIo): Promise<CommandResult> {
   const { errors, ...result } = await runCommand(argv, stdin);
-  return errors === undefined ? result : { ...result, errors: `byref: ${printable(errors)}\n` };
+  return errors === undefined ? result : { ...result, errors: `byref: ${printable(clipped(errors, 2_000))}\n` };
 }
 
 async function runCommand(argv: readonly string[], stdin: Readable): Promise<CommandResult> {

@@ -8,6 +8,7 @@ import { isStorable } from '../text.ts';
 import { isPlainObject, jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
 import { escapeKey } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
+import { extraProperty } from '../wire/values/extra-property.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from '../wire/values/index.ts';
 import { isJsonNumber } from '../wire/values/number.ts';
 import { type EncodeChild, isNumeric, type ValueType } from '../wire/values/value-type.ts';
@@ -141,11 +142,12 @@ class Encoder {
       json.push(this.encode(value[index]));
     }
     this.#at.pop();
+    this.#refuseExtra(value, 'an array');
     return json;
   }
 
   #encodePlain(value: Record<string, unknown>): JsonValue {
-    const keys = Object.keys(value);
+    const keys = Object.getOwnPropertyNames(value);
     this.#refuseHidden(value, keys);
     if (!keys.every(isPlainKey)) return this.#tagged(object, value);
     const json: Record<string, JsonValue> = {};
@@ -158,23 +160,38 @@ class Encoder {
     return json;
   }
 
-  /** Symbol keys would vanish; an accessor's value is not the object's to keep. */
-  #refuseHidden(value: object, keys: readonly string[]): void {
-    if (Object.getOwnPropertySymbols(value).length > 0) {
-      throw ByReferenceError.unserializable('An object with symbol keys', 'pass plain data', this.#path());
+  /** Hidden properties and symbols would vanish; an accessor's value is not the object's to keep. */
+  #refuseHidden(value: object, names: readonly string[]): void {
+    const symbols = Object.getOwnPropertySymbols(value);
+    if (symbols.length > 0) throw this.#lost(symbols[0]!, 'an object');
+    for (const name of names) {
+      const property = Object.getOwnPropertyDescriptor(value, name)!;
+      if (!property.enumerable) throw this.#lost(name, 'an object');
+      if ('value' in property) continue;
+      this.#at.push(name);
+      throw ByReferenceError.unserializable('An accessor property', 'pass its value', this.#path());
     }
-    for (const key of keys) {
-      if (Object.getOwnPropertyDescriptor(value, key)!.get !== undefined) {
-        this.#at.push(key);
-        throw ByReferenceError.unserializable('An accessor property', 'pass its value', this.#path());
-      }
-    }
+  }
+
+  /** What was added to an array, or to an object of a built-in class, would vanish. */
+  #refuseExtra(value: object, owner: string): void {
+    const extra = extraProperty(value);
+    if (extra !== undefined) throw this.#lost(extra, owner);
+  }
+
+  #lost(key: PropertyKey, owner: string): ByReferenceError {
+    const name = typeof key === 'string' ? JSON.stringify(key) : String(key);
+    return ByReferenceError.unserializable(`The property ${name} of ${owner}`, 'pass plain data', this.#path());
   }
 
   #encodeInstance(value: object): JsonValue {
     // Built-in types first: they are most of the instances in a payload.
     if (types.isMap(value) || types.isSet(value)) this.#countKeys(value.keys());
-    for (const type of OBJECT_VALUES) if (type.matches(value)) return this.#tagged(type, value);
+    for (const type of OBJECT_VALUES) {
+      if (!type.matches(value)) continue;
+      this.#refuseExtra(value, `what travels as ${type.tag}`);
+      return this.#tagged(type, value);
+    }
     const replaced = this.#hooks.instance?.(value);
     if (replaced !== undefined) return replaced;
     const registered = this.#hooks.value(value, this.#path);

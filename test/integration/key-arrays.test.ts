@@ -73,7 +73,7 @@ test('composite keys: one array per column, and no tuple is another', async () =
   await expect(decode([token(3, 1), token(1, 3)])).rejects.toMatchObject({ code: 'E_ENTITY_NOT_FOUND' });
 });
 
-test('decimals keep all their digits, whatever the precision of the column', async () => {
+test('decimals are those of the column, and no digits more', async () => {
   expect(
     await decode([
       ['Wide', '1.5'],
@@ -85,7 +85,7 @@ test('decimals keep all their digits, whatever the precision of the column', asy
       ['Wide', '1.50001'],
       ['Wide', '2.5'],
     ]),
-  ).rejects.toMatchObject({ code: 'E_ENTITY_NOT_FOUND' });
+  ).rejects.toMatchObject({ code: 'E_MALFORMED' });
 });
 
 test('a query that fails leaves nothing behind for the next', async () => {
