@@ -1,6 +1,7 @@
 import { ByReferenceError } from '../errors.ts';
 import {
   type Declared,
+  type DeclaredReference,
   describeProperty,
   type DtoProperty,
   type FieldProperty,
@@ -145,8 +146,15 @@ class Checker {
     if (items === undefined) return refuse(`${IN_WORDS.get(each)} of references`, at);
     for (const [item, itemAt] of items) {
       if (!isTagged(item, '$entity')) refuse(item === null ? 'a reference, and not null' : 'a reference', itemAt);
-      this.#declared.references.set((item as JsonObject)['$entity']!, property);
+      this.#declare((item as JsonObject)['$entity']!, { property, place: itemAt });
     }
+  }
+
+  #declare(body: JsonValue, reference: DeclaredReference): void {
+    const { references } = this.#declared;
+    const others = references.get(body);
+    if (others === undefined) references.set(body, [reference]);
+    else others.push(reference);
   }
 
   /** The objects under a `@Type` class are DTOs themselves, value objects of that name, copies, or tokens. */

@@ -1,6 +1,7 @@
 import { ByReferenceError } from '../errors.ts';
 import type { Model, ModelRegistry } from '../models/model-registry.ts';
 import type { Declared, ReferenceProperty } from '../models/reference-property.ts';
+import type { JsonValue } from '../wire/json.ts';
 import type { EntitySlot } from './slot.ts';
 
 /**
@@ -18,8 +19,11 @@ export function applyDeclared(
   }
   if (references.size === 0 && !isDto) return;
   const admitted = new Map<ReferenceProperty, ReadonlySet<Model>>();
+  const isShared = sharedAmong(slots);
   for (const slot of slots) {
-    const property = references.get(slot.body);
+    const candidates = references.get(slot.body) ?? [];
+    const declared = isShared(slot.body) ? candidates.find(({ place }) => place.path === slot.path) : candidates[0];
+    const property = declared?.property;
     if (property === undefined) {
       if (!isDto || isInCopy(slot, copies)) continue;
       const { path, parts } = slot;
@@ -30,6 +34,13 @@ export function applyDeclared(
     requireModel(slot.parts.model, models, registry, () => slot.path);
     slot.declared = property;
   }
+}
+
+/** Which arrays stand for references in several places. */
+function sharedAmong(slots: readonly EntitySlot[]): (body: JsonValue) => boolean {
+  const [once, shared] = [new Set<JsonValue>(), new Set<JsonValue>()];
+  for (const { body } of slots) (once.has(body) ? shared : once).add(body);
+  return (body) => shared.has(body);
 }
 
 function isInCopy({ path }: EntitySlot, copies: Declared['copies']): boolean {

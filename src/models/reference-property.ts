@@ -7,13 +7,17 @@ import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './pe
 
 /**
  * What classes declare of a payload. References are known by the very array that is their token: paths would take
- * memory by the depth at which each one is.
+ * memory by the depth at which each one is. JSON that was not parsed may hold one array in several places.
  */
 export interface Declared {
-  /** With what the property says about them. */
-  readonly references: Map<JsonValue, ReferenceProperty>;
+  readonly references: Map<JsonValue, DeclaredReference[]>;
   /** Copies of entities by path, with the name that each has on the wire and the class that it may be of. */
   readonly copies: Map<string, { readonly name: string; readonly class: EntityClass }>;
+}
+
+export interface DeclaredReference {
+  readonly property: ReferenceProperty;
+  readonly place: { readonly path: string };
 }
 
 export const nothingDeclared = (): Declared => ({ references: new Map(), copies: new Map() });
