@@ -27,9 +27,11 @@ export const configOf = (entity: AnyEntity): MikroORM['config'] => helper(entity
 export type EntityState = 'new' | 'removed' | 'stored';
 
 export function stateOf(entity: AnyEntity): EntityState {
-  const wrapped = helper(entity);
-  if (wrapped.__originalEntityData === undefined) return wrapped.__em === undefined ? 'new' : 'removed';
-  return isScheduledForRemoval(wrapped.__em, entity) ? 'removed' : 'stored';
+  const { __originalEntityData, __managed, __em } = helper(entity);
+  // Rows of `em.stream` belong to no EntityManager, but are made without their constructor, as no new entity is.
+  const isRow = __originalEntityData !== undefined || __managed === true;
+  if (!isRow) return __em === undefined ? 'new' : 'removed';
+  return isScheduledForRemoval(__em, entity) ? 'removed' : 'stored';
 }
 
 export function isScheduledForRemoval(em: EntityManager | undefined, entity: AnyEntity): boolean {
