@@ -24,6 +24,7 @@ import {
   type TokenOptions,
   type VerifyOptions,
 } from './options.ts';
+import { requireNode } from './node.ts';
 import { registerExtension } from './orm/context.ts';
 import type { EntityClass } from './orm/entity-class.ts';
 import { isEntity } from './orm/entity.ts';
@@ -39,6 +40,8 @@ import { isEnvelope, wrap } from './wire/envelope.ts';
 import type { JsonValue } from './wire/json.ts';
 import { Signer, type SignOptions } from './wire/signing.ts';
 import { EntityToken, readTokenBody } from './wire/token.ts';
+
+requireNode();
 
 /** `missing: 'null'` and the classes it applies to, as types. */
 type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
