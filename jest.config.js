@@ -1,6 +1,14 @@
+import { availableParallelism } from 'node:os';
+
 /** Native ESM: run through `npm run jest`, which gives node the flag for it. */
 export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // These are run by jest.clock.config.js.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/clock/'],
+  // Two on two cores, where Jest would have one: tests wait for servers half of their time.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
+  // Modules of files that are over stay in a worker's memory, which lanes side by side have to share.
+  workerIdleMemoryLimit: '1GB',
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   // Tests measure the source; `mikro-orm-byref` itself resolves to it, so that fixtures and tests share one copy.

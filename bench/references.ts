@@ -72,6 +72,29 @@ export async function benchReferences(
   return { size, codec, database };
 }
 
+/** What a job usually carries: one reference, and two of two models, against finds by hand; each in a fresh fork. */
+export async function benchFew(serializer: EntitySerializer, globalEm: EntityManager, rounds: number): Promise<Race> {
+  const fork = (): EntityManager => globalEm.fork();
+  const user = globalEm.fork().getReference(User, 7);
+  const post = globalEm.fork().getReference(Post, 7);
+  const [one, two] = [serializer.serialize({ user }), serializer.serialize({ user, post })];
+  return race(
+    [
+      { name: 'one', run: () => serializer.deserialize(one, { em: fork() }) },
+      { name: 'findOneOrFail', run: () => fork().findOneOrFail(User, 7) },
+      { name: 'two', run: () => serializer.deserialize(two, { em: fork() }) },
+      {
+        name: 'two side by side',
+        run: () => {
+          const em = fork();
+          return Promise.all([em.findOneOrFail(User, 7), em.findOneOrFail(Post, 7)]);
+        },
+      },
+    ],
+    rounds,
+  );
+}
+
 /** What the database told of an entity. */
 function rowOf(entity: Entity): readonly unknown[] {
   return [

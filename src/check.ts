@@ -51,3 +51,9 @@ const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (val
 export const whole: Check = ['a whole number', isWhole];
 
 export const milliseconds: Check = ['milliseconds', isWhole];
+
+/** Throws E_UNSUPPORTED where this package would fail later, at the first call that needs what Node 22 has brought. */
+export function refuseOldNode(): void {
+  const isNew = typeof Map.groupBy === 'function' && typeof Promise.withResolvers === 'function';
+  if (!isNew) throw ByReferenceError.unsupported(`Node ${process.version}`, 'take Node 22.17 or a later one');
+}

@@ -1,32 +1,36 @@
 import type { MikroORM } from '@mikro-orm/core';
+import { refuseOldNode } from './check.ts';
 import { applyDeclared } from './codec/declared-references.ts';
 import { decode, type Decoded, decodePlain } from './codec/decode.ts';
 import { encode, type EncodeHooks } from './codec/encode.ts';
 import { type EncodeListener, WalkerHooks } from './codec/hooks.ts';
 import { inspect, type PayloadReport } from './codec/inspect.ts';
 import { DEFAULT_LIMITS, type Limits, resolveLimits } from './codec/limits.ts';
-import { open, parse } from './codec/open.ts';
+import { open, parse, unseal } from './codec/open.ts';
 import { EntitySlot } from './codec/slot.ts';
-import { ByReferenceError } from './errors.ts';
+import { ByReferenceError, isThenable } from './errors.ts';
 import type { ClassReviver } from './models/by-reference.ts';
 import { ModelRegistry } from './models/model-registry.ts';
-import type { DeclaredReferences } from './models/reference-property.ts';
+import { nothingDeclared } from './models/reference-property.ts';
+import { Strangers } from './models/strangers.ts';
 import { ValueRegistry } from './models/value-registry.ts';
 import {
   checkDeserializeOptions,
+  checkLocateOptions,
   checkPlainOptions,
   checkSerializeOptions,
   checkSerializerOptions,
   checkTokenOptions,
   type DeserializeOptions,
   type EntitySerializerOptions,
+  type LocateOptions,
   type SerializeOptions,
   type TokenOptions,
   type VerifyOptions,
 } from './options.ts';
 import { requireNode } from './node.ts';
 import { registerExtension } from './orm/context.ts';
-import type { EntityClass } from './orm/entity-class.ts';
+import type { EntityOf, EntityType } from './orm/entity-class.ts';
 import { isEntity } from './orm/entity.ts';
 import { wrapperOf } from './orm/wrapper.ts';
 import { checkOrms } from './reviving/entity-managers.ts';
@@ -35,19 +39,23 @@ import { revive } from './reviving/revive.ts';
 import { settle, type Settings } from './reviving/settings.ts';
 import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
-import { canonicalJson } from './wire/canonical-json.ts';
+import { identityText } from './wire/canonical-json.ts';
 import { isEnvelope, wrap } from './wire/envelope.ts';
-import type { JsonValue } from './wire/json.ts';
+import type { JsonObject, JsonValue } from './wire/json.ts';
 import { Signer, type SignOptions } from './wire/signing.ts';
 import { EntityToken, readTokenBody } from './wire/token.ts';
+import { OMITTED } from './wire/values/value-type.ts';
 
 requireNode();
 
 /** `missing: 'null'` and the classes it applies to, as types. */
-type NullFor<Only extends readonly EntityClass[]> = DeserializeOptions<Only> & {
+type NullFor<Only extends readonly EntityType[]> = DeserializeOptions<Only> & {
   readonly missing: 'null';
   readonly only: Only;
 };
+
+/** `missing` as a call says it where a row is demanded. */
+type Demanded<Options> = Options & { readonly missing?: 'throw' };
 
 /** A class that the payload is checked against, and that the value is an instance of. */
 type AsDto<Dto extends object> = DeserializeOptions & { readonly as: new () => Dto };
@@ -70,8 +78,10 @@ export class EntitySerializer {
   readonly #signer: Signer;
   readonly #options: EntitySerializerOptions;
   readonly #limits: Required<Limits>;
+  readonly #strangers = new Strangers();
 
   constructor(orms: MikroORM | readonly MikroORM[], options: EntitySerializerOptions = {}) {
+    refuseOldNode();
     checkSerializerOptions(options);
     this.orms = [orms].flat();
     checkOrms(this.orms);
@@ -83,6 +93,7 @@ export class EntitySerializer {
     this.values = new ValueRegistry(options.values, { unknownIsRetryable: options.unknownModel === 'retryable' });
     this.#hooks = new WalkerHooks(this.registry, this.values);
     this.#signer = new Signer(options.signingKeys, options.clock);
+    if (options.signed) this.#signer.requireKeys();
     const classReviver: ClassReviver = {
       reviveAs: async (token, cls, em) => this.#reviveToken(token, this.#settle({ em, only: [cls], missing: 'throw' })),
     };
@@ -95,7 +106,7 @@ export class EntitySerializer {
   /**
    * JSON text that says the whole value, its entities as tokens: `{"$byref":1,"data":{"user":{"$entity":["User",1]}}}`.
    *
-   * Throws what could not come back: E_UNPERSISTED, E_REMOVED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_LIMIT; and
+   * Throws what could not come back: E_UNPERSISTED, E_REMOVED, E_UNFLUSHED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_LIMIT; and
    * E_UNFLUSHED where the options ask for it; E_INVALID_OPTION.
    */
   serialize<T>(value: T, options: SerializeOptions = {}): Serialized<T> {
@@ -114,7 +125,8 @@ export class EntitySerializer {
   encodeTelling<T>(value: T, options: SerializeOptions, listener?: EncodeListener): Encoded<T> {
     checkSerializeOptions(options);
     const envelope = wrap(encode(value, this.#referring(options, listener), this.#limits), options.metadata);
-    return (options.sign === undefined ? envelope : this.#signer.signEnvelope(envelope, options.sign)) as Encoded<T>;
+    const { sign = this.signed && { purpose: this.signed.purpose, expiresAt: null } } = options;
+    return (sign === false ? envelope : this.#signer.signEnvelope(envelope, sign)) as Encoded<T>;
   }
 
   /**
@@ -127,26 +139,29 @@ export class EntitySerializer {
    * passes through as it is.
    */
   deserialize<Dto extends object>(payload: string, options: AsDto<Dto>): Promise<Dto>;
-  deserialize<T, const Only extends readonly EntityClass[]>(
+  deserialize<T, const Only extends readonly EntityType[]>(
     payload: Serialized<T>,
     options: NullFor<Only>,
-  ): Promise<Revived<T, InstanceType<Only[number]>>>;
+  ): Promise<Revived<T, EntityOf<Only[number]>>>;
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     const settings = this.#settle(options);
     const decodeData = await this.#decoder(settings);
     // Nobody else holds what was parsed here; a DTO looks at it once more after it was decoded.
     const takesOver = settings.as === undefined;
-    const decodeText = (text: string): Decoded => decodeData(parse(text, settings.limits), takesOver);
+    const decodeText = (text: string): Decoded => {
+      refuseUnawaited(text);
+      return decodeData(parse(text, settings.limits), takesOver);
+    };
     return single(await revive([payload], decodeText, settings));
   }
 
   /** The same as `deserialize`, from a JSON value. */
   decode<Dto extends object>(payload: JsonValue, options: AsDto<Dto>): Promise<Dto>;
-  decode<T, const Only extends readonly EntityClass[]>(
+  decode<T, const Only extends readonly EntityType[]>(
     payload: Encoded<T>,
     options: NullFor<Only>,
-  ): Promise<Revived<T, InstanceType<Only[number]>>>;
+  ): Promise<Revived<T, EntityOf<Only[number]>>>;
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
     const settings = this.#settle(options);
@@ -171,31 +186,85 @@ export class EntitySerializer {
    * JSON that plain `JSON.stringify` made of values with entities: tokens of the classes in `only` become entities,
    * all else stays as it is. It believes every `{"$entity":…}` it meets, so it is for JSON that no stranger wrote.
    *
+   * Warns, once a name, of tokens whose model nobody knows: they stay plain objects.
+   *
    * Throws as `deserialize`, and E_MALFORMED for an envelope, which is `decode`'s to read.
    */
   async revive<T = unknown>(
     json: unknown,
-    options: Omit<DeserializeOptions, 'signed' | 'as'> & { readonly only: readonly EntityClass[] },
+    options: Omit<DeserializeOptions, 'signed' | 'as'> & { readonly only: readonly EntityType[] },
   ): Promise<T> {
     checkPlainOptions(options);
     const settings = this.#settle(options, { ...this.#options, signed: false });
     const { admitted } = settings;
+    refuseUnawaited(json);
     if (isEnvelope(json)) throw ByReferenceError.malformed('this is an envelope; read it with decode()', { path: '$' });
     const isReference = (body: JsonValue): boolean => {
       const model = Array.isArray(body) && typeof body[0] === 'string' ? this.registry.find(body[0]) : undefined;
+      if (model === undefined) this.#strangers.tell(body);
       return model !== undefined && admitted!.has(model);
     };
     return single(await revive([json], (plain) => decodePlain(plain, isReference, settings.limits), settings)) as T;
   }
 
-  /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNKNOWN_MODEL. */
+  /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL. */
   token(entity: object, options: TokenOptions = {}): EntityToken {
     checkTokenOptions(options);
     const wrapper = isEntity(entity) ? undefined : wrapperOf(entity);
     const target = wrapper?.kind === 'reference' ? wrapper.entity : entity;
-    if (!isEntity(target)) throw ByReferenceError.unserializable('A value that is no entity', 'pass an entity');
+    if (!isEntity(target)) throw ByReferenceError.noEntity('A value that is no entity', entity);
     const { $entity } = this.#referring(options).entity(target, () => '$') as { $entity: unknown };
     return EntityToken.fromBody($entity);
+  }
+
+  /**
+   * The row of now behind a token. Its text (`token.toString()`) can come from anybody: it needs `only`. Which row may
+   * be missing is for this call to say: with `missing: 'null'` (or `'omit'`) null stands for one that is gone, whatever
+   * the defaults of the model and the serializer. Throws as `deserialize`.
+   */
+  locate<const Only extends readonly EntityType[]>(
+    token: EntityToken | string,
+    options: Demanded<LocateOptions<Only>> & { readonly only: Only },
+  ): Promise<EntityOf<Only[number]>>;
+  locate<const Only extends readonly EntityType[]>(
+    token: EntityToken | string,
+    options: LocateOptions<Only> & { readonly only: Only },
+  ): Promise<EntityOf<Only[number]> | null>;
+  locate<T extends object = object>(token: EntityToken, options?: Demanded<LocateOptions>): Promise<T>;
+  locate<T extends object = object>(token: EntityToken, options?: LocateOptions): Promise<T | null>;
+  async locate(token: EntityToken | string, options: LocateOptions = {}): Promise<object | null> {
+    checkLocateOptions(options, typeof token === 'string');
+    const slot = tokenSlot(token);
+    const fill = (): unknown => (slot.value === OMITTED ? null : slot.value);
+    return (await this.#locate([slot], fill, options)) as object | null;
+  }
+
+  /**
+   * The rows of now behind several tokens, in their order, one query per model; the same row the same object. With
+   * `missing: 'null'` null stands for one that is gone, with `'omit'` nothing does. Otherwise as `locate`.
+   */
+  locateMany<const Only extends readonly EntityType[]>(
+    tokens: readonly (EntityToken | string)[],
+    options: LocateOptions<Only> & { readonly only: Only; readonly missing?: 'throw' | 'omit' },
+  ): Promise<EntityOf<Only[number]>[]>;
+  locateMany<const Only extends readonly EntityType[]>(
+    tokens: readonly (EntityToken | string)[],
+    options: LocateOptions<Only> & { readonly only: Only },
+  ): Promise<(EntityOf<Only[number]> | null)[]>;
+  locateMany<T extends object = object>(
+    tokens: readonly EntityToken[],
+    options?: LocateOptions & { readonly missing?: 'throw' | 'omit' },
+  ): Promise<T[]>;
+  locateMany<T extends object = object>(tokens: readonly EntityToken[], options?: LocateOptions): Promise<(T | null)[]>;
+  async locateMany(tokens: readonly (EntityToken | string)[], options: LocateOptions = {}): Promise<(object | null)[]> {
+    if (!Array.isArray(tokens)) throw ByReferenceError.invalidOption('tokens', 'an array of tokens', tokens);
+    checkLocateOptions(
+      options,
+      tokens.some((token) => typeof token === 'string'),
+    );
+    const slots = Array.from(tokens, tokenSlot);
+    const fill = (): unknown => slots.map(({ value }) => value).filter((value) => value !== OMITTED);
+    return (await this.#locate(slots, fill, options)) as (object | null)[];
   }
 
   /**
@@ -211,26 +280,31 @@ export class EntitySerializer {
    * The row of now behind a signed token. Throws E_BAD_SIGNATURE for anything that was not signed for this purpose, and
    * E_EXPIRED, before the database hears of it; then as `deserialize`.
    */
-  verify<const Only extends readonly EntityClass[]>(
+  verify<const Only extends readonly EntityType[]>(
     text: string,
     options: VerifyOptions<Only> & { readonly only: Only },
-  ): Promise<InstanceType<Only[number]>>;
+  ): Promise<EntityOf<Only[number]>>;
   verify<T extends object = object>(text: string, options: VerifyOptions): Promise<T>;
   async verify(text: string, options: VerifyOptions): Promise<object> {
+    refuseUnawaited(text);
     const { purpose, ...others } = options ?? {};
     const settings = this.#settle({ ...others, missing: 'throw' });
     return this.#reviveToken(this.#signer.verifyToken(text, purpose), settings);
   }
 
-  /** @internal Whether a payload has a good signature for a purpose. */
-  isSigned(payload: unknown, signed: { readonly purpose: string }): boolean {
-    try {
-      open(payload, this.#signer, { limits: this.#limits, purpose: signed.purpose });
-      return true;
-    } catch (error) {
-      if (error instanceof ByReferenceError) return false;
-      throw error;
-    }
+  /** @internal What is demanded, and signed, where nothing narrower is said. */
+  get signed(): false | { readonly purpose: string } {
+    return this.#options.signed ?? false;
+  }
+
+  /** @internal Members of a transport's own, signed for a purpose. */
+  seal(members: JsonObject, purpose: string): JsonObject {
+    return this.#signer.signEnvelope(members, { purpose, expiresAt: null });
+  }
+
+  /** @internal What `seal` has signed, without the signature. Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT. */
+  unseal(sealed: unknown, purpose: string): JsonObject {
+    return unseal(sealed, this.#signer, { limits: this.#limits, purpose });
   }
 
   /** What a payload holds, without a database. Reports what is wrong with it and throws nothing. */
@@ -241,10 +315,11 @@ export class EntitySerializer {
   /**
    * Text that is equal for equal values and equal rows, whatever the order of keys and the state of the entities:
    * for deduplication, locks and caches. A row is the same by whichever class of its inheritance tree it is named, and
-   * a token is its row. Throws as `serialize`.
+   * a token is its row. Sets and Maps are equal by what they hold, in whatever order, and -0 is 0; 1n is not 1, and
+   * `{ a: undefined }` not `{}`. Throws as `serialize`.
    */
   dedupeKey(value: unknown): string {
-    return canonicalJson(encode(value, this.#hooks.identifying(), this.#limits));
+    return identityText(encode(value, this.#hooks.identifying(), this.#limits));
   }
 
   /** A deep copy in which entities, references and collections stay the same objects. Throws E_UNSERIALIZABLE, E_LIMIT. */
@@ -275,8 +350,9 @@ export class EntitySerializer {
     const { as, admitted, limits } = settings;
     const dtos = as && (await loadDtos());
     return (payload, takesOver = false) => {
+      refuseUnawaited(payload);
       const data = open(payload, this.#signer, settings);
-      const declared: DeclaredReferences = new Map();
+      const declared = nothingDeclared();
       const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
       if (as !== undefined) dtos!.checkDto(as, data, declared);
       applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
@@ -285,14 +361,42 @@ export class EntitySerializer {
   }
 
   async #reviveToken(token: EntityToken, settings: Settings): Promise<object> {
-    const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
-    const decoded: Decoded = { slots: [slot], fill: () => slot.value };
-    return single(await revive([decoded], (own) => own, settings)) as object;
+    const slot = tokenSlot(token);
+    return single(await revive([{ slots: [slot], fill: () => slot.value }], (own) => own, settings)) as object;
+  }
+
+  async #locate(slots: EntitySlot[], fill: () => unknown, options: LocateOptions): Promise<unknown> {
+    const settings = this.#settle({ ...options, missing: options.missing ?? 'throw' });
+    return single(await revive([{ slots, fill }], (own) => own, settings));
   }
 
   #referring({ versions, unflushed = 'allow' }: TokenOptions, listener?: EncodeListener): EncodeHooks {
     return this.#hooks.referring(versions ?? this.#options.versions ?? false, unflushed, listener);
   }
+}
+
+/** Where the row of a token, one of several by its index, is to come. Throws E_MALFORMED, E_INVALID_OPTION. */
+function tokenSlot(given: EntityToken | string, index?: number): EntitySlot {
+  const isToken = typeof given === 'object' && given !== null && EntityToken.isToken(given);
+  if (!isToken && typeof given !== 'string') {
+    const expected = 'an EntityToken or its text; EntityToken.from() makes one of a copy, token() one of an entity';
+    throw ByReferenceError.invalidOption('token', expected, given);
+  }
+  const token = isToken ? given : EntityToken.parse(given as string);
+  const body = token.toBody();
+  const slot = new EntitySlot(
+    readTokenBody(body, () => '$'),
+    body,
+  );
+  slot.place(NOWHERE, 0, NOWHERE, index);
+  return slot;
+}
+
+/** A value that goes to no place of its own; only its path is told. */
+const NOWHERE: readonly never[] = [];
+
+function refuseUnawaited(payload: unknown): void {
+  if (isThenable(payload)) throw ByReferenceError.malformed('this is a promise; await it first', { path: '$' });
 }
 
 /** The value of a single payload, or what it was refused with. */

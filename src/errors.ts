@@ -1,6 +1,7 @@
 // The one circle of the source, of types: an error names tokens, and text that is no token is refused with an error.
 // oxlint-disable-next-line import/no-cycle
 import type { EntityToken } from './wire/token.ts';
+import { harmless } from './text.ts';
 
 /** What went wrong, stable across releases. */
 export type ErrorCode =
@@ -27,14 +28,16 @@ export type ErrorCode =
   | 'E_DRIFT'
   | 'E_UNFLUSHED'
   | 'E_TRANSACTION_MISMATCH'
+  | 'E_ROLLED_BACK'
+  | 'E_COMMIT_UNKNOWN'
   | 'E_UNSUPPORTED'
   | 'E_INVALID_OPTION';
 
 /** The facts an error carries beside its message; which ones are set depends on the code. */
 export interface ErrorFacts {
-  /** Where in the value or payload: an RFC 9535 path, `$.lines[3]`. */
+  /** Where in the value or payload: an RFC 9535 path, `$.lines[3]`; a long one without its middle. */
   readonly path?: string | undefined;
-  /** The model's name on the wire. */
+  /** The model's name on the wire, as it is printed: escaped and shortened where a stranger made it up. */
   readonly model?: string | undefined;
   /** The references it is about, without duplicates. */
   readonly tokens?: readonly EntityToken[] | undefined;
@@ -58,11 +61,11 @@ export class ByReferenceError extends Error {
   readonly tokens: readonly EntityToken[];
 
   private constructor(code: ErrorCode, message: string, init: ErrorInit = {}) {
-    super(shortened(message), 'cause' in init ? { cause: init.cause } : undefined);
+    super(harmless(message), 'cause' in init ? { cause: init.cause } : undefined);
     this.code = code;
     this.retryable = init.retryable ?? false;
-    this.path = init.path;
-    this.model = init.model;
+    this.path = init.path === undefined ? undefined : harmless(init.path, 1_000);
+    this.model = init.model === undefined ? undefined : harmless(init.model, 200);
     this.tokens = init.tokens ?? [];
   }
 
@@ -93,6 +96,13 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
+  static noEntity(what: string, value: unknown): ByReferenceError {
+    return isThenable(value)
+      ? ByReferenceError.unserializable('A promise', 'await it first')
+      : ByReferenceError.unserializable(what, 'pass an entity or a Ref to one');
+  }
+
+  /** @internal */
   static duplicateModel(name: string, first: string, second: string): ByReferenceError {
     return new ByReferenceError(
       'E_DUPLICATE_MODEL',
@@ -107,6 +117,32 @@ export class ByReferenceError extends Error {
       'E_DUPLICATE_MODEL',
       `The class of the model "${name}" belongs to two ORMs, "${first}" and "${second}", so a token could mean a row of either; give each ORM a class of its own, or leave this one out with models: 'declared'.`,
       { model: name },
+    );
+  }
+
+  /** @internal */
+  static unnamedModels(names: readonly string[]): ByReferenceError {
+    return new ByReferenceError(
+      'E_INVALID_OPTION',
+      `The option requireNames wants a declared name for each model, and there is none for ${names.join(', ')}; give each @ByReference({ name }), with the name that payloads have today.`,
+    );
+  }
+
+  /** @internal */
+  static unversioned(model: string, advice: string, path?: string): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNSERIALIZABLE',
+      `${model}${at(path)} has no version for its token, and the option versions is 'required'; ${advice}.`,
+      { model, path },
+    );
+  }
+
+  /** @internal */
+  static noEntityManager(of: string, advice: string, cause: unknown): ByReferenceError {
+    return new ByReferenceError(
+      'E_INVALID_OPTION',
+      `There is no EntityManager ${of}: no request or transaction that has one is around the call, and MikroORM keeps its global EntityManager out of use; ${advice}.`,
+      { cause },
     );
   }
 
@@ -292,6 +328,24 @@ export class ByReferenceError extends Error {
     );
   }
 
+  /** @internal */
+  static rolledBack(): ByReferenceError {
+    return new ByReferenceError(
+      'E_ROLLED_BACK',
+      'The job was not enqueued, because its transaction, or the savepoint that it was enqueued in, was rolled back; run the transaction again.',
+      { retryable: true },
+    );
+  }
+
+  /** @internal */
+  static commitUnknown(cause: unknown, meanwhile = ''): ByReferenceError {
+    return new ByReferenceError(
+      'E_COMMIT_UNKNOWN',
+      `Nobody can tell whether the transaction was committed, because the connection was lost when COMMIT was sent; look at its rows before you run it again.${meanwhile}`,
+      { retryable: true, cause },
+    );
+  }
+
   /** For engines and lock providers of your own: `unsupported('A schedule', 'take another engine')`. E_UNSUPPORTED. */
   static unsupported(what: string, advice: string, path?: string): ByReferenceError {
     return new ByReferenceError('E_UNSUPPORTED', `${what}${at(path)} is not supported here; ${advice}.`, { path });
@@ -304,10 +358,6 @@ export class ByReferenceError extends Error {
   }
 }
 
-/** A payload may hold names of megabytes; a log should not. What to do next is at the end. */
-const shortened = (message: string): string =>
-  message.length <= 2_000 ? message : `${message.slice(0, 1_000)} … ${message.slice(-500)}`;
-
 const brief = (key: string): string => (key.length <= 200 ? key : `${key.slice(0, 200)}…`);
 
 const at = (path: string | undefined): string => (path === undefined ? '' : ` at ${path}`);
@@ -317,9 +367,14 @@ function listed(tokens: readonly EntityToken[]): string {
   return shownTokens.join(', ') + (tokens.length > 5 ? ` and ${tokens.length - 5} more` : '');
 }
 
+/** What somebody forgot to await. */
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
+
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return value.name || 'a function';
+  if (isThenable(value)) return 'a promise, which is to be awaited';
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return String(value);
 }

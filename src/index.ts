@@ -5,7 +5,8 @@ export { ByReferenceError } from './errors.ts';
 export { byValue } from './models/snapshot.ts';
 export { EntityToken } from './wire/token.ts';
 export type { AfterCommitOptions, CommitCallback } from './transactions/after-commit.ts';
-export type { ByReferenceOptions, EntityReference, ReferenceMethods, ReferenceStatics } from './models/by-reference.ts';
+export type { EntityReference, ReferenceMethods, ReferenceStatics } from './models/by-reference.ts';
+export type { ByReferenceOptions } from './models/mark.ts';
 export type { ErrorCode, ErrorFacts } from './errors.ts';
 export type { PayloadReport } from './codec/inspect.ts';
 export type { JsonArray, JsonObject, JsonValue } from './wire/json.ts';
@@ -14,13 +15,15 @@ export type {
   DeserializeOptions,
   Drift,
   EntitySerializerOptions,
+  LocateOptions,
   ReviveDefaults,
   ReviveReport,
   SerializeOptions,
+  Signed,
   TokenOptions,
   VerifyOptions,
 } from './options.ts';
-export type { EntityClass } from './orm/entity-class.ts';
+export type { EntityClass, EntityOf, EntityType } from './orm/entity-class.ts';
 export type { Limits } from './codec/limits.ts';
 export type { MissingPolicy, PerModel } from './models/per-model.ts';
 export type { Expiry, SigningKey, SignOptions } from './wire/signing.ts';

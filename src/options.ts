@@ -17,7 +17,7 @@ import { aMissingPolicy, type MissingPolicy, type PerModel } from './models/per-
 import type { RegistryOptions } from './models/model-registry.ts';
 import type { ValueClass } from './models/value-registry.ts';
 import { isEntityManager } from './orm/context.ts';
-import { classes, type EntityClass } from './orm/entity-class.ts';
+import { classes, type EntityType } from './orm/entity-class.ts';
 import type { JsonObject } from './wire/json.ts';
 import { isPurpose, type SigningKey, type SignOptions } from './wire/signing.ts';
 import type { EntityToken } from './wire/token.ts';
@@ -47,6 +47,9 @@ export interface ReviveReport {
   /** Entities returned with their unflushed changes, not re-read. */
   readonly unflushed: readonly EntityToken[];
 }
+
+/** What a signature has to be for; false where none has to be there. */
+export type Signed = false | { readonly purpose: string };
 
 /** Defaults that a serializer may set for its calls, and a call may override. */
 export interface ReviveDefaults {
@@ -83,7 +86,12 @@ export interface ReviveDefaults {
    * callback decides by throwing or not. A row older than its token is E_NOT_YET_VISIBLE in any case.
    */
   readonly drift?: 'ignore' | 'throw' | ((drift: Drift) => void | Promise<void>);
-  /** Decides whether the caller may have an entity; a refused one looks exactly like a missing row. Once per row. */
+  /**
+   * Decides whether the caller may have a row, also one that `populate` brings; asked once per row. A refused one looks
+   * exactly like a missing one and never comes into the caller's EntityManager; a relation to it is a reference, a
+   * collection lacks it. The entity is of an EntityManager of its own: compare keys, not objects. Every table is read
+   * twice for it.
+   */
   readonly authorize?: (entity: AnyEntity, token: EntityToken) => boolean | Promise<boolean>;
   /** Called after each call that met references. */
   readonly onRevive?: (report: ReviveReport) => void;
@@ -95,14 +103,13 @@ export interface ReviveDefaults {
   readonly limits?: Limits;
   /**
    * Demands that a payload is signed for a purpose: any other, and an unsigned one, is E_BAD_SIGNATURE. Default: false;
-   * a signature that is there is verified all the same.
+   * a signature that is there is verified all the same. Of a serializer it is the default of all that reads and writes
+   * with it: `serialize`, tasks and their results, adapters, caches.
    */
-  readonly signed?: false | { readonly purpose: string };
+  readonly signed?: Signed;
 }
 
-export interface DeserializeOptions<
-  Only extends readonly EntityClass[] = readonly EntityClass[],
-> extends ReviveDefaults {
+export interface DeserializeOptions<Only extends readonly EntityType[] = readonly EntityType[]> extends ReviveDefaults {
   /**
    * Whose identity map receives the entities; an array with one for each of several ORMs. Default: the request
    * context's; without one it must be given.
@@ -122,24 +129,38 @@ export interface DeserializeOptions<
 }
 
 export interface TokenOptions {
-  /** Puts each model's version property into its tokens, so that the receiver can see drift. Default: false. */
-  readonly versions?: boolean;
+  /**
+   * Puts each model's version property into its tokens, so that the receiver can see drift:
+   * - `false` (default): no
+   * - `true`: where it is known. References, rows loaded without it and models without one have tokens without one
+   * - `'required'`: everywhere; an entity whose version is not known is E_UNSERIALIZABLE
+   */
+  readonly versions?: boolean | 'required';
   /** Whether an entity with unflushed changes may be serialized (`allow`, default) or is E_UNFLUSHED (`throw`). */
   readonly unflushed?: 'allow' | 'throw';
 }
 
 export interface SerializeOptions extends TokenOptions {
-  /** Signs the payload, for readers that demand it with `signed`. Default: no signature. */
-  readonly sign?: SignOptions;
+  /**
+   * Signs the payload, for readers that demand it with `signed`. Default: for the purpose of the serializer's own
+   * `signed`, without an end; false, or a serializer without it: no signature.
+   */
+  readonly sign?: false | SignOptions;
   /** Plain JSON beside the data, for a transport's own use; a signature covers it. Default: none. */
   readonly metadata?: JsonObject;
 }
 
 /** What `verify` takes: the purpose, and how the row is revived; one that is missing is always E_ENTITY_NOT_FOUND. */
-export type VerifyOptions<Only extends readonly EntityClass[] = readonly EntityClass[]> = Omit<
+export type VerifyOptions<Only extends readonly EntityType[] = readonly EntityType[]> = Omit<
   DeserializeOptions<Only>,
   'missing' | 'signed' | 'limits' | 'as'
 > & { readonly purpose: string };
+
+/** What `locate` takes: how the row is revived. A missing one is E_ENTITY_NOT_FOUND unless the call says otherwise. */
+export type LocateOptions<Only extends readonly EntityType[] = readonly EntityType[]> = Omit<
+  DeserializeOptions<Only>,
+  'signed' | 'limits' | 'as'
+>;
 
 export interface EntitySerializerOptions extends ReviveDefaults, RegistryOptions, Pick<TokenOptions, 'versions'> {
   /** Secrets that sign and verify: the first signs, all verify. Default: none, and nothing can be signed. */
@@ -149,6 +170,12 @@ export interface EntitySerializerOptions extends ReviveDefaults, RegistryOptions
   /** The value objects that travel: classes marked with `@ByValue()`. Default: none. */
   readonly values?: readonly ValueClass[];
 }
+
+/** True for a purpose, with nothing beside it but what `others` names. */
+export const isSigning = (value: unknown, ...others: readonly string[]): boolean =>
+  isObject(value) &&
+  isPurpose((value as { purpose?: unknown }).purpose) &&
+  Object.keys(value as object).every((name) => name === 'purpose' || others.includes(name));
 
 const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   missing: aMissingPolicy,
@@ -163,10 +190,7 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   onRevive: aFunction,
   parallel: aCount,
   limits: anObject,
-  signed: [
-    'false or { purpose }',
-    (value) => value === false || (isObject(value) && isPurpose((value as { purpose?: unknown }).purpose)),
-  ],
+  signed: ['false or { purpose }', (value) => value === false || isSigning(value)],
 };
 
 export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
@@ -182,24 +206,25 @@ export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
 };
 
 const TOKEN_CHECKS: Record<keyof TokenOptions, Check> = {
-  versions: oneOf(true, false),
+  versions: oneOf(true, false, 'required'),
   unflushed: oneOf('allow', 'throw'),
 };
 
 const SERIALIZE_CHECKS: Record<keyof SerializeOptions, Check> = {
   ...TOKEN_CHECKS,
   metadata: anObject,
-  sign: ['{ purpose, expiresInMs } or { purpose, expiresAt }', isObject],
+  sign: ['false, { purpose, expiresInMs } or { purpose, expiresAt }', (value) => value === false || isObject(value)],
 };
 
 const SERIALIZER_CHECKS: Record<keyof EntitySerializerOptions, Check> = {
   ...DEFAULTS_CHECKS,
-  versions: oneOf(true, false),
+  versions: oneOf(true, false, 'required'),
   models: oneOf('all', 'declared'),
   // The Signer's to judge, which never shows one.
   signingKeys: ['secrets', () => true],
   clock: aFunction,
   values: ['an array of classes', isListOf(isFunction)],
+  requireNames: oneOf(true, false),
   unknownModel: oneOf('permanent', 'retryable'),
 };
 
@@ -219,6 +244,16 @@ export function checkPlainOptions(options: DeserializeOptions): void {
   }
   if (Array.isArray(options?.only)) return;
   throw ByReferenceError.invalidOption('option only', 'the classes that the JSON may name', options?.only);
+}
+
+/** Text can come from anybody: it names only what the caller admits. */
+export function checkLocateOptions(options: LocateOptions, hasText: boolean): void {
+  for (const name of ['signed', 'limits', 'as'] as const) {
+    const value = (options as DeserializeOptions | undefined)?.[name];
+    if (value !== undefined) throw ByReferenceError.invalidOption(`option ${name}`, 'none to locate a token', value);
+  }
+  if (!hasText || Array.isArray(options?.only)) return;
+  throw ByReferenceError.invalidOption('option only', 'the classes that the text of a token may name', options?.only);
 }
 
 export function checkSerializerOptions(options: EntitySerializerOptions): void {

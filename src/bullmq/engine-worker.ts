@@ -44,6 +44,7 @@ export class EngineWorker extends Worker {
   #received(job: Job, token: string, signal = new AbortController().signal): ReceivedJob {
     const received = {
       id: job.id!,
+      name: job.name,
       data: job.data as unknown,
       attempt: job.attemptsStarted,
       enqueuedAt: new Date(job.timestamp),

@@ -40,7 +40,7 @@ export class FlowWriter extends Writer {
     const { data, children } = node;
     return {
       ...node,
-      data: this.codec.writeData(data, entities),
+      data: this.codec.writeData(data, node, entities),
       ...(children && { children: children.map((child) => this.#written(child, entities)) }),
     };
   }

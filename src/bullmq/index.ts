@@ -5,6 +5,7 @@ export { byReferenceProcessor } from './processor.ts';
 export { ByReferenceQueue } from './queue.ts';
 export { ByReferenceWorker } from './worker.ts';
 export type { AdapterOptions } from '../tasks/adapter-options.ts';
+export type { JobSigning } from '../tasks/seal.ts';
 export type { ByReferenceClasses } from './by-reference.ts';
 export type { BullMqEngineOptions } from './engine.ts';
 export type { BullMqOptions, WithSerializer } from './options.ts';

@@ -1,30 +1,48 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { isDeepStrictEqual } from 'node:util';
 import { AdapterCodec } from '../tasks/adapter-codec.ts';
+import type { JobId } from '../tasks/seal.ts';
 import { isEnvelope } from '../wire/envelope.ts';
+
+/** A job by what its queue has it as; BullMQ's Job is one. */
+export interface Named {
+  readonly name: string;
+  readonly queueName: string;
+}
 
 /** What BullMQ stores of a job, written and read: its data, result, progress and its children's results. */
 export class JobCodec extends AdapterCodec {
   /** Job data, always in an envelope. */
-  writeData(data: unknown, entities?: Set<AnyEntity>): unknown {
+  writeData(data: unknown, { name, queueName: queue }: Named, entities?: Set<AnyEntity>): unknown {
     if (!this.isEncoding || isWritten(data)) return data;
     // As BullMQ has it: a job without data has an empty object.
-    return this.accept(this.encode(data === undefined ? {} : data, entities));
+    const envelope = this.encode(data === undefined ? {} : data, entities);
+    return this.accept(this.seal.close(envelope, 'job', { queue, name }));
   }
 
-  /** A result or a progress. What plain JSON says stays plain JSON, for whoever else reads it. */
-  writeValue(value: unknown): unknown {
-    if (value === undefined || value === null || !this.isEncoding || isWritten(value)) return value;
-    const envelope = this.encode(value);
-    const isPlain = !isEnvelope(value) && isDeepStrictEqual(envelope['data'], value);
-    return isPlain ? envelope['data'] : this.accept(envelope);
+  /** Where jobs are signed a result is as well, be it plain: a parent's processor believes it. */
+  writeResult(value: unknown, job: JobId): unknown {
+    return this.#writeValue(value, 'result', job, !this.seal.isOn);
+  }
+
+  writeProgress(value: unknown, job: JobId): unknown {
+    return this.#writeValue(value, 'progress', job, true);
+  }
+
+  async readData(job: Named & { readonly data: unknown }, em: EntityManager): Promise<PromiseSettledResult<unknown>> {
+    const open = ({ data, queueName: queue, name }: typeof job): unknown => this.seal.openJob(data, { queue, name });
+    return (await this.read([job], open, em))[0]!;
   }
 
   /** The results of other jobs, by their keys: one query per model for all. */
   async readValues(values: Readonly<Record<string, unknown>>, em: EntityManager): Promise<Record<string, unknown>> {
-    const written = Object.entries(values).filter(([, value]) => isEnvelope(value));
+    const isRead = (value: unknown): boolean =>
+      this.seal.isOn ? (value ?? undefined) !== undefined : isEnvelope(value);
+    const written = Object.entries(values).filter(([, value]) => isRead(value));
     const results = await this.read(
-      written.map(([, value]) => value),
+      written,
+      // `bull:queue:id`; the prefix may be another, and PostgreSQL has none.
+      ([key, value]) => this.seal.openResult(value, ({ queue, id }) => `:${key}`.endsWith(`:${queue}:${id}`)),
       em,
     );
     const read = written.map(([key], index) => {
@@ -39,6 +57,14 @@ export class JobCodec extends AdapterCodec {
   accept<T>(value: T): T {
     if (typeof value === 'object' && value !== null) Reflect.defineProperty(value, WRITTEN, { value: true });
     return value;
+  }
+
+  /** What plain JSON says may stay plain JSON, for whoever else reads it. */
+  #writeValue(value: unknown, kind: string, job: JobId, staysPlain: boolean): unknown {
+    if (value === undefined || value === null || !this.isEncoding || isWritten(value)) return value;
+    const envelope = this.encode(value);
+    const isPlain = staysPlain && !isEnvelope(value) && isDeepStrictEqual(envelope['data'], value);
+    return isPlain ? envelope['data'] : this.accept(this.seal.close(envelope, kind, { ...job }));
   }
 }
 

@@ -1,8 +1,10 @@
 import type { EntityManager } from '@mikro-orm/core';
-import type { JobCodec } from './job-codec.ts';
+import type { JobId } from '../tasks/seal.ts';
+import type { JobCodec, Named } from './job-codec.ts';
 
 /** The part of BullMQ's Job that is used here, which a sandboxed job has as well. */
-export interface JobLike {
+export interface JobLike extends Named {
+  readonly id?: string | undefined;
   readonly data: unknown;
   readonly timestamp: number;
   readonly attemptsMade: number;
@@ -21,10 +23,10 @@ export function jobView<Job extends JobLike>(job: Job, data: unknown, codec: Job
   const own: Record<PropertyKey, unknown> = {
     data,
     async updateData(value: unknown): Promise<void> {
-      await job.updateData(codec.writeData(value));
+      await job.updateData(codec.writeData(value, job));
       own['data'] = value;
     },
-    updateProgress: (progress: unknown) => job.updateProgress(codec.writeValue(progress) as never),
+    updateProgress: (progress: unknown) => job.updateProgress(codec.writeProgress(progress, jobId(job)) as never),
     getChildrenValues: async () => codec.readValues(await job.getChildrenValues(), em),
   };
   return viewOf(job, own);
@@ -37,6 +39,8 @@ export function sandboxView<Job extends JobLike>(job: Job, codec: JobCodec): Job
     updateProgress: (progress: never) => job.updateProgress(codec.accept(progress)),
   });
 }
+
+export const jobId = ({ id, queueName }: Pick<JobLike, 'id' | 'queueName'>): JobId => ({ queue: queueName, id: id! });
 
 function viewOf<Job extends JobLike>(job: Job, own: Record<PropertyKey, unknown>): Job {
   return new Proxy(job, {

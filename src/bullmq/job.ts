@@ -1,5 +1,6 @@
 import { Job } from 'bullmq';
 import type { JobCodec } from './job-codec.ts';
+import { jobId } from './job-view.ts';
 import { withoutRows } from './process-job.ts';
 
 /** BullMQ's Job, or another's on top of it, which stores what it is given by reference. */
@@ -13,15 +14,15 @@ export function jobClass(codec: JobCodec, base: typeof Job = Job): typeof Job {
     }
 
     override updateData(data: Data): Promise<void> {
-      return super.updateData(codec.writeData(data) as Data);
+      return super.updateData(codec.writeData(data, this) as Data);
     }
 
     override updateProgress(progress: never): Promise<void> {
-      return super.updateProgress(codec.writeValue(progress) as never);
+      return super.updateProgress(codec.writeProgress(progress, jobId(this)) as never);
     }
 
     override moveToCompleted(result: Result, token: string, fetchNext?: boolean): Promise<void | unknown[]> {
-      return super.moveToCompleted(codec.writeValue(result) as Result, token, fetchNext);
+      return super.moveToCompleted(codec.writeResult(result, jobId(this)) as Result, token, fetchNext);
     }
 
     override moveToFailed<E extends Error>(error: E, token: string, fetchNext?: boolean): Promise<void | unknown[]> {

@@ -5,10 +5,13 @@ import { globalManagers, runInRequest } from '../orm/context.ts';
 import { isOrmError } from '../orm/platform.ts';
 import { describe, mayAppear } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
-import { type JobLike, jobView, sandboxView } from './job-view.ts';
+import { jobId, type JobLike, jobView, sandboxView } from './job-view.ts';
 
 /** Milliseconds until a job that can't be read yet is looked at again: the first time, and at most. */
 const [FIRST_LOOK_MS, LONGEST_LOOK_MS] = [1_000, 60_000];
+
+/** Looks at a job that waits for a deploy: a week of them. */
+const MOST_LOOKS = 10_000;
 
 /** Runs a processor on the rows of now, in an EntityManager and request context of its own; its result as it is stored. */
 export function processJob<Job extends JobLike>(
@@ -20,7 +23,7 @@ export function processJob<Job extends JobLike>(
   return runInRequest(globalManagers(codec.serializer), async (em) => {
     try {
       const data = await readData(codec, job, token, em);
-      return written(codec, await processor(jobView(job, data, codec, em)));
+      return written(codec, job, await processor(jobView(job, data, codec, em)));
     } catch (error) {
       throw withoutRows(error);
     }
@@ -38,21 +41,26 @@ export async function passOnJob<Job extends JobLike>(
 }
 
 async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {
-  const [result] = await codec.read([job.data], em);
-  if (result!.status === 'fulfilled') return result!.value;
-  const { reason } = result!;
-  if (codec.unreadable(new Date(job.timestamp), reason).status === 'discard') throw unrecoverable(reason);
+  const result = await codec.readData(job, em);
+  if (result.status === 'fulfilled') return result.value;
+  const { reason } = result;
+  const looks = job.attemptsStarted - job.attemptsMade;
+  // The store's timestamp may say anything: looks are counted as well.
+  const most = mayAppear(reason) ? Math.ceil(codec.retryMissingForMs / FIRST_LOOK_MS) + 1 : MOST_LOOKS;
+  const isOver =
+    !(looks >= 1 && looks <= most) || codec.unreadable(new Date(job.timestamp), reason).status === 'discard';
+  if (isOver) throw unrecoverable(reason);
   if (!(reason instanceof ByReferenceError)) throw reason;
   // Not by a failed attempt: BullMQ's jobs have one unless told otherwise. A row may appear soon, a deploy takes longer.
-  const looks = mayAppear(reason) ? 0 : job.attemptsStarted - job.attemptsMade - 1;
-  await job.moveToDelayed(Date.now() + Math.min(FIRST_LOOK_MS * 2 ** looks, LONGEST_LOOK_MS), token);
+  const wait = mayAppear(reason) ? FIRST_LOOK_MS : Math.min(FIRST_LOOK_MS * 2 ** (looks - 1), LONGEST_LOOK_MS);
+  await job.moveToDelayed(Date.now() + wait, token);
   throw new DelayedError();
 }
 
 /** A result that can't be kept is given up: another run would only repeat the work. */
-function written(codec: JobCodec, result: unknown): unknown {
+function written(codec: JobCodec, job: JobLike, result: unknown): unknown {
   try {
-    return codec.writeValue(result);
+    return codec.writeResult(result, jobId(job));
   } catch (error) {
     throw unrecoverable(error);
   }

@@ -1,6 +1,7 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import type { BulkJobOptions, Job, JobsOptions, Queue } from 'bullmq';
 import { companionOf } from './host.ts';
+import type { Named } from './job-codec.ts';
 import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
 import { Writer } from './writer.ts';
@@ -28,7 +29,7 @@ export class QueueWriter extends Writer {
     add: (stored: unknown, options: JobsOptions | undefined) => Promise<Job>,
   ): Promise<Job> {
     const entities = new Set<AnyEntity>();
-    const stored = this.codec.writeData(data, entities);
+    const stored = this.codec.writeData(data, this.#named(name), entities);
     const route = this.route(entities);
     const opts = route.identified(given);
     return route.send(
@@ -39,7 +40,10 @@ export class QueueWriter extends Writer {
 
   addBulk(jobs: readonly GivenJob[], addBulk: (stored: readonly GivenJob[]) => Promise<Job[]>): Promise<Job[]> {
     const entities = new Set<AnyEntity>();
-    const stored = jobs.map((job) => ({ ...job, data: this.codec.writeData(job.data, entities) }));
+    const stored = jobs.map((job) => ({
+      ...job,
+      data: this.codec.writeData(job.data, this.#named(job.name), entities),
+    }));
     const route = this.route(entities);
     const identified = stored.map((job) => ({ ...job, opts: route.identified(job.opts) }));
     return route.send(
@@ -49,20 +53,26 @@ export class QueueWriter extends Writer {
   }
 
   /** Resolves with undefined inside a transaction on Redis: which job is the next one is known after the commit. */
-  upsertJobScheduler<Template extends { readonly data?: unknown }>(
+  upsertJobScheduler<Template extends { readonly name?: string; readonly data?: unknown }>(
+    id: string,
     template: Template | undefined,
     upsert: (stored: Template) => Promise<Job>,
   ): Promise<Job> {
     const entities = new Set<AnyEntity>();
-    const stored = { ...template, data: this.codec.writeData(template?.data, entities) } as Template;
+    const named = this.#named(template?.name ?? id);
+    const stored = { ...template, data: this.codec.writeData(template?.data, named, entities) } as Template;
     return this.route(entities).send(
       () => upsert(stored),
       () => undefined as never,
     );
   }
 
-  updateJobProgress(progress: unknown, update: (stored: never) => Promise<void>): Promise<void> {
-    return update(this.codec.writeValue(progress) as never);
+  updateJobProgress(id: string, progress: unknown, update: (stored: never) => Promise<void>): Promise<void> {
+    return update(this.codec.writeProgress(progress, { queue: this.#queue.name, id }) as never);
+  }
+
+  #named(name: string): Named {
+    return { name, queueName: this.#queue.name };
   }
 
   #waiting({ name, data, opts }: GivenJob): Job {
@@ -89,12 +99,12 @@ export const queueMethods = (
     ...[id, repeat, template]: Parameters<Queue['upsertJobScheduler']>
   ): Promise<Job | undefined> {
     const upsert = (stored: typeof template): Promise<Job> => own.upsertJobScheduler.call(this, id, repeat, stored);
-    return companionOf<QueueWriter>(this).upsertJobScheduler(template, upsert);
+    return companionOf<QueueWriter>(this).upsertJobScheduler(id, template, upsert);
   },
 
   async updateJobProgress(this: Queue, id: string, progress: unknown): Promise<void> {
     const update = (stored: never): Promise<void> => own.updateJobProgress.call(this, id, stored);
-    return companionOf<QueueWriter>(this).updateJobProgress(progress, update);
+    return companionOf<QueueWriter>(this).updateJobProgress(id, progress, update);
   },
 
   close(this: Queue): Promise<void> {

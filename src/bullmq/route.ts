@@ -9,7 +9,8 @@ import type { TransactionPool } from './transaction-pool.ts';
 
 /**
  * How jobs reach BullMQ: at once; inside a transaction, that of the entities in their data or the ambient one, with its
- * commit. On PostgreSQL they are part of the transaction; Redis has them after the commit.
+ * commit. On PostgreSQL they are part of the transaction; Redis has them after the commit, or when nobody can tell
+ * whether there was one.
  */
 export class Route {
   readonly #em: EntityManager | undefined;
@@ -44,7 +45,8 @@ export class Route {
     const sent = meanwhile();
     // A trace goes on where the job was added.
     const send = AsyncResource.bind(() => this.#sending.track(now()));
-    afterCommit(this.#em, send);
+    // A job of a row that is not there is discarded in the end; one that was never added would be missed by nobody.
+    afterCommit(this.#em, send, { onUnknown: send });
     return sent;
   }
 }

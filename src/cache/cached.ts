@@ -3,13 +3,13 @@ import { aFunction, type Check, check, isFunction } from '../check.ts';
 import { classNameOf, declaringClass, given, inPlaceOf } from '../decorated-method.ts';
 import { ByReferenceError } from '../errors.ts';
 import { contextOf, isEntityManager } from '../orm/context.ts';
-import { classes, type EntityClass } from '../orm/entity-class.ts';
+import { classes, type EntityType } from '../orm/entity-class.ts';
 import type { EntityCache } from './entity-cache.ts';
 import { aDuration, aGracePeriod, checkLifetime, type Freshness } from './options.ts';
 
 export interface CachedOptions extends Freshness {
   /** As in `getOrSet`; a function where the classes import each other. Default: none. */
-  readonly dependsOn?: readonly EntityClass[] | (() => readonly EntityClass[]);
+  readonly dependsOn?: readonly EntityType[] | (() => readonly EntityType[]);
   /**
    * What tells one call's value from another's: `(user: User) => ['profile', user]`. Default: the names of class and
    * method, and the arguments. What else the method reads of `this` is for the key to say.

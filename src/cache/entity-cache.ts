@@ -1,6 +1,8 @@
 import type { EntityManager, FilterQuery } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
+import type { Signed } from '../options.ts';
+import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import type { Encoded, Revived } from '../types.ts';
 import type { BentoCacheLike } from './bento-like.ts';
 import { entryKey } from './cache-key.ts';
@@ -15,7 +17,7 @@ import {
   type EntityCacheOptions,
   type GetOrSetOptions,
 } from './options.ts';
-import { type CacheRecord, isUnreadable, readRecord } from './record.ts';
+import { type CacheRecord, isUnreadable, labelled, readRecord, recordOf } from './record.ts';
 
 /**
  * Values that were expensive to make, kept in bentocache with their entities as tokens: a hit has the rows of now, and
@@ -27,6 +29,7 @@ import { type CacheRecord, isUnreadable, readRecord } from './record.ts';
 export class EntityCache {
   readonly #serializer: EntitySerializer;
   readonly #bento: BentoCacheLike;
+  readonly #signed: Signed;
   readonly #report: Report;
   readonly #invalidation: Invalidation;
   readonly #maker: Maker;
@@ -46,7 +49,8 @@ export class EntityCache {
   /** Throws E_INVALID_OPTION. */
   constructor(serializer: EntitySerializer, bentocache: BentoCacheLike, options: EntityCacheOptions = {}) {
     checkCacheOptions(options);
-    const { onError = warn, singleProcess = false } = options;
+    const { onError = warn, singleProcess = false, signed = serializer.signed } = options;
+    if (signed) serializer.refuseWrongOptions({ signed });
     const report: Report = (error) => {
       try {
         onError(error);
@@ -58,6 +62,7 @@ export class EntityCache {
     const invalidation = new Invalidation(serializer, bentocache, clock, { report, singleProcess });
     this.#serializer = serializer;
     this.#bento = bentocache;
+    this.#signed = signed;
     this.#report = report;
     this.#invalidation = invalidation;
     const store = (entry: Entry, record: CacheRecord): Promise<void> => this.#store(entry, record);
@@ -109,9 +114,9 @@ export class EntityCache {
    * such as nativeUpdate, raw SQL and cascades of the database. One query for the keys, hidden rows included. In a
    * transaction of `em` it happens after the commit. Throws E_INVALID_OPTION.
    */
-  async touch<E extends object>(
-    model: abstract new (...args: never[]) => E,
-    where: FilterQuery<NoInfer<E>> = {} as FilterQuery<NoInfer<E>>,
+  async touch<Type extends EntityType>(
+    model: Type,
+    where: FilterQuery<EntityOf<NoInfer<Type>>> = {} as FilterQuery<EntityOf<NoInfer<Type>>>,
     { em }: { readonly em?: EntityManager } = {},
   ): Promise<void> {
     await this.#invalidation.touch(model, where as object, em);
@@ -131,18 +136,27 @@ export class EntityCache {
   }
 
   /** What is stored, while its time is not over. */
-  async #stored({ key, options }: Entry): Promise<CacheRecord | undefined> {
+  async #stored(entry: Entry): Promise<CacheRecord | undefined> {
     try {
-      const { ttl, grace } = lifeOf(options);
-      const record = readRecord(await this.#bento.get({ key, ttl, grace }));
+      const record = await this.#read(entry);
+      const { options } = entry;
       return record !== undefined && Date.now() < record.expiresAt + (options.graceMs ?? 0) ? record : undefined;
     } catch (error) {
+      if (isUnreadable(error)) this.#counters.unreadable++;
       return this.#report(error);
     }
   }
 
+  /** Throws E_BAD_SIGNATURE for what nobody with a key has stored. */
+  async #read({ key, options }: Entry): Promise<CacheRecord | undefined> {
+    const stored = await this.#bento.get({ key, ...lifeOf(options) });
+    if (this.#signed === false || (stored ?? undefined) === undefined) return readRecord(stored);
+    return recordOf(this.#serializer.unseal(stored, this.#signed.purpose), key);
+  }
+
   async #store({ key, options }: Entry, record: CacheRecord): Promise<void> {
-    await this.#bento.set({ key, value: record, ...lifeOf(options) }).catch(this.#report);
+    const value = this.#signed ? this.#serializer.seal(labelled(key, record), this.#signed.purpose) : record;
+    await this.#bento.set({ key, value, ...lifeOf(options) }).catch(this.#report);
   }
 
   #count({ expiresAt }: CacheRecord, entry: Entry): void {
@@ -155,8 +169,8 @@ export class EntityCache {
   }
 
   /** A value that its receiver may change; read twice, the first time, to see whether it is anybody else's. */
-  async #plain(record: CacheRecord, { key, options }: Entry): Promise<{ value: unknown }> {
-    this.#isShared ??= (await this.#bento.get({ key, ...lifeOf(options) })) === record;
+  async #plain(record: CacheRecord, entry: Entry): Promise<{ value: unknown }> {
+    this.#isShared ??= (await this.#read(entry)) === record;
     return { value: this.#isShared ? structuredClone(record.plain) : record.plain };
   }
 

@@ -4,9 +4,10 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { Model } from '../models/model-registry.ts';
 import { ambientContext, contextOf, isOf } from '../orm/context.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
 import { findKeys } from '../orm/find.ts';
 import { isQueryable } from '../orm/metadata.ts';
+import { subscribe } from '../orm/subscribers.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { BentoCacheLike } from './bento-like.ts';
@@ -43,7 +44,7 @@ export class Invalidation {
     this.#stamps = new TagStamps(bento, clock);
     this.#busCheck = new BusCheck(bento, !options.singleProcess);
     this.#invalidator = new Invalidator(serializer.registry, clock, (tags) => this.#invalidate(tags));
-    for (const { em } of serializer.orms) em.getEventManager().registerSubscriber(this.#invalidator);
+    for (const orm of serializer.orms) subscribe(orm, this.#invalidator);
   }
 
   /** An instant before which a transaction can have read nothing; undefined for one that is not watched. */
@@ -61,28 +62,28 @@ export class Invalidation {
     }
   }
 
-  async touch(cls: EntityClass, where: object, em: EntityManager | undefined): Promise<void> {
-    const models = [...this.#serializer.registry.admittedBy([cls], 'model')];
+  async touch(type: EntityType, where: object, em: EntityManager | undefined): Promise<void> {
+    const models = [...this.#serializer.registry.admittedBy([type], 'model')];
     if (em !== undefined && !models.some(({ orm }) => isOf(em, orm))) {
-      throw ByReferenceError.invalidOption('option em', `an EntityManager of the ORM of ${cls.name}`, em);
+      throw ByReferenceError.invalidOption('option em', `an EntityManager of the ORM of ${models[0]!.name}`, em);
     }
     for (const orm of this.#serializer.orms) {
       const own = models.filter((model) => model.orm === orm);
       const context = em !== undefined && isOf(em, orm) ? contextOf(em) : ambientContext(orm.em);
-      if (own.length > 0) await this.#touch(own, cls, where, context, orm);
+      if (own.length > 0) await this.#touch(own, type, where, context, orm);
     }
   }
 
   async #touch(
     models: readonly Model[],
-    cls: EntityClass,
+    type: EntityType,
     where: object,
     context: EntityManager | undefined,
     orm: MikroORM,
   ): Promise<void> {
     const { registry } = this.#serializer;
     const queryable = models.filter(({ metadata }) => isQueryable(metadata));
-    const own = queryable.filter((model) => model.class === cls);
+    const own = queryable.filter((model) => model.class === registry.classOf(type));
     const tags = new Set<Tag>();
     for (const { metadata } of own.length > 0 ? own : queryable) {
       for (const row of await findKeys(context ?? orm.em.fork(), metadata, where)) {
@@ -92,8 +93,9 @@ export class Invalidation {
     }
     // The last are kept longest, where a store is too small for all.
     for (const model of models) tags.add(modelTag(model));
-    if (context === undefined || transactionOf(context) === undefined) await this.#invalidate(tags);
-    else afterCommit(context, () => this.#invalidate(tags), { onError: this.#report });
+    const invalidate = (): Promise<void> => this.#invalidate(tags);
+    if (context === undefined || transactionOf(context) === undefined) await invalidate();
+    else afterCommit(context, invalidate, { onError: this.#report, onUnknown: invalidate });
   }
 
   async #invalidate(tags: ReadonlySet<Tag>): Promise<void> {

@@ -2,6 +2,8 @@ import type { AnyEntity, EntityManager, EventArgs, FlushEventArgs, TransactionEv
 import type { ModelRegistry } from '../models/model-registry.ts';
 import type { EntityClass } from '../orm/entity-class.ts';
 import { entitiesOfWrittenCollections } from '../orm/identity-map.ts';
+import type { End } from '../orm/commit-error.ts';
+import { parentOf } from '../orm/transaction.ts';
 import { type ChangeKind, FlushWatcher } from '../transactions/flush-watcher.ts';
 import type { LogicalClock } from './logical-clock.ts';
 import { modelTags, rowTag, type Tag } from './tags.ts';
@@ -9,7 +11,7 @@ import { modelTags, rowTag, type Tag } from './tags.ts';
 /** Invalidates tags; never rejects. */
 type Invalidate = (tags: ReadonlySet<Tag>) => Promise<void>;
 
-/** Invalidates what flushes have written, once the outermost transaction has committed. */
+/** Invalidates what flushes have written, once the outermost transaction has committed, or may have. */
 export class Invalidator extends FlushWatcher<readonly Tag[]> {
   readonly #registry: ModelRegistry;
   readonly #clock: LogicalClock;
@@ -41,14 +43,9 @@ export class Invalidator extends FlushWatcher<readonly Tag[]> {
   override async afterTransactionStart(args: TransactionEventArgs): Promise<void> {
     await super.afterTransactionStart(args);
     const transaction = args.transaction!;
-    const parent = this.parentOf(transaction);
+    const parent = parentOf(transaction);
     const begunAt = parent === undefined ? this.#openingAt.get(args.em) : this.begunAt(parent);
     if (begunAt !== undefined) this.#begunAt.set(transaction, begunAt);
-  }
-
-  async afterTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
-    const tags = new Set(this.release(transaction!).flat());
-    if (tags.size > 0) await this.#invalidate(tags);
   }
 
   afterUpsert({ entity, em }: EventArgs<AnyEntity>): Promise<void> {
@@ -72,6 +69,11 @@ export class Invalidator extends FlushWatcher<readonly Tag[]> {
     const row = change === 'create' ? undefined : rowTag(this.#registry, entity);
     // A reference of the base class may stand for a row of any subclass. Rows first: the last are kept longest.
     return [...(row === undefined ? [] : [row]), ...modelTags(this.#registry, [entity.constructor as EntityClass])];
+  }
+
+  /** What may have been committed is stale as well. */
+  protected override async settled(list: readonly (readonly Tag[])[], end: End): Promise<void> {
+    if (end !== 'rolled back') await this.#invalidate(new Set(list.flat()));
   }
 
   protected override committed(tags: readonly Tag[]): Promise<void> {

@@ -97,7 +97,9 @@ export class Maker {
     const own = freshFork(em, { inTransaction: true });
     const managers = globalManagers(this.#workshop.serializer);
     const record = await runInRequest(managers, () => this.#make(entry, own, begunAt));
-    if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record));
+    // What may not have been committed is made anew.
+    const onUnknown = (): void => {};
+    if (begunAt !== undefined) afterCommit(em, () => this.#workshop.store(entry, record), { onUnknown });
     return record;
   }
 
@@ -116,7 +118,11 @@ export class Maker {
     counters.factoryCalls++;
     const making = new Set([...(this.#making.getStore() ?? []), key]);
     const value = await this.#making.run(making, () => runInContext(em, async () => options.factory(em)));
-    const payload = serializer.encodeTelling(value, {}, { entity: addTag, copy: addTag }) as unknown as JsonObject;
+    const payload = serializer.encodeTelling(
+      value,
+      { sign: false },
+      { entity: addTag, copy: addTag },
+    ) as unknown as JsonObject;
     return writeRecord(payload as { data: JsonValue }, tags, { startedAt, expiresAt: Date.now() + options.ttlMs });
   }
 

@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { aFunction, type Check, check, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { DESERIALIZE_CHECKS } from '../options.ts';
-import { classes, type EntityClass } from '../orm/entity-class.ts';
+import { DESERIALIZE_CHECKS, type Signed } from '../options.ts';
+import { classes, type EntityType } from '../orm/entity-class.ts';
 import { STAMP_MS } from './tag-stamps.ts';
 
 /** Every member has a default. */
@@ -14,6 +14,11 @@ export interface EntityCacheOptions {
    * Default: a process warning.
    */
   readonly onError?: (error: unknown) => void;
+  /**
+   * Signs what is stored, with its key, its age and its tags; anything else in the store is a miss. An older value of
+   * the same key can't be told from one that is still fresh. Default: as the serializer’s.
+   */
+  readonly signed?: Signed;
 }
 
 /** How long a value is kept, and what makes it stale. */
@@ -34,7 +39,7 @@ export interface GetOrSetOptions<T> extends Freshness {
    * The classes of which any row that a flush writes makes the value stale, subclasses included. Rows of entities in
    * the value do so by themselves. Default: none.
    */
-  readonly dependsOn?: readonly EntityClass[];
+  readonly dependsOn?: readonly EntityType[];
   /**
    * Makes the value, with an EntityManager of its own: with the caller's schema, filters and open transaction, but
    * nothing in memory. The ORM's own EntityManager stands for it meanwhile.
@@ -60,7 +65,7 @@ export interface CacheStats {
   readonly failedRefreshes: number;
   /** Misses because a tag of the value was invalidated. */
   readonly invalidated: number;
-  /** Misses because a row of the value is gone, or another release wrote it. */
+  /** Misses because a row of the value is gone, another release wrote it, or nobody with a key. */
   readonly unreadable: number;
 }
 
@@ -89,6 +94,7 @@ const GET_OR_SET_CHECKS: Record<keyof GetOrSetOptions<unknown>, Check> = {
 const CACHE_CHECKS: Record<keyof EntityCacheOptions, Check> = {
   singleProcess: oneOf(true, false),
   onError: aFunction,
+  signed: DESERIALIZE_CHECKS.signed,
 };
 
 export function checkGetOrSetOptions(options: GetOrSetOptions<unknown>): void {

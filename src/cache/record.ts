@@ -25,6 +25,13 @@ export function readRecord(stored: unknown): CacheRecord | undefined {
   return tags === undefined || Array.isArray(tags) ? (stored as CacheRecord) : undefined;
 }
 
+/** A record as it is stored where it is signed: with its key, or another's could be put in its place. */
+export const labelled = (key: string, record: CacheRecord): JsonObject => ({ key, record: record as never });
+
+/** The record that was stored under this very key. */
+export const recordOf = ({ key: label, record }: JsonObject, key: string): CacheRecord | undefined =>
+  label === key ? readRecord(record) : undefined;
+
 /** Writes a payload of the serializer. */
 export function writeRecord(
   payload: { readonly data: JsonValue },

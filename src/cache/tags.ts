@@ -2,7 +2,7 @@ import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { rowBody } from '../models/entity-reference.ts';
 import type { Model, ModelRegistry } from '../models/model-registry.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
 
 /** What an entry hangs on: a row, by the root of its inheritance tree, or any row of a model. */
 export type Tag = string;
@@ -10,17 +10,15 @@ export type Tag = string;
 export const modelTag = ({ name }: Model): Tag => `model:${name}`;
 
 /** The tags of classes with their subclasses. Throws E_INVALID_OPTION for a class that the ORM does not know. */
-export const modelTags = (registry: ModelRegistry, classes: readonly EntityClass[]): Tag[] =>
+export const modelTags = (registry: ModelRegistry, classes: readonly EntityType[]): Tag[] =>
   Array.from(registry.admittedBy(classes, 'option dependsOn'), modelTag);
 
 /** The tag of an entity's row; undefined where no payload could name it. */
 export function rowTag(registry: ModelRegistry, entity: AnyEntity): Tag | undefined {
   const model = registry.modelOf(entity.constructor);
   if (model === undefined) return undefined;
-  const { root } = model.metadata;
-  const name = registry.modelOf(root.class)?.name ?? root.className;
   try {
-    return `row:${JSON.stringify(rowBody(entity, { ...model, name }))}`;
+    return `row:${JSON.stringify(rowBody(entity, { ...model, name: model.rootName }))}`;
   } catch (error) {
     if (error instanceof ByReferenceError) return undefined;
     throw error;

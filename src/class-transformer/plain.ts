@@ -1,5 +1,6 @@
-import type { ReferenceProperty } from '../models/reference-property.ts';
+import type { ReferenceProperty, Several } from '../models/reference-property.ts';
 import { isMarkedValue } from '../models/value-registry.ts';
+import { isInstanceOf } from '../orm/entity-class.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
 import { isPlainObject, setOwn } from '../wire/json.ts';
@@ -31,14 +32,19 @@ export function toPlain(instance: object): Record<string, unknown> {
   return plain;
 }
 
-/** The instance that `toPlain` made the data of. Keys that the class does not declare are left out. */
-export function fromPlain<T extends object>(cls: PlainClass<T>, data: unknown): T {
+/**
+ * The instance that `toPlain` made the data of. Keys that the class does not declare are left out. In a DTO undefined
+ * does not undo what the constructor has made; a value object may have meant it.
+ */
+export function fromPlain<T extends object>(cls: PlainClass<T>, data: unknown, isDto = false): T {
   if (typeof data !== 'object' || data === null || !isPlainObject(data)) throw new TypeError('its data is no object');
   const instance = new cls();
   for (const property of shapeOf(cls).properties) {
     if (!property.goes.toClass || !Object.hasOwn(data, property.key)) continue;
     if (isReadOnly(instance, property.name)) continue;
-    const value = nestedFromPlain(property, (data as Record<string, unknown>)[property.key], data);
+    const given = (data as Record<string, unknown>)[property.key];
+    if (isDto && given === undefined) continue;
+    const value = nestedFromPlain(property, given, data, isDto);
     (instance as Record<string, unknown>)[property.name] = transform(property, 'toClass', value, data);
   }
   return instance;
@@ -67,7 +73,7 @@ function nestedToPlain(property: ShapeProperty, value: unknown, holder: object):
   });
 }
 
-function nestedFromPlain(property: ShapeProperty, value: unknown, holder: object): unknown {
+function nestedFromPlain(property: ShapeProperty, value: unknown, holder: object, isDto: boolean): unknown {
   if (property.type === undefined || property.transforms.toClass.length > 0) return value;
   const discriminator = discriminatorOf(property);
   return mapItems(value, (item) => {
@@ -75,7 +81,7 @@ function nestedFromPlain(property: ShapeProperty, value: unknown, holder: object
     if (!isPlainObject(item)) return item;
     const cls = nestedClass(property, item, holder);
     if (cls === undefined) return item;
-    const instance = fromPlain(cls, item);
+    const instance = fromPlain(cls, item, isDto);
     if (discriminator !== undefined && property.type?.options?.keepDiscriminatorProperty === true) {
       setOwn(instance, discriminator.property, (item as Record<string, unknown>)[discriminator.property]);
     }
@@ -125,15 +131,18 @@ function refuseUnfit({ name, optional }: ShapeProperty, reference: ReferenceProp
     if (typeof item !== 'object' || item === null) return false;
     const wrapper = isEntity(item) ? undefined : wrapperOf(item);
     const entity = wrapper?.kind === 'reference' ? wrapper.entity : item;
-    return isEntity(entity) && models.some((cls) => entity instanceof cls);
+    return isEntity(entity) && models.some((model) => isInstanceOf(entity, model));
   };
-  const isFit = reference.each === true ? itemsOf(value)?.every(fits) : fits(value);
+  const { each = false } = reference;
+  const isFit = each === false ? fits(value) : itemsOf(value, each)?.every(fits);
   if (isFit !== true) throw new TypeError(`its property "${name}" does not hold what @ByReference declares`);
 }
 
-function itemsOf(value: unknown): unknown[] | undefined {
-  if (Array.isArray(value) || value instanceof Set) return [...value];
-  if (value instanceof Map) return [...value.values()];
+/** The items of what several are in; a loaded collection travels as an array. */
+function itemsOf(value: unknown, each: Several): unknown[] | undefined {
+  if (each === 'set') return value instanceof Set ? [...value] : undefined;
+  if (each === 'map') return value instanceof Map ? [...value.values()] : undefined;
+  if (Array.isArray(value)) return value as unknown[];
   const wrapper = typeof value === 'object' && value !== null ? wrapperOf(value) : undefined;
   return wrapper?.kind === 'collection' && wrapper.loaded ? (wrapper.unwrap() as unknown[]) : undefined;
 }

@@ -1,6 +1,6 @@
 import { TransformationType, type TransformFnParams, type TypeMetadata } from 'class-transformer';
 import { defaultMetadataStorage as storage } from 'class-transformer/cjs/storage.js';
-import { type DtoProperty, propertiesOf, type ReferenceProperty } from '../models/reference-property.ts';
+import { type DtoProperty, propertiesOf, type ReferenceProperty, type Several } from '../models/reference-property.ts';
 
 /** A class that can be made of data: its constructor is called without arguments. */
 export type PlainClass<T extends object = object> = new () => T;
@@ -17,6 +17,8 @@ export interface ShapeProperty {
   readonly key: string;
   readonly reference: ReferenceProperty | undefined;
   readonly type: TypeMetadata | undefined;
+  /** What several are in, where the class says so. */
+  readonly each: Several | undefined;
   readonly optional: boolean;
   readonly nullable: boolean;
   /** `@Expose` with groups or versions: a DTO has neither, so it does not take such a key. */
@@ -91,6 +93,7 @@ function readProperty(
     key: expose.name ?? name,
     reference: described !== undefined && 'models' in described ? described : undefined,
     type,
+    each: described?.each,
     optional: described?.optional ?? false,
     nullable: described?.nullable ?? false,
     isConditional: expose.groups !== undefined || expose.since !== undefined || expose.until !== undefined,

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { inspect, type PayloadReport } from '../codec/inspect.ts';
 import { ByReferenceError } from '../errors.ts';
@@ -20,8 +21,8 @@ export interface Finding {
 const MAX_DEPTH = 1_000;
 
 /** The text that an argument stands for. Throws UsageError. */
-export async function readInput(argument: string): Promise<string> {
-  if (argument === '-') return text(process.stdin);
+export async function readInput(argument: string, stdin: Readable): Promise<string> {
+  if (argument === '-') return text(stdin);
   if (looksLikeJson(argument)) return argument;
   try {
     return await readFile(argument, 'utf8');

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { EntityToken } from '../wire/token.ts';
 import type { InspectOptions } from './arguments.ts';
 import { findPayloads, readInput } from './input.ts';
@@ -13,9 +14,9 @@ export interface CommandResult {
 }
 
 /** `byref inspect`. Throws UsageError. */
-export async function inspectCommand(options: InspectOptions): Promise<CommandResult> {
+export async function inspectCommand(options: InspectOptions, stdin: Readable): Promise<CommandResult> {
   const { config, json } = options;
-  const findings = findPayloads(await readInput(options.input));
+  const findings = findPayloads(await readInput(options.input, stdin));
   const tokens = findings.flatMap(({ report }) => report.tokens.map(({ token }) => token));
   const inspection: Inspection = {
     findings,

@@ -1,16 +1,10 @@
-import { Console } from 'node:console';
 import type { MikroORM } from '@mikro-orm/core';
-import { printable } from './printable.ts';
 
 /**
  * The ORM of the application, by the configuration that MikroORM's own command would use: the given path, or
  * `MIKRO_ORM_CLI_CONFIG`, the `mikro-orm` section of package.json, `mikro-orm.config.*`. Rejects with whatever that ends in.
  */
 export async function openOrm(path: string): Promise<MikroORM> {
-  // What the configuration has to say must not get between the lines of the report.
-  globalThis.console = new Console(process.stderr, process.stderr);
-  // Nor what it leaves behind end the command before the tokens are printed.
-  process.on('unhandledRejection', (reason) => console.error(`byref: ${printable(String(reason))}`));
   const { CLIHelper } = await mikroOrmCli();
   // MikroORM is needed from here on.
   const { prepareForTypeScript } = await import('./typescript.ts');

@@ -1,7 +1,7 @@
 import type { ByReferenceError } from '../errors.ts';
+import { clipped, printable } from '../text.ts';
 import type { JsonValue } from '../wire/json.ts';
 import type { Finding } from './input.ts';
-import { clipped, printable, printableJson } from './printable.ts';
 import type { RowState, RowStates, ShownRow } from './rows.ts';
 
 /** What there is to say. */
@@ -121,7 +121,8 @@ export function jsonReport({ findings, rows, failure }: Inspection): string {
     tags: report.tags,
     problems: report.problems,
   }));
-  return `${printableJson({ payloads, failure })}\n`;
+  const lines = JSON.stringify({ payloads, failure }, null, 2).split('\n');
+  return `${lines.map(printable).join('\n')}\n`;
 }
 
 function jsonState(state: RowState | undefined): { readonly [name: string]: JsonValue | undefined } {

@@ -1,39 +1,47 @@
 import { ByReferenceError } from '../errors.ts';
 import type { Model, ModelRegistry } from '../models/model-registry.ts';
-import type { DeclaredReferences, ReferenceProperty } from '../models/reference-property.ts';
+import type { Declared, ReferenceProperty } from '../models/reference-property.ts';
 import type { EntitySlot } from './slot.ts';
 
 /**
- * Gives each reference the policy of the property that declares it. In a DTO every reference is declared, but for those
- * inside value objects and copies, which their own classes know. Throws E_UNKNOWN_MODEL, E_MALFORMED, E_INVALID_OPTION.
+ * Gives each reference the policy of the property that declares it. A DTO is a closed shape: every reference in it is
+ * declared, but for those of a declared copy. Throws E_UNKNOWN_MODEL, E_MALFORMED, E_INVALID_OPTION.
  */
 export function applyDeclared(
   slots: readonly EntitySlot[],
-  declared: DeclaredReferences,
+  { references, copies }: Declared,
   registry: ModelRegistry,
   isDto: boolean,
 ): void {
-  if (declared.size === 0 && !isDto) return;
+  for (const [path, { name, class: cls }] of copies) {
+    requireModel(name, registry.admittedBy([cls]), registry, () => path);
+  }
+  if (references.size === 0 && !isDto) return;
   const admitted = new Map<ReferenceProperty, ReadonlySet<Model>>();
   for (const slot of slots) {
-    const { path } = slot;
-    const property = declared.get(path);
+    const property = references.get(slot.body);
     if (property === undefined) {
-      if (!isDto || /\['\$(?:value|snapshot)'\]/.test(path)) continue;
-      throw ByReferenceError.malformed('no property declares a reference here', { path, model: slot.parts.model });
+      if (!isDto || isInCopy(slot, copies)) continue;
+      const { path, parts } = slot;
+      throw ByReferenceError.malformed('no property declares a reference here', { path, model: parts.model });
     }
     let models = admitted.get(property);
     if (models === undefined) admitted.set(property, (models = modelsOf(property, registry)));
-    const model = registry.findOrFail(slot.parts.model, () => path);
-    if (!models.has(model)) {
-      const expected = Array.from(models, ({ name }) => name).join(' or ');
-      throw ByReferenceError.malformed(`expected ${expected || 'no model'}, got ${model.name}`, {
-        path,
-        model: model.name,
-      });
-    }
+    requireModel(slot.parts.model, models, registry, () => slot.path);
     slot.declared = property;
   }
+}
+
+function isInCopy({ path }: EntitySlot, copies: Declared['copies']): boolean {
+  for (const copy of copies.keys()) if (path.startsWith(copy)) return true;
+  return false;
+}
+
+function requireModel(name: string, models: ReadonlySet<Model>, registry: ModelRegistry, path: () => string): void {
+  const model = registry.findOrFail(name, path);
+  if (models.has(model)) return;
+  const expected = Array.from(models, (other) => other.name).join(' or ') || 'no model';
+  throw ByReferenceError.malformed(`expected ${expected}, got ${model.name}`, { path: path(), model: model.name });
 }
 
 function modelsOf(property: ReferenceProperty, registry: ModelRegistry): ReadonlySet<Model> {

@@ -1,16 +1,26 @@
 import { ByReferenceError } from '../errors.ts';
-import { isPlainObject, type JsonObject, jsonPath, type JsonValue, type PathSegment, setOwn } from '../wire/json.ts';
+import { isStorable } from '../text.ts';
+import {
+  isJsonObject,
+  isPlainObject,
+  type JsonObject,
+  jsonPath,
+  type JsonValue,
+  type PathSegment,
+  setOwn,
+} from '../wire/json.ts';
 import { isMarked, isTag, unescapeKey } from '../wire/tags.ts';
 import { EntityToken, readTokenBody } from '../wire/token.ts';
+import { isDecimal } from '../wire/values/bigint.ts';
 import { TAGGED_VALUES } from '../wire/values/index.ts';
-import { type DecodeWalk, OMITTED } from '../wire/values/value-type.ts';
+import { type DecodeWalk, isNumeric, OMITTED } from '../wire/values/value-type.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { EntitySlot, Slot } from './slot.ts';
 
 /** How an object of the application's is read. */
 export interface InstanceReader {
   /** Looks at its data before anything is loaded. */
-  check?(data: JsonValue, at: readonly PathSegment[]): void;
+  check?(data: JsonValue, at: () => readonly PathSegment[]): void;
   /** Makes it of its decoded data, once the entities in that are known. */
   make(data: unknown): unknown;
 }
@@ -77,6 +87,7 @@ class Decoder implements DecodeWalk {
   #checked = 0;
   #nodes = 0;
   #depth = 0;
+  #numberKeys = 0;
 
   constructor(limits: Required<Limits>, { hooks, isReference, takesOver = false }: DecoderOptions) {
     this.#limits = limits;
@@ -133,6 +144,11 @@ class Decoder implements DecodeWalk {
 
   whenFilled(fill: () => void): void {
     this.#fills.push(fill);
+  }
+
+  countKeys(keys: readonly unknown[]): void {
+    for (const key of keys) if (isNumeric(key)) this.#numberKeys++;
+    if (this.#numberKeys > this.#limits.numberKeys) throw this.#limit('numbers as keys', 'numberKeys');
   }
 
   malformed(expected: string): never {
@@ -224,12 +240,15 @@ class Decoder implements DecodeWalk {
 
   #readTag(tag: string, body: JsonValue): unknown {
     if (tag === '$entity') {
+      this.#limitKey(body);
       if (this.#slots.length >= this.#limits.tokens) throw this.#limit('references', 'tokens');
-      const slot = new EntitySlot(readTokenBody(body, this.#holderPath));
+      const slot = new EntitySlot(readTokenBody(body, this.#holderPath), body);
       this.#slots.push(slot);
       return slot;
     }
     if (tag === '$value' || tag === '$snapshot') return this.#readObject(tag, body);
+    if (tag === '$token') this.#limitKey(body);
+    if (tag === '$bigint') this.#limitDigits(body);
     if (tag === '$token') return EntityToken.fromBody(body, () => jsonPath(this.#at));
     const type = TAGGED_VALUES.get(tag);
     if (type === undefined)
@@ -252,7 +271,7 @@ class Decoder implements DecodeWalk {
     this.#checked += levels;
     this.childInto(data, 0, body[1], 1);
     this.#checked -= levels;
-    reader.check?.(body[1], [...this.#at, 1]);
+    reader.check?.(body[1], () => [...this.#at, 1]);
     this.whenFilled(() => {
       slot.value = reader.make(data[0] === OMITTED ? undefined : data[0]);
       slot.fill();
@@ -260,7 +279,25 @@ class Decoder implements DecodeWalk {
     return slot;
   }
 
-  #limit(what: string, option: 'depth' | 'nodes' | 'tokens'): ByReferenceError {
+  /** A key is one part or several, each text or text under a tag. */
+  #limitKey(body: JsonValue): void {
+    const key: unknown = Array.isArray(body) ? body[1] : undefined;
+    for (const part of Array.isArray(key) ? (key as unknown[]) : [key]) {
+      if (isJsonObject(part)) this.#limitDigits(Object.values(part)[0]);
+      else if (typeof part === 'string' && isStorable(part)) this.#limitLength(part);
+    }
+  }
+
+  /** Before a bigint is made of them; what is no digits is refused for that. */
+  #limitDigits(text: unknown): void {
+    if (typeof text === 'string' && isDecimal(text)) this.#limitLength(text);
+  }
+
+  #limitLength(text: string): void {
+    if (text.length > this.#limits.digits) throw this.#limit('characters', 'digits');
+  }
+
+  #limit(what: string, option: 'depth' | 'nodes' | 'tokens' | 'digits' | 'numberKeys'): ByReferenceError {
     return ByReferenceError.limit(what, this.#limits[option], option, jsonPath(this.#at));
   }
 }

@@ -1,5 +1,6 @@
 import type { AnyEntity } from '@mikro-orm/core';
-import { ByReferenceError } from '../errors.ts';
+import { types } from 'node:util';
+import { ByReferenceError, isThenable } from '../errors.ts';
 import { copiedEntity, isDetached } from '../models/snapshot.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
@@ -7,9 +8,10 @@ import { isStorable } from '../text.ts';
 import { isPlainObject, jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
 import { escapeKey } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
+import { extraProperty } from '../wire/values/extra-property.ts';
 import { bigint, number, object, OBJECT_VALUES, string, undefinedValue } from '../wire/values/index.ts';
 import { isJsonNumber } from '../wire/values/number.ts';
-import type { EncodeChild, ValueType } from '../wire/values/value-type.ts';
+import { type EncodeChild, isNumeric, type ValueType } from '../wire/values/value-type.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 
 /** What the walker leaves to its caller. */
@@ -47,6 +49,7 @@ class Encoder {
   readonly #ancestors: object[] = [];
   #nodes = 0;
   #tokens = 0;
+  #numberKeys = 0;
   readonly #hooks: EncodeHooks;
   readonly #limits: Required<Limits>;
   readonly #path = (): string => jsonPath(this.#at);
@@ -76,7 +79,7 @@ class Encoder {
       case 'undefined':
         return this.#scalar(undefinedValue, value);
       case 'bigint':
-        return this.#scalar(bigint, value);
+        return this.#encodeBigInt(value);
       case 'object':
         return value === null ? null : this.#encodeObject(value);
       default:
@@ -111,6 +114,13 @@ class Encoder {
     return { [type.tag]: type.encode(value) };
   }
 
+  #encodeBigInt(value: bigint): JsonValue {
+    const { digits } = this.#limits;
+    const json = this.#scalar(bigint, value) as { readonly $bigint: string };
+    if (json.$bigint.length <= digits) return json;
+    throw ByReferenceError.limit('characters', digits, 'digits', this.#path());
+  }
+
   #encodeReference(entity: AnyEntity): JsonValue {
     this.#requireDepth();
     if (++this.#tokens > this.#limits.tokens) {
@@ -132,11 +142,12 @@ class Encoder {
       json.push(this.encode(value[index]));
     }
     this.#at.pop();
+    this.#refuseExtra(value, 'an array');
     return json;
   }
 
   #encodePlain(value: Record<string, unknown>): JsonValue {
-    const keys = Object.keys(value);
+    const keys = Object.getOwnPropertyNames(value);
     this.#refuseHidden(value, keys);
     if (!keys.every(isPlainKey)) return this.#tagged(object, value);
     const json: Record<string, JsonValue> = {};
@@ -149,22 +160,38 @@ class Encoder {
     return json;
   }
 
-  /** Symbol keys would vanish; an accessor's value is not the object's to keep. */
-  #refuseHidden(value: object, keys: readonly string[]): void {
-    if (Object.getOwnPropertySymbols(value).length > 0) {
-      throw ByReferenceError.unserializable('An object with symbol keys', 'pass plain data', this.#path());
+  /** Hidden properties and symbols would vanish; an accessor's value is not the object's to keep. */
+  #refuseHidden(value: object, names: readonly string[]): void {
+    const symbols = Object.getOwnPropertySymbols(value);
+    if (symbols.length > 0) throw this.#lost(symbols[0]!, 'an object');
+    for (const name of names) {
+      const property = Object.getOwnPropertyDescriptor(value, name)!;
+      if (!property.enumerable) throw this.#lost(name, 'an object');
+      if ('value' in property) continue;
+      this.#at.push(name);
+      throw ByReferenceError.unserializable('An accessor property', 'pass its value', this.#path());
     }
-    for (const key of keys) {
-      if (Object.getOwnPropertyDescriptor(value, key)!.get !== undefined) {
-        this.#at.push(key);
-        throw ByReferenceError.unserializable('An accessor property', 'pass its value', this.#path());
-      }
-    }
+  }
+
+  /** What was added to an array, or to an object of a built-in class, would vanish. */
+  #refuseExtra(value: object, owner: string): void {
+    const extra = extraProperty(value);
+    if (extra !== undefined) throw this.#lost(extra, owner);
+  }
+
+  #lost(key: PropertyKey, owner: string): ByReferenceError {
+    const name = typeof key === 'string' ? JSON.stringify(key) : String(key);
+    return ByReferenceError.unserializable(`The property ${name} of ${owner}`, 'pass plain data', this.#path());
   }
 
   #encodeInstance(value: object): JsonValue {
     // Built-in types first: they are most of the instances in a payload.
-    for (const type of OBJECT_VALUES) if (type.matches(value)) return this.#tagged(type, value);
+    if (types.isMap(value) || types.isSet(value)) this.#countKeys(value.keys());
+    for (const type of OBJECT_VALUES) {
+      if (!type.matches(value)) continue;
+      this.#refuseExtra(value, `what travels as ${type.tag}`);
+      return this.#tagged(type, value);
+    }
     const replaced = this.#hooks.instance?.(value);
     if (replaced !== undefined) return replaced;
     const registered = this.#hooks.value(value, this.#path);
@@ -181,6 +208,14 @@ class Encoder {
       throw ByReferenceError.unserializable(what, 'load it first', this.#path());
     }
     return this.encode(wrapper.unwrap());
+  }
+
+  #countKeys(keys: Iterable<unknown>): void {
+    const { numberKeys } = this.#limits;
+    for (const key of keys) if (isNumeric(key)) this.#numberKeys++;
+    if (this.#numberKeys > numberKeys) {
+      throw ByReferenceError.limit('numbers as keys', numberKeys, 'numberKeys', this.#path());
+    }
   }
 
   #tagged<T>(type: Pick<ValueType<T>, 'tag' | 'encode'>, value: T): JsonValue {
@@ -202,6 +237,10 @@ class Encoder {
 
   #foreign(value: object): ByReferenceError {
     const name = (value.constructor as { name?: string } | undefined)?.name;
+    if (isThenable(value)) return ByReferenceError.unserializable('A promise', 'await it first', this.#path());
+    if (types.isDate(value) && Number.isNaN(value.getTime())) {
+      return ByReferenceError.unserializable('An invalid Date', 'pass a date that there is, or null', this.#path());
+    }
     if (!name) {
       return ByReferenceError.unserializable('An object with a prototype of its own', 'pass plain data', this.#path());
     }

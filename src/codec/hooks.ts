@@ -2,9 +2,10 @@ import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { referenceBody } from '../models/entity-reference.ts';
 import type { Model, ModelRegistry } from '../models/model-registry.ts';
-import type { DeclaredReferences } from '../models/reference-property.ts';
+import { type Declared, nothingDeclared } from '../models/reference-property.ts';
 import { copiedEntity, detachedEntity, snapshotData } from '../models/snapshot.ts';
 import { decodeValue, encodeValue, type ValueRegistry } from '../models/value-registry.ts';
+import { datingAdvice } from '../models/version.ts';
 import { hasPendingChanges } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
 import type { JsonValue } from '../wire/json.ts';
@@ -42,7 +43,7 @@ export class WalkerHooks {
   }
 
   /** For payloads: each entity is its token. */
-  referring(versions: boolean, unflushed: 'allow' | 'throw', listener: EncodeListener = {}): EncodeHooks {
+  referring(versions: boolean | 'required', unflushed: 'allow' | 'throw', listener: EncodeListener = {}): EncodeHooks {
     return {
       ...this.#naming,
       snapshot: (entity, path) => {
@@ -52,7 +53,9 @@ export class WalkerHooks {
       entity: (entity, path) => {
         listener.entity?.(entity);
         const model = this.#registry.modelOfOrFail(entity, path);
-        const body = referenceBody(entity, model, versions ? model.version?.read(entity) : undefined, path);
+        const version = versions === false ? undefined : model.version?.read(entity);
+        const body = referenceBody(entity, model, version, path);
+        if (versions === 'required' && version === undefined) throw unversioned(model, path);
         if (unflushed === 'throw' && hasPendingChanges(entity)) {
           throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path());
         }
@@ -66,9 +69,8 @@ export class WalkerHooks {
     return {
       ...this.#naming,
       entity: (entity, path) => {
-        const { name, primaryKey, schema } = this.#registry.modelOfOrFail(entity, path);
-        const root = { name: this.#rootName(name), primaryKey, schema };
-        return { $entity: referenceBody(entity, root, undefined, path) };
+        const model = this.#registry.modelOfOrFail(entity, path);
+        return { $entity: referenceBody(entity, { ...model, name: model.rootName }, undefined, path) };
       },
       instance: (instance) => (EntityToken.isToken(instance) ? this.#rowOf(instance) : undefined),
     };
@@ -86,7 +88,7 @@ export class WalkerHooks {
   }
 
   /** For payloads: copies of admitted models, registered value objects with the references that they declare. */
-  making(admitted?: ReadonlySet<Model>, declared: DeclaredReferences = new Map()): DecodeHooks {
+  making(admitted?: ReadonlySet<Model>, declared: Declared = nothingDeclared()): DecodeHooks {
     return {
       snapshot: (name, path) => {
         const { metadata } = this.#registry.findAdmitted(name, admitted, path);
@@ -106,16 +108,14 @@ export class WalkerHooks {
     };
   }
 
-  #rootName(name: string): string {
-    const model = this.#registry.find(name);
-    const root = model && this.#registry.modelOf(model.metadata.root.class);
-    return root?.name ?? model?.name ?? name;
-  }
-
   #rowOf(token: EntityToken): JsonValue {
-    return { $entity: writeTokenBody(this.#rootName(token.model), token.toBody()[1]!, token.schema, undefined) };
+    const name = this.#registry.find(token.model)?.rootName ?? token.model;
+    return { $entity: writeTokenBody(name, token.toBody()[1]!, token.schema, undefined) };
   }
 }
+
+const unversioned = ({ name, metadata, version }: Model, path: () => string): ByReferenceError =>
+  ByReferenceError.unversioned(name, version === undefined ? datingAdvice(metadata) : 'load it first', path());
 
 /** A copy's data is a plain object; what a tag stands for is none. */
 function requireObject(data: JsonValue, name: string, path: () => string): void {

@@ -4,6 +4,7 @@ import { isJsonObject, type JsonObject, jsonPath, type JsonValue, type PathSegme
 import { isTag } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
 import { readDate } from '../wire/values/date.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
 import { decode, type DecodeHooks, type InstanceReader } from './decode.ts';
 
 /** A payload's content, read without a database and without a registry. */
@@ -36,6 +37,8 @@ const LIMITS = {
   nodes: Number.MAX_SAFE_INTEGER,
   tokens: Number.MAX_SAFE_INTEGER,
   length: Number.MAX_SAFE_INTEGER,
+  digits: DEFAULT_LIMITS.digits,
+  numberKeys: DEFAULT_LIMITS.numberKeys,
 };
 
 /** Reports on a payload, whatever it is: a bad one is reported, not thrown. */

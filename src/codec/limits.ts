@@ -10,9 +10,23 @@ export interface Limits {
   readonly tokens?: number;
   /** UTF-16 code units of a text payload. Default: 64 Mi. */
   readonly length?: number;
+  /** Characters of one bigint, and of one part of a key: making them takes more than time in proportion. Default: 10,000. */
+  readonly digits?: number;
+  /**
+   * Numbers and bigints among the keys of all Maps and the items of all Sets: V8 hashes them without a secret, so that
+   * a stranger can choose ones that meet. Default: 10,000.
+   */
+  readonly numberKeys?: number;
 }
 
-export const DEFAULT_LIMITS: Required<Limits> = { depth: 200, nodes: 1_000_000, tokens: 100_000, length: 64 * 2 ** 20 };
+export const DEFAULT_LIMITS: Required<Limits> = {
+  depth: 200,
+  nodes: 1_000_000,
+  tokens: 100_000,
+  length: 64 * 2 ** 20,
+  digits: 10_000,
+  numberKeys: 10_000,
+};
 
 /** Limits with others over them; an undefined one switches nothing off. */
 export function resolveLimits(base: Required<Limits>, over: Limits = {}): Required<Limits> {
@@ -21,6 +35,8 @@ export function resolveLimits(base: Required<Limits>, over: Limits = {}): Requir
     nodes: over.nodes ?? base.nodes,
     tokens: over.tokens ?? base.tokens,
     length: over.length ?? base.length,
+    digits: over.digits ?? base.digits,
+    numberKeys: over.numberKeys ?? base.numberKeys,
   };
 }
 
@@ -29,4 +45,6 @@ export const LIMIT_CHECKS: Record<keyof Limits, Check> = {
   nodes: aCount,
   tokens: aCount,
   length: aCount,
+  digits: aCount,
+  numberKeys: aCount,
 };

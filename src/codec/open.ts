@@ -1,6 +1,6 @@
 import { ByReferenceError } from '../errors.ts';
-import { readEnvelope } from '../wire/envelope.ts';
-import type { JsonValue } from '../wire/json.ts';
+import { isEnvelope, readEnvelope } from '../wire/envelope.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
 import type { Signer } from '../wire/signing.ts';
 import type { Limits } from './limits.ts';
 
@@ -17,18 +17,36 @@ export function parse(text: unknown, { length }: Required<Limits>): unknown {
   }
 }
 
+/** What a signature is looked at by. */
+interface Demand {
+  readonly limits: Required<Limits>;
+  /** What it has to be for; undefined where none is demanded. */
+  readonly purpose: string | undefined;
+}
+
 /**
  * What an envelope holds. Its signature comes before everything that it says: one that is there has to be good, and one
  * for a purpose has to be there where that is given. Throws E_MALFORMED, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE,
  * E_EXPIRED, E_LIMIT.
  */
-export function open(
-  payload: unknown,
-  signer: Signer,
-  { limits, purpose }: { readonly limits: Required<Limits>; readonly purpose: string | undefined },
-): JsonValue {
-  const envelope = readEnvelope(payload);
+export function open(payload: unknown, signer: Signer, demand: Demand): JsonValue {
+  if (demand.purpose !== undefined || isEnvelope(payload)) verify(payload, signer, demand);
+  return readEnvelope(payload).data;
+}
+
+/**
+ * What was sealed, without its signature: what is left says nothing that was not signed for the purpose.
+ * Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
+ */
+export function unseal(sealed: unknown, signer: Signer, demand: Demand & { readonly purpose: string }): JsonObject {
+  const { signature: _, ...signed } = verify(sealed, signer, demand);
+  return signed;
+}
+
+/** Nothing else of a payload is believed before this, its version included. */
+function verify(payload: unknown, signer: Signer, { limits, purpose }: Demand): JsonObject {
+  if (!isJsonObject(payload)) throw ByReferenceError.badSignature('the payload is not signed');
   // A level of the value is up to three of JSON, as in {"$map":[[k,v]]}; here it is only the stack that is spared.
-  signer.verifyEnvelope(envelope, purpose, Math.min(limits.depth * 4 + 8, 4_000));
-  return envelope.data;
+  signer.verifyEnvelope(payload, purpose, Math.min(limits.depth * 4 + 8, 4_000));
+  return payload;
 }

@@ -1,5 +1,5 @@
 import type { ReferenceProperty } from '../models/reference-property.ts';
-import { jsonPath, type PathSegment } from '../wire/json.ts';
+import { jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
 import type { TokenParts } from '../wire/token.ts';
 import { OMITTED } from '../wire/values/value-type.ts';
 
@@ -37,11 +37,14 @@ export class Slot {
 /** The place of one entity: found by the walker, given its `value` (the entity, null or OMITTED) by the reviver. */
 export class EntitySlot extends Slot {
   readonly parts: TokenParts;
+  /** The array of JSON that the parts were read from. */
+  readonly body: JsonValue;
   /** What the property that holds it says about it, where a class declares one. */
   declared: ReferenceProperty | undefined = undefined;
 
-  constructor(parts: TokenParts) {
+  constructor(parts: TokenParts, body: JsonValue) {
     super();
     this.parts = parts;
+    this.body = body;
   }
 }

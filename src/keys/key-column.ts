@@ -12,15 +12,29 @@ import { readKeyValue, writeKeyValue } from '../wire/token.ts';
 export interface KeyColumn {
   /** What the wire form is, for error messages. */
   readonly expected: string;
-  /** From the database form to the wire, or undefined when the value is none of this column's. */
+  /**
+   * From the database form, as a property or the driver has it, to the wire: as the column stores it, whatever it was
+   * spelled and however finely. Undefined when the value is none of this column's.
+   */
   write(value: unknown): JsonValue | undefined;
   /**
    * From the wire to the database form, or undefined when it is not a value of this type and range. The shape of the
    * wire form has been checked by readTokenBody.
    */
   read(wire: JsonValue): unknown;
-  /** Equal for equal rows: `1.50` and `1.5` are one decimal, `A0EE…` and `a0ee…` one uuid. */
+  /** What a property without a type of its own holds, where that is not what `read` gives to a query. */
+  held?(wire: JsonValue): unknown;
+  /** Equal where the database's `=` is: `1.50` and `1.5` are one decimal, `A0EE…` and `a0ee…` one uuid. */
   canonical(wire: JsonValue): string | number;
+  /**
+   * False for what a driver reads in another spelling than the application may have assigned, so that MikroORM takes one
+   * row for two. Not set where there is but one spelling.
+   */
+  isAsRead?(held: unknown): boolean;
+  /** Only the database knows which spellings are equal, as by a collation: different canonical forms may be one row. */
+  readonly asks?: boolean;
+  /** Only the database knows what is a value of the type: it may refuse what `read` lets through. */
+  readonly unchecked?: boolean;
 }
 
 const plain = (wire: JsonValue): string | number => wire as string | number;
@@ -39,7 +53,7 @@ export function integer(name: string, min: number, max: number): KeyColumn {
 /** An integer that JavaScript holds as text or bigint, as a number where that is exact. */
 function toInteger(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
-  return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
+  return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) + 0 : value;
 }
 
 /** An integer that is a bigint to JavaScript; `short` matches the spellings that fit for certain. */
@@ -65,67 +79,57 @@ export function bigInteger(name: string, min: bigint, max: bigint, short: RegExp
   };
 }
 
-/** MikroORM's database form of nearly every bigint is one of up to 18 digits. */
-const int8 = bigInteger('int8', -(2n ** 63n), 2n ** 63n - 1n, /^(?:0|-?[1-9]\d{0,17})$/);
-
+/**
+ * Values that are text to the driver. `normal` gives the one spelling of those that are equal, or undefined for what is
+ * no value; `stored` does what the column does to a value when it is written: it rounds or cuts.
+ */
 export function text(
   expected: string,
-  isValid: (value: string) => boolean,
-  canonical: (value: string) => string,
+  normal: (value: string) => string | undefined,
+  stored: (value: string) => string = same,
 ): KeyColumn {
-  const read = (wire: JsonValue): string | undefined =>
-    typeof wire === 'string' && isStorable(wire) && isValid(wire) ? wire : undefined;
   return {
     expected,
-    write(value) {
-      const wire = read(value as JsonValue);
-      return wire === undefined ? undefined : canonical(wire);
-    },
-    read,
-    canonical: (wire) => canonical(wire as string),
+    write: (value) =>
+      typeof value === 'string' && isStorable(value) && normal(value) !== undefined
+        ? normal(stored(normal(value)!))
+        : undefined,
+    read: (wire) => (typeof wire === 'string' && isStorable(wire) ? normal(wire) : undefined),
+    canonical: (wire) => normal(wire as string)!,
+    ...(normal !== same || stored !== same ? { isAsRead: never } : {}),
   };
 }
 
 export const same = (value: string): string => value;
 
-const lowerCase = (value: string): string => value.toLowerCase();
+const TEXT = 'a string without NUL or lone surrogates';
 
-export const anyText = text('a string without NUL or lone surrogates', () => true, same);
+/** Text that is compared by its collation, and is stored as `stored` cuts it. */
+export const collatedText = (stored: (value: string) => string = same, normal = same): KeyColumn => ({
+  ...text(TEXT, normal, stored),
+  asks: true,
+});
+
+export const anyText = collatedText();
+
+/** Text of which any two spellings are two values. */
+export const exactText = text(TEXT, same);
+
+/** The value without what only fills it up; no regular expression, which would be quadratic. */
+export function trimEnd(value: string, filler: string): string {
+  let end = value.length;
+  while (end > 0 && value[end - 1] === filler) end--;
+  return value.slice(0, end);
+}
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-const uuid = text('a uuid', (value) => UUID.test(value), lowerCase);
+/** For types of which the driver's spelling is one of several. */
+export const never = (): boolean => false;
 
-/** PostgreSQL pads char(n) with spaces that its comparisons ignore. */
-const paddedText = text(
-  anyText.expected,
-  () => true,
-  (value) => value.replace(/ +$/, ''),
-);
-
-const caselessText = text(anyText.expected, () => true, lowerCase);
-
-const DECIMAL = /^-?\d{1,131072}(?:\.\d{1,16383})?$/;
-
-const decimal = decimalNumber('a decimal number as a string', () => true);
-
-/** A decimal number that JavaScript holds as text or as a number. */
-export function decimalNumber(expected: string, isValid: (value: string) => boolean): KeyColumn {
-  const column = text(expected, (value) => DECIMAL.test(value) && isValid(value), normalDecimal);
-  const toText = (value: unknown): unknown =>
-    typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
-  return { ...column, write: (value) => column.write(toText(value)) };
-}
-
-/** The shortest spelling: no leading or trailing zeros, no negative zero. */
-export function normalDecimal(value: string): string {
-  const [, sign, whole, fraction = ''] = /^(-?)0*(\d*?)(?:\.(\d*?)0*)?$/.exec(value)!;
-  const digits = `${whole === '' ? '0' : whole}${fraction === '' ? '' : `.${fraction}`}`;
-  return digits === '0' ? digits : sign + digits;
-}
-
-const bytes: KeyColumn = {
+export const bytes: KeyColumn = {
   expected: '{"$bytes":"…"}',
+  isAsRead: never,
   write: (value) => (types.isUint8Array(value) ? writeKeyValue(value) : undefined),
   read(wire) {
     const value = readKeyValue(wire);
@@ -134,47 +138,17 @@ const bytes: KeyColumn = {
   canonical: (wire) => (wire as { $bytes: string }).$bytes,
 };
 
-/** Years that PostgreSQL reads back in the spelling JavaScript writes. */
-const isCommonYear = (value: Date): boolean => value.getUTCFullYear() >= 1 && value.getUTCFullYear() <= 9999;
-
-function instant(expected: string, isValid: (value: Date) => boolean, toDatabase: (value: Date) => unknown): KeyColumn {
-  const read = (wire: JsonValue): unknown => {
-    const value = readKeyValue(wire);
-    return types.isDate(value) && isCommonYear(value) && isValid(value) ? toDatabase(value) : undefined;
-  };
-  return {
-    expected,
-    write(value) {
-      const isDateLike = types.isDate(value) || typeof value === 'string' || typeof value === 'number';
-      const wire = isDateLike ? writeKeyValue(new Date(value as Date | string | number)) : null;
-      return read(wire) === undefined ? undefined : wire;
-    },
-    read,
-    canonical: (wire) => (wire as { $date: string }).$date,
-  };
-}
-
-const MIDNIGHT = 'T00:00:00.000Z';
-
-export const dateTime = instant(
-  '{"$date":"…Z"} of the years 1 to 9999',
-  () => true,
-  (value) => value,
-);
-
-/** A calendar day travels as its midnight in UTC; the database form is the day alone. */
-const day = instant(
-  '{"$date":"…T00:00:00.000Z"} of the years 1 to 9999',
-  (value) => value.toISOString().endsWith(MIDNIGHT),
-  (value) => value.toISOString().slice(0, -MIDNIGHT.length),
-);
-
-const float: KeyColumn = {
+/** A finite number; `round` gives the nearest one that the column holds. */
+export const float = (round: (value: number) => number = (value) => value): KeyColumn => ({
   expected: 'a finite number',
-  write: (value) => float.read(value as JsonValue) as JsonValue | undefined,
+  write(given) {
+    // MikroORM's own types make text of it in some places.
+    const value = typeof given === 'string' && given.trim() !== '' ? Number(given) : given;
+    return typeof value === 'number' && Number.isFinite(round(value)) ? round(value) + 0 : undefined;
+  },
   read: (wire) => (typeof wire === 'number' && Number.isFinite(wire) ? wire + 0 : undefined),
   canonical: plain,
-};
+});
 
 export const boolean: KeyColumn = {
   expected: 'true or false',
@@ -184,31 +158,31 @@ export const boolean: KeyColumn = {
   canonical: String,
 };
 
-const int2 = integer('int2', -(2 ** 15), 2 ** 15 - 1);
-
-const int4 = integer('int4', -(2 ** 31), 2 ** 31 - 1);
-
-const COLUMNS: Readonly<Record<string, KeyColumn>> = {
-  ...only(int2, 'smallint', 'int2', 'smallserial', 'serial2'),
-  ...only(int4, 'int', 'integer', 'int4', 'serial', 'serial4'),
-  ...only(int8, 'bigint', 'int8', 'bigserial', 'serial8'),
-  ...only(uuid, 'uuid'),
-  ...only(paddedText, 'char', 'character', 'bpchar'),
-  ...only(caselessText, 'citext'),
-  ...only(decimal, 'numeric', 'decimal'),
-  ...only(bytes, 'bytea', 'blob', 'binary', 'varbinary'),
-  ...only(dateTime, 'timestamptz', 'timestamp', 'datetime', 'timestamp with time zone', 'timestamp without time zone'),
-  ...only(day, 'date'),
-  ...only(float, 'real', 'float4', 'float8', 'double precision', 'double', 'float'),
-  ...only(boolean, 'boolean', 'bool'),
+/**
+ * Of a type that this library does not know, as of a domain: as JavaScript has the value, and as text to the database,
+ * which alone knows what is one and what is equal.
+ */
+export const anyValue: KeyColumn = {
+  expected: 'a string, number, boolean, $bigint or $date',
+  write: (value) => (databaseText(value) === undefined ? undefined : writeKeyValue(value as string)),
+  read: (wire) => databaseText(readKeyValue(wire)),
+  held: readKeyValue,
+  canonical: (wire) => databaseText(readKeyValue(wire))!,
+  asks: true,
+  unchecked: true,
+  isAsRead: never,
 };
+
+function databaseText(value: unknown): string | undefined {
+  if (typeof value === 'string') return isStorable(value) ? value : undefined;
+  if (types.isDate(value)) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
+  const isScalar = typeof value === 'boolean' || typeof value === 'bigint' || Number.isFinite(value);
+  return isScalar ? String(value) : undefined;
+}
 
 export function only(column: KeyColumn, ...names: string[]): Record<string, KeyColumn> {
   return Object.fromEntries(names.map((name) => [name, column]));
 }
-
-/** The kind of a column by its SQL type; an unknown type is text. */
-export const keyColumn = (sqlType: string): KeyColumn => COLUMNS[typeName(sqlType)] ?? anyText;
 
 /** The name of an SQL type alone: that of `varchar(36)`, or of `timestamp(3) without time zone`. */
 export const typeName = (sqlType: string): string =>

@@ -10,14 +10,17 @@ import {
 import { keyValuesOf } from '../orm/entity.ts';
 import { keyProperties } from '../orm/metadata.ts';
 import { isSqlite } from '../orm/platform.ts';
+import { storedKeyOf, storedPart } from '../orm/stored-key.ts';
 import type { JsonArray, JsonValue } from '../wire/json.ts';
-import { type KeyColumn, keyColumn } from './key-column.ts';
+import type { KeyColumn } from './key-column.ts';
+import { postgresKeyColumn, whyRefused } from './postgres-key-column.ts';
 import { sqliteKeyColumn } from './sqlite-key-column.ts';
 
 /** A key read from the wire: what `find` takes, and what tells rows apart. */
 export interface DatabaseKey {
   /** In database form: the value of a single column, or one value per column. */
   readonly value: unknown;
+  readonly wire: JsonValue;
   readonly canonical: CanonicalKey;
 }
 
@@ -41,6 +44,14 @@ const made = new WeakMap<EntityMetadata, PrimaryKey>();
 export class PrimaryKey {
   /** How many columns the key has. */
   readonly width: number;
+  /** Two spellings that are not equal here may be one row: only the database knows. */
+  readonly asks: boolean;
+  /** The database may refuse a key that has been read from the wire, and with it a transaction. */
+  readonly isUnchecked: boolean;
+  /** A row may have another spelling in memory than what the driver reads of it. */
+  readonly isRespelled: boolean;
+  /** Why no key of this model travels. */
+  readonly refusal: string | undefined;
   readonly #leaves: readonly Leaf[];
   readonly #platform: Platform;
   /** Set where the key is one plain property, which can be read without asking MikroORM. */
@@ -54,11 +65,16 @@ export class PrimaryKey {
   }
 
   private constructor(metadata: EntityMetadata, platform: Platform) {
+    const onSqlite = isSqlite(platform);
     this.#leaves = keyProperties(metadata).map((property) => ({
       property,
-      column: isSqlite(platform) ? sqliteKeyColumn(property) : keyColumn(property.columnTypes[0]!),
+      column: onSqlite ? sqliteKeyColumn(property) : postgresKeyColumn(property, isForeign(property, metadata)),
     }));
     this.width = this.#leaves.length;
+    this.asks = this.#leaves.some(({ column }) => column.asks);
+    this.isUnchecked = this.#leaves.some(({ column }) => column.unchecked);
+    this.isRespelled = this.#leaves.some(({ column }) => column.isAsRead !== undefined);
+    this.refusal = refusalOf(this.#leaves, metadata, onSqlite);
     this.#platform = platform;
     const [first] = metadata.primaryKeys;
     const isSimple = metadata.primaryKeys.length === 1 && metadata.properties[first!]!.kind === 'scalar';
@@ -70,25 +86,43 @@ export class PrimaryKey {
     return this.#leaves.map((_, index) => this.#expected(index)).join(', ');
   }
 
-  /** The wire form of an entity's key, or undefined when a part of it is missing or out of its column's range. */
+  /**
+   * The wire form of the key of an entity's row: the stored one, where the entity has a row. Undefined when a part of it
+   * is missing or out of its column's range.
+   */
   write(entity: AnyEntity): JsonValue | undefined {
-    if (this.#simple !== undefined) return this.#writeLeaf(0, (entity as Dictionary)[this.#simple]);
-    const values = keyValuesOf(entity);
-    const wire = this.#leaves.map((_, index) => this.#writeLeaf(index, values[index]));
-    if (wire.includes(undefined)) return undefined;
-    return this.width === 1 ? wire[0] : (wire as JsonArray);
+    if (this.refusal !== undefined) return undefined;
+    return this.#writeStored(entity) ?? this.#writeHeld(entity);
+  }
+
+  /** True when the entity has another key now than its row, which no flush has written. */
+  isChanged(entity: AnyEntity): boolean {
+    if (this.#simple !== undefined && (entity as Dictionary)[this.#simple] === storedPart(entity, this.#simple)) {
+      return false;
+    }
+    const [before, now] = [this.#writeStored(entity), this.#writeHeld(entity)];
+    return before !== undefined && (now === undefined || this.canonical(before) !== this.canonical(now));
   }
 
   /** Reads a key from the wire, or returns what was expected where it is not one of this model. */
   read(wire: JsonValue): DatabaseKey | string {
+    if (this.refusal !== undefined) return `a key that tokens can name, and ${this.refusal}`;
     if (this.width === 1) {
       const value = this.#readLeaf(0, wire);
-      return value === undefined ? this.#expected(0) : { value, canonical: this.canonical(wire) };
+      return value === undefined ? this.#expected(0) : { value, wire, canonical: this.canonical(wire) };
     }
     if (!Array.isArray(wire) || wire.length !== this.width) return `a key of ${this.width} parts`;
     const values = (wire as JsonArray).map((part, index) => this.#readLeaf(index, part));
     const bad = values.indexOf(undefined);
-    return bad >= 0 ? this.#expected(bad) : { value: values, canonical: this.canonical(wire) };
+    return bad >= 0 ? this.#expected(bad) : { value: values, wire, canonical: this.canonical(wire) };
+  }
+
+  /** A key as `read` took it, as properties without types of their own hold it. */
+  held({ wire, value }: DatabaseKey): unknown {
+    const heldBy = (index: number, part: JsonValue, read: unknown): unknown =>
+      this.#leaves[index]!.column.held?.(part) ?? read;
+    if (this.width === 1) return heldBy(0, wire, value);
+    return (wire as JsonArray).map((part, index) => heldBy(index, part, (value as unknown[])[index]));
   }
 
   canonical(wire: JsonValue): CanonicalKey {
@@ -97,10 +131,54 @@ export class PrimaryKey {
     return JSON.stringify(this.#leaves.map((leaf, index) => leaf.column.canonical(parts[index]!)));
   }
 
-  /** The canonical key of an entity, or undefined where `write` has none. */
+  /** The canonical key of an entity's row, or undefined where `write` has none. */
   canonicalOf(entity: AnyEntity): CanonicalKey | undefined {
     const wire = this.write(entity);
     return wire === undefined ? undefined : this.canonical(wire);
+  }
+
+  /** False where MikroORM may not find the entity by what the driver reads of its key. */
+  isAsRead(entity: AnyEntity): boolean {
+    if (this.#simple !== undefined) return this.#isLeafAsRead(0, (entity as Dictionary)[this.#simple]);
+    const stored = storedKeyOf(entity);
+    return stored !== undefined && this.#leaves.every((_, index) => this.#isLeafAsRead(index, stored[index]));
+  }
+
+  /** The canonical form of a key as the driver has it, flat. */
+  canonicalOfRaw(values: readonly unknown[]): CanonicalKey | undefined {
+    const wire = this.#join(this.#leaves.map(({ column }, index) => column.write(values[index])));
+    return wire === undefined ? undefined : this.canonical(wire);
+  }
+
+  /** The canonical form of a key by its spelling in the database, flat and as the driver has it. */
+  respelled({ wire }: DatabaseKey, stored: readonly unknown[]): CanonicalKey | undefined {
+    const given = this.width === 1 ? [wire] : (wire as JsonArray);
+    // What is equal has one canonical form where the database need not be asked.
+    const parts = this.#leaves.map(({ column }, index) => (column.asks ? column.write(stored[index]) : given[index]));
+    const respelled = this.#join(parts);
+    return respelled === undefined ? undefined : this.canonical(respelled);
+  }
+
+  #isLeafAsRead(index: number, value: unknown): boolean {
+    return this.#leaves[index]!.column.isAsRead?.(value) ?? true;
+  }
+
+  #writeStored(entity: AnyEntity): JsonValue | undefined {
+    if (this.#simple !== undefined) return this.#leaves[0]!.column.write(storedPart(entity, this.#simple));
+    const stored = storedKeyOf(entity);
+    if (stored?.length !== this.width) return undefined;
+    return this.#join(this.#leaves.map(({ column }, index) => column.write(stored[index])));
+  }
+
+  #writeHeld(entity: AnyEntity): JsonValue | undefined {
+    if (this.#simple !== undefined) return this.#writeLeaf(0, (entity as Dictionary)[this.#simple]);
+    const values = keyValuesOf(entity);
+    return this.#join(this.#leaves.map((_, index) => this.#writeLeaf(index, values[index])));
+  }
+
+  #join(parts: readonly (JsonValue | undefined)[]): JsonValue | undefined {
+    if (parts.includes(undefined)) return undefined;
+    return this.width === 1 ? parts[0] : (parts as JsonArray);
   }
 
   /** The key of an entity in database form. */
@@ -117,9 +195,9 @@ export class PrimaryKey {
   }
 
   #readLeaf(index: number, wire: JsonValue): unknown {
-    const { property, column } = this.#leaves[index]!;
-    const value = column.read(wire);
-    return value === undefined || survivesCustomType(property, column, value, this.#platform) ? value : undefined;
+    const leaf = this.#leaves[index]!;
+    const value = leaf.column.read(wire);
+    return value === undefined || survivesCustomType(leaf, wire, value, this.#platform) ? value : undefined;
   }
 
   #expected(index: number): string {
@@ -128,14 +206,32 @@ export class PrimaryKey {
   }
 }
 
+/** Part of the key by a foreign key. */
+const isForeign = (property: EntityProperty, { properties }: EntityMetadata): boolean =>
+  (properties as Record<string, EntityProperty>)[property.name] !== property;
+
+/** Names property, type and reason where a part of a key is of a type that keys are not made of. */
+function refusalOf(leaves: readonly Leaf[], metadata: EntityMetadata, onSqlite: boolean): string | undefined {
+  for (const { property } of leaves) {
+    const [type] = property.columnTypes;
+    const why = onSqlite || property.nativeEnumName !== undefined ? undefined : whyRefused(type!);
+    if (why !== undefined) return `its property ${property.name} is of type ${type}: ${why}`;
+    if (property.runtimeType === 'boolean' && isForeign(property, metadata)) {
+      return `its property ${property.name} is a foreign key of type ${type}: MikroORM reads none of its rows`;
+    }
+  }
+  return undefined;
+}
+
 /** A key that the application's own type can't read, or reads as another one, must not reach the database. */
-function survivesCustomType(property: EntityProperty, column: KeyColumn, value: unknown, platform: Platform): boolean {
+function survivesCustomType({ property, column }: Leaf, wire: JsonValue, value: unknown, platform: Platform): boolean {
   // MikroORM's own types read every value of their columns.
   if (property.customType === undefined || OWN_TYPES.has(property.customType.constructor)) return true;
   try {
-    const back = toDatabase(property, property.customType.convertToJSValue(value, platform), platform);
-    const [wire, wireBack] = [column.write(value), column.write(back)];
-    return wireBack !== undefined && column.canonical(wire!) === column.canonical(wireBack);
+    const held = column.held?.(wire) ?? value;
+    const back = toDatabase(property, property.customType.convertToJSValue(held, platform), platform);
+    const wireBack = column.write(back);
+    return wireBack !== undefined && column.canonical(wire) === column.canonical(wireBack);
   } catch {
     return false;
   }

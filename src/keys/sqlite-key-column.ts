@@ -1,20 +1,20 @@
 import type { EntityProperty } from '@mikro-orm/core';
+import { decimal } from './decimal-key.ts';
 import {
   anyText,
   bigInteger,
   boolean,
-  dateTime,
-  decimalNumber,
+  bytes,
+  exactText,
+  float,
   integer,
   type KeyColumn,
-  keyColumn,
-  normalDecimal,
   only,
-  same,
-  text,
+  trimEnd,
   typeName,
   UUID,
 } from './key-column.ts';
+import { dateTime, day } from './time-key.ts';
 
 /** Drivers of SQLite hand out numbers, so that of two large integers the one is read as the other. */
 const EXACT = '53 bits, the most that a driver of SQLite reads exactly';
@@ -29,22 +29,33 @@ const bigNumber = bigInteger(
 );
 
 /** SQLite keeps decimals as doubles. */
-const decimal = decimalNumber('a decimal number of up to 15 digits as a string', (value) => {
-  const digits = normalDecimal(value).replace(/[-.]/g, '').replace(/^0+/, '').replace(/0+$/, '');
-  return digits.length <= 15 && !String(Number(value)).includes('e');
+const double = decimal('a decimal number of up to 15 digits as a string', (normal) => {
+  const digits = trimEnd(normal.replace(/[-.]/g, '').replace(/^0+/, ''), '0');
+  return digits.length <= 15 && !String(Number(normal)).includes('e');
 });
 
+const isUuid = (wire: unknown): boolean => typeof wire === 'string' && UUID.test(wire);
+
+/** Compared as it is written. */
+const uuid: KeyColumn = {
+  ...exactText,
+  expected: 'a uuid',
+  write: (value) => (isUuid(value) ? exactText.write(value) : undefined),
+  read: (wire) => (isUuid(wire) ? wire : undefined),
+};
+
+/** Any other is text to SQLite. */
 const COLUMNS: Readonly<Record<string, KeyColumn>> = {
   // A column of any integer type holds 64 bits.
   ...only(number, 'tinyint', 'smallint', 'int2', 'mediumint', 'int', 'integer', 'int4'),
   ...only(bigNumber, 'bigint', 'int8'),
-  ...only(decimal, 'numeric', 'decimal'),
-  // Text to SQLite: compared as it is written.
-  ...only(anyText, 'char', 'character', 'bpchar', 'citext'),
-  ...only(
-    text('a uuid', (value) => UUID.test(value), same),
-    'uuid',
-  ),
+  ...only(double, 'numeric', 'decimal'),
+  ...only(uuid, 'uuid'),
+  ...only(bytes, 'bytea', 'blob', 'binary', 'varbinary'),
+  ...only(dateTime, 'timestamptz', 'timestamp', 'datetime'),
+  ...only(day, 'date'),
+  ...only(float(), 'real', 'float4', 'float8', 'double precision', 'double', 'float'),
+  ...only(boolean, 'boolean', 'bool'),
 };
 
 const storedBoolean: KeyColumn = { ...boolean, read: (wire) => (typeof wire === 'boolean' ? Number(wire) : undefined) };
@@ -53,9 +64,9 @@ const storedBoolean: KeyColumn = { ...boolean, read: (wire) => (typeof wire === 
  * The kind of a column of SQLite, where booleans and instants are integers: that they are none, only the property says.
  */
 export function sqliteKeyColumn({ columnTypes, runtimeType }: EntityProperty): KeyColumn {
-  const sqlType = columnTypes[0]!;
-  const name = typeName(sqlType);
+  const name = typeName(columnTypes[0]!);
   if (runtimeType === 'boolean') return storedBoolean;
   if (runtimeType === 'Date' && name !== 'date') return dateTime;
-  return COLUMNS[name] ?? keyColumn(sqlType);
+  // Compared as it is written, where the column does not say another collation.
+  return COLUMNS[name] ?? (/ collate (?!binary)/i.test(columnTypes[0]!) ? anyText : exactText);
 }

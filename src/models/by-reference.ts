@@ -1,38 +1,17 @@
-import { type AnyEntity, BaseEntity, type EntityManager, type FilterOptions } from '@mikro-orm/core';
+import { type AnyEntity, BaseEntity, type EntityManager } from '@mikro-orm/core';
 import { aName, type Check, check, isName, names, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { PrimaryKey } from '../keys/primary-key.ts';
 import { getExtension } from '../orm/context.ts';
 import { classOf, type EntityClass, isGenerated, type SchemaLike } from '../orm/entity-class.ts';
 import { byValueJson, configOf, metadataOf } from '../orm/entity.ts';
-import { ownSchema } from '../orm/metadata.ts';
+import { hasRows, ownSchema } from '../orm/metadata.ts';
 import { EntityToken, type TokenBody } from '../wire/token.ts';
 import { referenceBody } from './entity-reference.ts';
-import { aFilter, aMissingPolicy, type MissingPolicy } from './per-model.ts';
+import { type ByReferenceOptions, isMarked, mark, markOf, wireNameOf } from './mark.ts';
+import { aFilter, aMissingPolicy } from './per-model.ts';
 import { decorateProperty, type Models, type ReferencePropertyOptions } from './reference-property.ts';
 import { isDetached } from './snapshot.ts';
-
-/** How a class travels; every member has a default. */
-export interface ByReferenceOptions {
-  /** The name on the wire. It outlives renames of the class and minifiers. Default: the class name. */
-  readonly name?: string;
-  /** Names that payloads of earlier releases carry and that still mean this class. Default: none. */
-  readonly aliases?: readonly string[];
-  /**
-   * What `JSON.stringify` writes for an entity: true its token, false what MikroORM or the class itself wrote before
-   * (REST responses stay as they are; only this library's own calls use tokens). Default: true. A class with a toJSON
-   * of its own must choose.
-   */
-  readonly toJSON?: boolean;
-  /** The integer or date property that changes with each update, for drift. Default: MikroORM's version property. */
-  readonly version?: string;
-  /** What stands for a row of this class that is gone. Default: what the call or the serializer says. */
-  readonly missing?: MissingPolicy;
-  /** Relations to load with the entity, as in `em.find`. Default: none. */
-  readonly populate?: readonly string[];
-  /** Filters to switch, as in `em.find`. Default: the application's own. */
-  readonly filters?: FilterOptions;
-}
 
 /** The wire form that `JSON.stringify(entity)` gives: `{"$entity":["User",1]}`. */
 export interface EntityReference {
@@ -51,13 +30,7 @@ const CLASS_CHECKS: Record<keyof ByReferenceOptions, Check> = {
 
 const checkClassOptions = (options: ByReferenceOptions): void => check(options, CLASS_CHECKS, '@ByReference option ');
 
-const OPTIONS = Symbol.for('mikro-orm-byref.options');
-
 const INSTALLED = Symbol.for('mikro-orm-byref.toJSON');
-
-interface MarkedClass {
-  readonly [OPTIONS]?: ByReferenceOptions;
-}
 
 /**
  * Declares a property of a DTO as an entity of one class or several:
@@ -95,23 +68,10 @@ function decorateClass(options: ByReferenceOptions): (target: EntityClass | Sche
         undefined,
       );
     }
-    Object.defineProperty(cls, OPTIONS, { value: options, configurable: true });
+    mark(cls, options);
     if (markOf(cls)?.toJSON ?? true) installToJSON(cls.prototype as object);
   };
 }
-
-/** The options of a class, those of its base classes included but for their names; undefined when nothing is marked. */
-export function markOf(cls: EntityClass): ByReferenceOptions | undefined {
-  const own = Object.hasOwn(cls, OPTIONS) ? (cls as MarkedClass)[OPTIONS] : undefined;
-  const base: unknown = Object.getPrototypeOf(cls);
-  const inherited = typeof base === 'function' && base !== Function.prototype ? markOf(base as EntityClass) : undefined;
-  if (inherited === undefined) return own;
-  const { name: _name, aliases: _aliases, ...shared } = inherited;
-  return { ...shared, ...own };
-}
-
-/** The wire name of a class. */
-const nameOf = (cls: EntityClass): string => markOf(cls)?.name ?? cls.name;
 
 /**
  * Shared by the decorator, the mixin and the base class. Resolves the class from the instance, because a base's method
@@ -121,16 +81,16 @@ function toJSON(this: AnyEntity): EntityReference | unknown {
   const cls = this.constructor as EntityClass;
   // Loggers that walk metadata call toJSON on the prototype, which is no entity.
   if ((this as unknown) === cls.prototype) return undefined;
-  // A copy that came from elsewhere has no row to name.
-  if (markOf(cls)?.toJSON === false || isDetached(this)) return byValueJson(this);
+  // A copy that came from elsewhere has no row to name, nor has a virtual entity.
+  if (markOf(cls)?.toJSON === false || isDetached(this) || !hasRows(metadataOf(this))) return byValueJson(this);
   return { $entity: bodyOf(this) };
 }
 
-/** Without a serializer: under the class's own name, from the metadata that the instance carries. */
+/** Without a serializer: from the metadata that the instance carries. */
 function bodyOf(entity: AnyEntity): TokenBody {
   const [metadata, config] = [metadataOf(entity), configOf(entity)];
   return referenceBody(entity, {
-    name: nameOf(entity.constructor as EntityClass),
+    name: wireNameOf(metadata),
     primaryKey: PrimaryKey.of(metadata, config.getPlatform()),
     schema: ownSchema(metadata, config),
   });
@@ -146,7 +106,7 @@ function definesToJSON(cls: EntityClass): boolean {
   const prototype = cls.prototype as object;
   if (Object.hasOwn(prototype, 'toJSON')) return !Object.hasOwn(prototype, INSTALLED);
   const base: unknown = Object.getPrototypeOf(cls);
-  if (typeof base !== 'function' || base === Function.prototype || Object.hasOwn(base, OPTIONS)) return false;
+  if (typeof base !== 'function' || base === Function.prototype || isMarked(base)) return false;
   return definesToJSON(base as EntityClass);
 }
 
@@ -157,9 +117,9 @@ export interface ClassReviver {
 
 /** The members that the mixin and the base class give an entity. */
 export interface ReferenceMethods {
-  /** The token as JSON, so that `JSON.stringify(entity)` never writes a copy. Throws E_UNPERSISTED, E_REMOVED. */
+  /** The token as JSON, so that `JSON.stringify(entity)` never writes a copy. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED. */
   toJSON(): EntityReference;
-  /** The token. Throws E_UNPERSISTED, E_REMOVED. */
+  /** The token. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED where its key is changed and not flushed. */
   toToken(): EntityToken;
 }
 

@@ -1,9 +1,11 @@
 import type { AnyEntity, EntityMetadata, MikroORM } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { PrimaryKey } from '../keys/primary-key.ts';
-import { classOf, type EntityClass } from '../orm/entity-class.ts';
-import { isPopulatable, ownSchema, queriedClass, referencedFirst } from '../orm/metadata.ts';
-import { type ByReferenceOptions, markOf } from './by-reference.ts';
+import { classOf, type EntityClass, entityNameOf } from '../orm/entity-class.ts';
+import { metadataOf } from '../orm/entity.ts';
+import { hasRows, isPopulatable, ownSchema, queriedClass, referencedFirst } from '../orm/metadata.ts';
+import { type ByReferenceOptions, isMarked, markOf, wireNameOf } from './mark.ts';
+import { refuseUnnamed, warnOfMinified } from './names.ts';
 import type { PerModel } from './per-model.ts';
 import { VersionProperty } from './version.ts';
 
@@ -11,6 +13,8 @@ import { VersionProperty } from './version.ts';
 export interface Model {
   readonly orm: MikroORM;
   readonly name: string;
+  /** The name of its inheritance tree's root: a row is the same by whichever class of the tree it is named. */
+  readonly rootName: string;
   readonly aliases: readonly string[];
   readonly class: EntityClass;
   readonly metadata: EntityMetadata;
@@ -30,6 +34,8 @@ export interface Model {
 export interface RegistryOptions {
   /** `all` (default): every entity of the ORM. `declared`: only classes marked with `@ByReference()`. */
   readonly models?: 'all' | 'declared';
+  /** Refuses models that have no name declared with `@ByReference({ name })`, by E_INVALID_OPTION. Default: false. */
+  readonly requireNames?: boolean;
   /** Whether a payload that names an unknown model or value object can succeed later, as during a rolling deploy. Default: `permanent`. */
   readonly unknownModel?: 'permanent' | 'retryable';
 }
@@ -44,7 +50,10 @@ export class ModelRegistry {
   readonly orms: readonly MikroORM[];
   readonly #byName = new Map<string, Model[]>();
   readonly #byClass = new Map<unknown, Model>();
-  readonly #undeclared = new Set<unknown>();
+  /** The classes of all metadata, models or not. */
+  readonly #known = new Set<unknown>();
+  /** Them by MikroORM's name of the entity, and by that of its class; undefined where it is the name of several. */
+  readonly #byEntityName = new Map<string, EntityClass | undefined>();
   readonly #unknownIsRetryable: boolean;
   /** Two undeclared classes share a name. */
   #isAmbiguous = false;
@@ -54,6 +63,8 @@ export class ModelRegistry {
     this.#unknownIsRetryable = options.unknownModel === 'retryable';
     const others = orms.flatMap((orm) => this.#addAll(orm, options));
     this.#refuseConflicts(others);
+    if (options.requireNames === true) refuseUnnamed(this.#byClass.values());
+    else warnOfMinified(this.#byClass.values());
   }
 
   /** Returns what is no model. */
@@ -63,22 +74,23 @@ export class ModelRegistry {
     for (const metadata of orm.getMetadata()) {
       const cls = metadata.class as unknown as EntityClass;
       const mark = markOf(cls);
+      this.#noteNames(metadata, cls);
       if (!isReferable(metadata)) {
-        if (metadata.embeddable && mark !== undefined) {
-          throw ByReferenceError.invalidOption(
-            `@ByReference on ${metadata.className}`,
-            'an entity, not an embeddable',
-            cls,
-          );
-        }
+        if (metadata.embeddable && mark !== undefined) refuseMark(metadata, 'an embeddable');
+        if (metadata.virtual && isMarked(cls)) refuseMark(metadata, 'a virtual entity');
         others.push(metadata);
-      } else if (options.models === 'declared' && mark === undefined) {
-        this.#undeclared.add(cls);
-      } else {
+      } else if (options.models !== 'declared' || mark !== undefined) {
         this.#add(makeModel(metadata, mark, orm, order));
       }
     }
     return others;
+  }
+
+  #noteNames({ className }: EntityMetadata, cls: EntityClass): void {
+    this.#known.add(cls);
+    for (const name of new Set([className, cls.name])) {
+      this.#byEntityName.set(name, this.#byEntityName.has(name) ? undefined : cls);
+    }
   }
 
   /** The wire names, sorted. */
@@ -115,13 +127,19 @@ export class ModelRegistry {
     return this.#byClass.get(cls);
   }
 
-  /** The model of an entity's own class. Throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL. */
+  /** The model of an entity's own class. Throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL, E_UNSERIALIZABLE. */
   modelOfOrFail(entity: AnyEntity, path?: () => string): Model {
     const cls: unknown = entity.constructor;
     const model = this.#byClass.get(cls);
     if (model !== undefined) return this.#isAmbiguous ? this.findOrFail(model.name) : model;
-    const name = (cls as EntityClass).name;
-    if (this.#undeclared.has(cls)) throw ByReferenceError.undeclaredModel(name, path?.());
+    const metadata = metadataOf(entity);
+    const name = wireNameOf(metadata);
+    if (!hasRows(metadata)) {
+      const what = metadata.virtual ? 'a virtual entity' : 'an entity without a primary key';
+      const advice = `it is ${what}, and has no row to name: pass its data as a plain object, { ...it }`;
+      throw ByReferenceError.unserializable(`An instance of ${name}`, advice, path?.());
+    }
+    if (this.#known.has(cls)) throw ByReferenceError.undeclaredModel(name, path?.());
     throw ByReferenceError.unknownModel(name, false, path?.());
   }
 
@@ -129,16 +147,27 @@ export class ModelRegistry {
   admittedBy(only: readonly unknown[], option = 'option only'): ReadonlySet<Model> {
     const admitted = new Set<Model>();
     for (const item of only) {
-      const cls = classOf(item);
-      const before = admitted.size;
-      for (const model of this.#byClass.values()) {
-        if (model.class === cls || (cls !== undefined && model.class.prototype instanceof cls)) admitted.add(model);
-      }
-      const isKnown = admitted.size > before || this.#byClass.has(cls);
-      if (!isKnown)
-        throw ByReferenceError.invalidOption(option, 'classes of this ORM or base classes of them', cls ?? item);
+      const cls = this.classOf(item);
+      if (cls === undefined) throw ByReferenceError.invalidOption(option, EXPECTED_CLASSES, classOf(item) ?? item);
+      for (const model of this.#modelsBelow(cls)) admitted.add(model);
     }
     return admitted;
+  }
+
+  /**
+   * The class of models, or base class of some, that a class or a schema stands for; undefined where there is none. A
+   * hot reload imports classes anew: MikroORM finds what they stand for by the entity's name, and so does this.
+   */
+  classOf(type: unknown): EntityClass | undefined {
+    const own = classOf(type);
+    const isOwn = this.#known.has(own) || this.#modelsBelow(own).length > 0;
+    const cls = isOwn ? own : this.#byEntityName.get(entityNameOf(type) ?? '');
+    return this.#modelsBelow(cls).length > 0 ? cls : undefined;
+  }
+
+  #modelsBelow(cls: EntityClass | undefined): Model[] {
+    if (cls === undefined) return [];
+    return [...this.#byClass.values()].filter((model) => model.class === cls || model.class.prototype instanceof cls);
   }
 
   /**
@@ -196,6 +225,8 @@ export class ModelRegistry {
   }
 }
 
+const EXPECTED_CLASSES = 'classes of this ORM that have rows of their own, or base classes of them';
+
 /** Throws E_INVALID_OPTION for what is no list of relations of a model. */
 export function refuseUnknownRelations(
   { name, metadata }: Pick<Model, 'name' | 'metadata'>,
@@ -207,11 +238,19 @@ export function refuseUnknownRelations(
   if (unknown !== undefined) throw ByReferenceError.invalidOption(option, `relations of ${name}`, unknown);
 }
 
+function refuseMark({ className }: EntityMetadata, what: string): never {
+  throw ByReferenceError.invalidOption(
+    `@ByReference on ${className}`,
+    `an entity with rows of its own, not ${what}`,
+    className,
+  );
+}
+
 /** Has rows of its own that a key can name: no embeddable, no pivot table, no view without a key, no abstract base. */
 function isReferable(metadata: EntityMetadata): boolean {
   // A pivot table that MikroORM has made itself has its name for a class.
   const isPivot = metadata.pivotTable && metadata.className.split('.').at(-1) === metadata.tableName;
-  if (metadata.embeddable || metadata.virtual || isPivot || metadata.primaryKeys.length === 0) return false;
+  if (isPivot || !hasRows(metadata)) return false;
   return !metadata.abstract || metadata.root.discriminatorMap !== undefined;
 }
 
@@ -222,12 +261,13 @@ function makeModel(
   order: readonly unknown[],
 ): Model {
   const queried = queriedClass(metadata);
-  const name = mark?.name ?? metadata.className;
+  const name = wireNameOf(metadata);
   if (mark?.populate !== undefined)
     refuseUnknownRelations({ name, metadata }, mark.populate, '@ByReference option populate');
   return {
     orm,
     name,
+    rootName: wireNameOf(metadata.root),
     aliases: mark?.aliases ?? [],
     class: metadata.class as unknown as EntityClass,
     metadata,
@@ -235,7 +275,7 @@ function makeModel(
     rank: order.indexOf(queried.class),
     primaryKey: PrimaryKey.of(metadata, orm.em.getPlatform()),
     schema: ownSchema(metadata, orm.config),
-    version: VersionProperty.of(metadata, mark?.version),
+    version: VersionProperty.of(metadata, mark),
     options: mark ?? {},
     declared: mark !== undefined,
   };

@@ -1,16 +1,27 @@
 import type { FilterOptions } from '@mikro-orm/core';
 import { type Check, check, isListOf, isName, isObject, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { classes, type EntityClass } from '../orm/entity-class.ts';
+import { classes, type EntityClass, type EntityType } from '../orm/entity-class.ts';
+import type { JsonValue } from '../wire/json.ts';
 import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './per-model.ts';
 
-/** The paths of a payload at which a class declares a reference, with what it says about it. */
-export type DeclaredReferences = Map<string, ReferenceProperty>;
+/**
+ * What classes declare of a payload. References are known by the very array that is their token: paths would take
+ * memory by the depth at which each one is.
+ */
+export interface Declared {
+  /** With what the property says about them. */
+  readonly references: Map<JsonValue, ReferenceProperty>;
+  /** Copies of entities by path, with the name that each has on the wire and the class that it may be of. */
+  readonly copies: Map<string, { readonly name: string; readonly class: EntityClass }>;
+}
+
+export const nothingDeclared = (): Declared => ({ references: new Map(), copies: new Map() });
 
 /** What one property of a DTO says about the entity in it; goes before the call's options. */
 export interface ReferencePropertyOptions {
-  /** The property holds several: an array, a Set, or a Map by its values. Default: false. */
-  readonly each?: boolean;
+  /** The property holds several: in an array (`true`), a Set (`'set'`), or as the values of a Map (`'map'`). Default: false. */
+  readonly each?: Several;
   /** The key may be absent. Default: true for a property with an initial value, else false. */
   readonly optional?: boolean;
   /** The value may be null. Default: false. */
@@ -22,11 +33,11 @@ export interface ReferencePropertyOptions {
   /** Filters to switch, as in `em.find`. */
   readonly filters?: FilterOptions;
   /** Narrows the declared classes, to some subclasses of them. */
-  readonly only?: readonly EntityClass[];
+  readonly only?: readonly EntityType[];
 }
 
 /** The classes a reference may be of; a function, because entity modules import each other in circles. */
-export type Models = () => EntityClass | readonly EntityClass[];
+export type Models = () => EntityType | readonly EntityType[];
 
 export interface ReferenceProperty extends ReferencePropertyOptions {
   readonly models: Models;
@@ -34,16 +45,24 @@ export interface ReferenceProperty extends ReferencePropertyOptions {
 
 /** A property of a DTO that holds anything but a declared reference. */
 export interface FieldProperty {
+  /**
+   * For a property with a `@Type` class: it holds several, in an array (`true`), a Set (`'set'`), or as the values of a
+   * Map (`'map'`). Default: what the initial value is, or the compiler's metadata says; else one or an array.
+   */
+  readonly each?: Several;
   /** The key may be absent. Default: true for a property with an initial value, else false. */
   readonly optional?: boolean;
   /** For a property with a `@Type` class: the value may be null. Default: false. */
   readonly nullable?: boolean;
 }
 
+/** False for one; else what they are in. */
+export type Several = boolean | 'set' | 'map';
+
 export type DtoProperty = ReferenceProperty | FieldProperty;
 
 const PROPERTY_CHECKS: Record<keyof ReferencePropertyOptions, Check> = {
-  each: oneOf(true, false),
+  each: oneOf(true, false, 'set', 'map'),
   optional: oneOf(true, false),
   nullable: oneOf(true, false),
   missing: aMissingPolicy,

@@ -4,6 +4,7 @@ import { isEntity, isLoaded, metadataOf } from '../orm/entity.ts';
 import { embeddableOf } from '../orm/metadata.ts';
 import { collectionOf, referenceIn, wrapperOf } from '../orm/wrapper.ts';
 import { isPlainObject } from '../wire/json.ts';
+import { wireNameOf } from './mark.ts';
 
 const SNAPSHOT = Symbol.for('mikro-orm-byref.snapshot');
 
@@ -32,7 +33,7 @@ export class Snapshot<T extends object> {
  */
 export function byValue<T extends object>(entity: T): Snapshot<T> {
   if (unwrapped(entity) === undefined) {
-    throw ByReferenceError.unserializable('byValue() of what is no entity', 'pass an entity or a Ref to one');
+    throw ByReferenceError.noEntity('byValue() of what is no entity', entity);
   }
   return new Snapshot(entity);
 }
@@ -57,7 +58,7 @@ export function snapshotData(entity: AnyEntity, path: () => string): Record<stri
   const metadata = metadataOf(entity);
   if (!isLoaded(entity)) {
     throw ByReferenceError.unserializable(
-      `A copy of ${metadata.className}, which is not loaded,`,
+      `A copy of ${wireNameOf(metadata)}, which is not loaded,`,
       'load it first',
       path(),
     );
@@ -110,13 +111,13 @@ export function detachedEntity(metadata: EntityMetadata, data: unknown, path: ()
 
 function instance(metadata: EntityMetadata, data: unknown, path: () => string): object {
   if (typeof data !== 'object' || data === null || !isPlainObject(data)) {
-    throw ByReferenceError.malformed(`expected an object as a copy of ${metadata.className}`, { path: path() });
+    throw ByReferenceError.malformed(`expected an object as a copy of ${wireNameOf(metadata)}`, { path: path() });
   }
   const made = Object.create((metadata.class as { prototype: object }).prototype) as object;
   for (const property of copied(metadata)) {
     if (!Object.hasOwn(data, property.name)) continue;
     const refuse: Refuse = (expected) => {
-      const what = `expected ${expected} as ${metadata.className}.${property.name}`;
+      const what = `expected ${expected} as ${wireNameOf(metadata)}.${property.name}`;
       throw ByReferenceError.malformed(what, { path: path() });
     };
     define(
@@ -160,7 +161,9 @@ function related(value: unknown, property: EntityProperty, refuse: Refuse): AnyE
   const isRow = typeof value === 'object' && value !== null && isEntity(value) && !isDetached(value);
   const target = property.targetMeta?.class as (abstract new () => object) | undefined;
   const fits = isRow && (property.polymorphic === true || target === undefined || value instanceof target);
-  return fits ? value : refuse(`a reference to ${property.targetMeta?.className ?? 'an entity'}`);
+  return fits
+    ? value
+    : refuse(`a reference to ${property.targetMeta === undefined ? 'an entity' : wireNameOf(property.targetMeta)}`);
 }
 
 const isToMany = (property: EntityProperty): boolean => property.kind === '1:m' || property.kind === 'm:n';

@@ -2,7 +2,7 @@ import { ByReferenceError } from '../errors.ts';
 import { isEntity } from '../orm/entity.ts';
 import { isStorable } from '../text.ts';
 import type { JsonValue, PathSegment } from '../wire/json.ts';
-import type { DeclaredReferences } from './reference-property.ts';
+import type { Declared } from './reference-property.ts';
 
 /** How the instances of one class travel. Both must be synchronous and pure. */
 export interface ValueCodec<T, Data = unknown> {
@@ -18,7 +18,7 @@ export type ValueClass<T extends object = object> = abstract new (...args: never
 /** What a decorator knows of a class beside its codec. */
 export interface MarkedCodec extends ValueCodec<object> {
   /** Looks at the data before anything is loaded: notes the references that the class declares. */
-  check?(data: JsonValue, at: readonly PathSegment[], declared: DeclaredReferences): void;
+  check?(data: JsonValue, at: () => readonly PathSegment[], declared: Declared): void;
 }
 
 /** A value object under its name on the wire. */

@@ -1,4 +1,4 @@
-import type { AnyEntity, Dictionary, EntityMetadata } from '@mikro-orm/core';
+import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { types } from 'node:util';
 import { ByReferenceError } from '../errors.ts';
 import { storedValue } from '../orm/entity.ts';
@@ -12,20 +12,25 @@ export class VersionProperty {
   /** Milliseconds that the column can't tell apart: `timestamp(0)` keeps whole seconds. */
   readonly #resolution: number;
 
-  /** The version property a model's options name, or MikroORM's own. Throws E_INVALID_OPTION for another type. */
-  static of(metadata: EntityMetadata, option: string | undefined): VersionProperty | undefined {
-    const name = option ?? metadata.versionProperty;
+  /**
+   * The version property that a model's mark names, or MikroORM's own; undefined where there is none, and where that of
+   * a class that is not marked can't date a row. Throws E_INVALID_OPTION for one that can't of a class that is.
+   */
+  static of(metadata: EntityMetadata, mark: { readonly version?: string } | undefined): VersionProperty | undefined {
+    const name = mark?.version ?? metadata.versionProperty;
     if (name === undefined) return undefined;
-    const property = metadata.properties[name as never] as EntityMetadata['props'][number] | undefined;
-    const type = property?.customType?.runtimeType ?? property?.runtimeType;
-    if (type !== 'number' && type !== 'Date') {
+    const property = metadata.properties[name as never] as EntityProperty | undefined;
+    if (property === undefined) {
       const expected = `an integer or date property of ${metadata.className}`;
       throw ByReferenceError.invalidOption('@ByReference option version', expected, name);
     }
-    return new VersionProperty(name, type === 'Date', property!);
+    const type = property.customType?.runtimeType ?? property.runtimeType;
+    if (type === 'number' || type === 'Date') return new VersionProperty(name, type === 'Date', property);
+    if (mark === undefined) return undefined;
+    throw ByReferenceError.invalidOption(...undating(metadata, property));
   }
 
-  private constructor(name: string, isDate: boolean, property: EntityMetadata['props'][number]) {
+  private constructor(name: string, isDate: boolean, property: EntityProperty) {
     const precision = property.precision ?? property.length;
     this.name = name;
     this.isDate = isDate;
@@ -54,4 +59,19 @@ export class VersionProperty {
   #ticks(version: number | Date): number {
     return Math.round(Number(version) / this.#resolution);
   }
+}
+
+/** What to do about a model without a version property, so that its rows can be dated. */
+export function datingAdvice(metadata: EntityMetadata): string {
+  const own = metadata.versionProperty;
+  if (own === undefined) return 'name the property that dates its rows with @ByReference({ version })';
+  const [property, expected] = undating(metadata, metadata.properties[own as never] as EntityProperty);
+  return `declare the ${property} as ${expected}`;
+}
+
+/** reflect-metadata sees no type behind `Opt<number>`, and MikroORM takes such a property for one of any type. */
+function undating({ className }: EntityMetadata, { name, type }: EntityProperty): [string, string, string] {
+  const expected =
+    "an integer or a date, outright, as reflect-metadata sees no type behind Opt<…>: @Property({ type: 'integer' })";
+  return [`version property ${className}.${name}`, expected, type];
 }

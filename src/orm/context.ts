@@ -4,6 +4,12 @@ import { isFunction, isObject } from '../check.ts';
 export const isEntityManager = (value: unknown): value is EntityManager =>
   isObject(value) && isFunction((value as Partial<EntityManager>).getContext);
 
+/** True where every query goes past the identity map. */
+export const disablesIdentityMap = ({ config }: MikroORM): boolean => config.get('disableIdentityMap') === true;
+
+/** Whether a call through `em` reaches the ORM's own EntityManager, which no request or transaction stands for. */
+export const isGlobal = (em: EntityManager): boolean => em.getContext(false).global;
+
 /** The EntityManager that a call through `em` reaches: the transaction's or the request's; outside both MikroORM refuses the global one. */
 export const contextOf = (em: EntityManager): EntityManager => em.getContext();
 

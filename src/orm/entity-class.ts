@@ -1,3 +1,4 @@
+import type { EntityMetadata } from '@mikro-orm/core';
 import { type Check, isFunction, isListOf, isObject } from '../check.ts';
 
 /** A class that entities are instances of, abstract ones included. */
@@ -8,10 +9,37 @@ export interface SchemaLike {
   readonly meta: { readonly class: unknown };
 }
 
+/** What names the entities of one class: the class itself, an `EntitySchema`, or what `defineEntity` returns. */
+export type EntityType = EntityClass | SchemaLike;
+
+/** The entities that an `EntityType` names. */
+export type EntityOf<Type> =
+  Type extends EntityClass<infer Entity>
+    ? Entity
+    : Type extends { readonly meta: EntityMetadata<infer Entity> }
+      ? Extract<Entity, object>
+      : never;
+
 export const classes: Check = [
-  'an array of entity classes',
+  'an array of entity classes or schemas',
   isListOf((item) => isFunction(item) || isObject((item as SchemaLike | null)?.meta)),
 ];
+
+/** MikroORM's name of what it takes as an entity name, or undefined. */
+export function entityNameOf(target: unknown): string | undefined {
+  if (typeof target === 'function') return target.name;
+  return (target as { meta?: { className?: string } } | null)?.meta?.className;
+}
+
+/** True for an instance of what names a class; a hot reload may have imported that anew since. */
+export function isInstanceOf(entity: object, type: unknown): boolean {
+  const cls = classOf(type);
+  if (cls !== undefined && entity instanceof cls) return true;
+  const name = cls?.name ?? entityNameOf(type);
+  let own: unknown = entity.constructor;
+  while (typeof own === 'function' && own.name !== name) own = Object.getPrototypeOf(own);
+  return typeof own === 'function' && own.name !== '';
+}
 
 /** The class behind what MikroORM takes as an entity name, or undefined. */
 export function classOf(target: unknown): EntityClass | undefined {

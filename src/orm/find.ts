@@ -1,4 +1,6 @@
 import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions, LockMode, Platform } from '@mikro-orm/core';
+import type { Admission } from './admission.ts';
+import { keyCondition } from './key-condition.ts';
 import { type Merging, mergesNothing } from './merge-row.ts';
 import { merged } from './merging.ts';
 import { eagerRelations } from './metadata.ts';
@@ -42,13 +44,12 @@ export const findByKeysBeside = (
  * - no auto-flush: reading must not write the user's unit of work
  * - write connection, no result cache: a replica or a cache may be older than the job
  */
-function findEntities(
+async function findEntities(
   em: EntityManager,
   metadata: EntityMetadata,
   keys: readonly unknown[],
   options: Record<string, unknown>,
 ): Promise<AnyEntity[]> {
-  const where = keys.map((key) => (Array.isArray(key) ? key.map(operand) : operand(key)));
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const findOptions = {
     convertCustomTypes: false,
@@ -58,7 +59,12 @@ function findEntities(
     ...given,
     ...(options['lockMode'] !== undefined && { orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })) }),
   };
-  return em.find<AnyEntity>(metadata.class, where as never, findOptions as never) as Promise<AnyEntity[]>;
+  const { where, done } = keyCondition(metadata, keys, em.getPlatform());
+  try {
+    return (await em.find<AnyEntity>(metadata.class, where as never, findOptions as never)) as AnyEntity[];
+  } finally {
+    done();
+  }
 }
 
 /** The rows that a condition matches, as entities that hold their key only and that nothing manages; hidden ones too. */
@@ -77,9 +83,6 @@ export const findKeys = (em: EntityManager, metadata: EntityMetadata, where: obj
     } as never,
   );
 
-/** MikroORM takes a tuple with a boolean in it for nested conditions; PostgreSQL reads the word as the value. */
-const operand = (value: unknown): unknown => (typeof value === 'boolean' ? String(value) : value);
-
 /**
  * Loads relations of entities that are already there, where they are not loaded. The schema is that of the entities:
  * MikroORM would read related rows in the EntityManager's, which may be another tenant's.
@@ -89,8 +92,9 @@ export const populate = (
   entities: readonly AnyEntity[],
   hints: readonly string[],
   schema: string | undefined,
+  admission?: Admission,
 ): Promise<unknown> =>
-  merged(em, mergesNothing(), () =>
+  merged(em, mergesNothing(admission), () =>
     em.populate(
       entities as AnyEntity[],
       hints as never,

@@ -4,6 +4,11 @@ import type { AnyEntity, EntityManager, EntityMetadata } from '@mikro-orm/core';
 export const managedEntities = (em: EntityManager, metadata: EntityMetadata): Iterable<AnyEntity> =>
   new Set(em.getUnitOfWork(false).getIdentityMap().getStore(metadata.root).values() as Iterable<AnyEntity>);
 
+/** All entities that an EntityManager manages, references too. */
+export const allManaged = (em: EntityManager): AnyEntity[] => [
+  ...new Set(em.getUnitOfWork(false).getIdentityMap() as unknown as Iterable<AnyEntity>),
+];
+
 export function managesAnything(em: EntityManager): boolean {
   for (const _entity of em.getUnitOfWork(false).getIdentityMap()) return true;
   return false;

@@ -1,4 +1,5 @@
 import { type AnyEntity, Collection, type Dictionary, type EntityMetadata, helper, Utils } from '@mikro-orm/core';
+import type { Admission } from './admission.ts';
 import { changesOf } from './entity.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline, valueAt } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
@@ -16,17 +17,24 @@ export interface Merging {
   readonly spared: Map<AnyEntity, Dictionary>;
   /** The entities with loaded lazy properties that their row did not bring: these are as old as before. */
   readonly unread: Map<AnyEntity, readonly string[]>;
+  /** Which rows may come in; undefined for all. */
+  readonly admission: Admission | undefined;
 }
 
-export const newMerging = (spares: boolean, refreshes: (entity: AnyEntity) => boolean): Merging => ({
+export const newMerging = (
+  spares: boolean,
+  refreshes: (entity: AnyEntity) => boolean,
+  admission?: Admission,
+): Merging => ({
   refreshes,
   spares,
   spared: new Map(),
   unread: new Map(),
+  admission,
 });
 
 /** For queries whose rows MikroORM merges by itself. */
-export const mergesNothing = (): Merging => newMerging(true, () => false);
+export const mergesNothing = (admission?: Admission): Merging => newMerging(true, () => false, admission);
 
 /**
  * Makes a managed entity what its row is now, but for what the user has changed: that stays, with the version and the

@@ -23,7 +23,9 @@ export async function merged<T>(em: EntityManager, merging: Merging, query: () =
   if (shadow === undefined) shadows.set(em, (shadow = castShadow(em)));
   shadow.queries++;
   try {
-    return await current.run(merging, query);
+    const result = await current.run(merging, query);
+    merging.admission?.cleanCollections();
+    return result;
   } finally {
     if (--shadow.queries === 0) {
       shadows.delete(em);
@@ -80,11 +82,20 @@ function castShadow(em: EntityManager): Shadow {
     const merging = current.getStore();
     const isRow = options.newEntity !== true && options.merge === true && options.initialized !== false;
     if (merging === undefined || !isRow || isEntity(data)) return createWithin(entityName, data, options);
-    const existing = factory.findEntity(data, em.getMetadata().get(entityName as never), options);
-    if (existing === undefined || !merging.refreshes(existing)) return createWithin(entityName, data, options);
-    return mergeRow(existing, data, merging, held, (row) =>
-      createWithin(entityName, row, { ...options, refresh: true }),
-    );
+    const { admission } = merging;
+    const metadata = em.getMetadata().get(entityName as never);
+    const existing = factory.findEntity(data, metadata, options);
+    if (admission?.refuses(data, metadata, options) === true) {
+      const key = Object.fromEntries(metadata.primaryKeys.map((name) => [name, data[name]]));
+      return admission.turnedAway(existing ?? createWithin(entityName, key, { ...options, initialized: false }));
+    }
+    const row = admission === undefined ? data : admission.strip(data, metadata, options);
+    const entity =
+      existing === undefined || !merging.refreshes(existing)
+        ? createWithin(entityName, row, existing === undefined ? options : { ...options, refresh: false })
+        : mergeRow(existing, row, merging, held, (own) => createWithin(entityName, own, { ...options, refresh: true }));
+    admission?.admitted(entity);
+    return entity;
   };
 
   // MikroORM registers the items of m:n once more, by the raw row: what `create` made of it is better.

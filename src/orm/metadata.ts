@@ -21,6 +21,10 @@ export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']):
   return metadata.schema ?? config.get('schema') ?? config.getPlatform().getDefaultSchemaName();
 }
 
+/** Its instances are rows that a key names: no embeddable, and neither virtual nor without a primary key. */
+export const hasRows = ({ embeddable, virtual, primaryKeys }: EntityMetadata): boolean =>
+  embeddable !== true && virtual !== true && primaryKeys.length > 0;
+
 export const eagerRelations = (metadata: EntityMetadata): string[] =>
   metadata.relations.filter((relation) => relation.eager).map((relation) => relation.name);
 

@@ -5,7 +5,7 @@ import { ByReferenceError } from '../errors.ts';
 export const isSqlite = (platform: Platform): boolean => typeof platform.processDateProperty(new Date(0)) === 'number';
 
 /** PostgreSQL, PGlite among it. */
-const isPostgres = (platform: Platform): boolean => platform.getDefaultSchemaName() === 'public';
+export const isPostgres = (platform: Platform): boolean => platform.getDefaultSchemaName() === 'public';
 
 export const driverName = (em: EntityManager): string => em.getDriver().constructor.name;
 
@@ -17,7 +17,7 @@ export const isOrmError = (error: Error): boolean =>
   error instanceof ValidationError || error instanceof DriverException || isPostgresError(error);
 
 /** What the driver throws where MikroORM does not translate it. */
-const isPostgresError = (error: Error & { severity?: unknown; code?: unknown }): boolean =>
+export const isPostgresError = (error: Error & { severity?: unknown; code?: unknown }): boolean =>
   typeof error.severity === 'string' && typeof error.code === 'string' && error.code.length === 5;
 
 /** Throws E_UNSUPPORTED where the transactions of an EntityManager are none that this engine could put jobs into. */

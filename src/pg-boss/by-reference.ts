@@ -5,6 +5,7 @@ import { AdapterCodec } from '../tasks/adapter-codec.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
 import type { JobFailure, Outcome } from '../tasks/engine.ts';
 import { describe, retry } from '../tasks/outcome.ts';
+import type { JobId } from '../tasks/seal.ts';
 import { isJsonObject } from '../wire/json.ts';
 import type { BossJob, BossResult } from './boss-like.ts';
 import { resultOf } from './engine.ts';
@@ -43,45 +44,92 @@ export function byReference<Boss extends object>(
 
 /** The data of what `send`, `update` and `upsert` take as one object, and of each item of a list. */
 interface WithData {
+  readonly name?: string;
   readonly data?: unknown;
 }
+
+/** Where a job is sent to: a queue, or the queues that are subscribed to an event. */
+type Target = { readonly queue: string } | { readonly event: string };
 
 class Adapter {
   /** pg-boss's methods that carry data, by the place of it among their arguments. */
   readonly methods: Readonly<Record<string, Method>>;
   readonly #boss: Readonly<Record<string, Method>>;
   readonly #codec: AdapterCodec;
+  /** The events that queues were subscribed to here. What the database says of them anybody may have written there. */
+  readonly #events = new Map<string, Set<string>>();
 
   constructor(boss: Record<string, Method>, codec: AdapterCodec) {
     this.#boss = boss;
     this.#codec = codec;
-    const second = ['send', 'sendAfter', 'sendThrottled', 'sendDebounced', 'update', 'upsert', 'publish'];
+    const second = ['send', 'sendAfter', 'sendThrottled', 'sendDebounced', 'update', 'upsert'];
     this.methods = {
       ...Object.fromEntries(second.map((name) => [name, this.#producer(name, 1)])),
       schedule: this.#producer('schedule', 2),
-      insert: async (name, jobs, ...rest) => this.#boss['insert']!(name, this.#encodeEach(jobs), ...rest),
-      flow: async (jobs, ...rest) => this.#boss['flow']!(this.#encodeEach(jobs), ...rest),
+      publish: this.#producer('publish', 1, (event) => ({ event })),
+      subscribe: async (event, name) => {
+        await this.#boss['subscribe']!(event, name);
+        this.#eventsOf(name as string).add(event as string);
+      },
+      unsubscribe: async (event, name) => {
+        await this.#boss['unsubscribe']!(event, name);
+        this.#eventsOf(name as string).delete(event as string);
+      },
+      insert: async (name, jobs, ...rest) =>
+        this.#boss['insert']!(
+          name,
+          this.#encodeEach(jobs, () => ({ queue: name as string })),
+          ...rest,
+        ),
+      flow: async (jobs, ...rest) =>
+        this.#boss['flow']!(
+          this.#encodeEach(jobs, (job) => ({ queue: job.name! })),
+          ...rest,
+        ),
       work: async (name, ...args) => this.#work(name as string, args),
     };
   }
 
-  #producer(name: string, place: number): Method {
+  #producer(name: string, place: number, targetOf = (queue: string): Target => ({ queue })): Method {
     return async (...args) => {
-      if (isRequest(args[0])) return this.#boss[name]!(this.#encodeData(args[0]));
-      return this.#boss[name]!(...args.map((arg, index) => (index === place ? this.#encode(arg) : arg)));
+      const [first] = args;
+      if (isRequest(first)) {
+        const target = targetOf(first.name!);
+        return this.#boss[name]!(this.#keepsData(name, first.data) ? first : this.#encodeData(first, target));
+      }
+      const given: unknown[] = [...args];
+      if (!this.#keepsData(name, given[place])) given[place] = this.#encode(given[place], targetOf(first as string));
+      return this.#boss[name]!(...given);
     };
   }
 
-  #encodeEach(jobs: unknown): unknown {
-    return Array.isArray(jobs) ? jobs.map((job) => this.#encodeData(job as WithData)) : jobs;
+  /** An update without data leaves that of the job. Throws E_INVALID_OPTION where it may insert one that is not signed. */
+  #keepsData(method: string, data: unknown): boolean {
+    if (data !== undefined || (method !== 'update' && method !== 'upsert')) return false;
+    if (method === 'update' || !this.#codec.seal.isOn) return true;
+    throw ByReferenceError.invalidOption('data of upsert()', 'null or any value, where jobs are signed', data);
   }
 
-  #encodeData(job: WithData): object {
-    return 'data' in job ? { ...job, data: this.#encode(job.data) } : job;
+  #encodeEach(jobs: unknown, targetOf: (job: WithData) => Target): unknown {
+    return Array.isArray(jobs) ? (jobs as WithData[]).map((job) => this.#encodeData(job, targetOf(job))) : jobs;
   }
 
-  #encode(data: unknown): unknown {
-    return data === undefined || data === null || !this.#codec.isEncoding ? data : this.#codec.encode(data);
+  #encodeData(job: WithData, target: Target): object {
+    const data = this.#encode(job.data, target);
+    return data === job.data ? job : { ...job, data };
+  }
+
+  /** Nothing is nothing, but for a job that has to be signed. */
+  #encode(data: unknown, target: Target): unknown {
+    const { seal, isEncoding } = this.#codec;
+    if (!isEncoding || ((data === undefined || data === null) && !seal.isOn)) return data;
+    return seal.close(this.#codec.encode(data ?? null), 'job', target);
+  }
+
+  #eventsOf(queue: string): Set<string> {
+    const events = this.#events.get(queue) ?? new Set();
+    this.#events.set(queue, events);
+    return events;
   }
 
   #work(name: string, args: readonly unknown[]): unknown {
@@ -95,28 +143,27 @@ class Adapter {
     }
     const settled = { ...options, perJobResults: true, includeMetadata: true };
     return this.#boss['work']!(name, settled, async (jobs: BossJob[]) => {
-      const outcomes = await this.#run(jobs, handler, options.perJobResults ?? false);
+      const outcomes = await this.#run(name, jobs, handler, options.perJobResults ?? false);
       return jobs.map((job, index) => resultOf(job, outcomes[index]!));
     });
   }
 
   /** One outcome for each job: those that can't be read have theirs, the others what the handler makes of them. */
-  #run(jobs: readonly BossJob[], handler: Handler, isPerJob: boolean): Promise<Outcome[]> {
+  #run(queue: string, jobs: readonly BossJob[], handler: Handler, isPerJob: boolean): Promise<Outcome[]> {
     return runInRequest(globalManagers(this.#codec.serializer), async (em) => {
       const outcomes = new Map<string, Outcome>();
       const live: BossJob[] = [];
       try {
-        const read = await this.#codec.read(
-          jobs.map(({ data }) => data),
-          em,
-        );
+        const open = ({ data }: BossJob): unknown => this.#codec.seal.openJob(data, { queue }, this.#eventsOf(queue));
+        const read = await this.#codec.read(jobs, open, em);
         for (const [index, job] of jobs.entries()) {
           const result = read[index]!;
           if (result.status === 'fulfilled') live.push({ ...job, data: result.value });
           else outcomes.set(job.id, this.#codec.unreadable(job.createdOn ?? new Date(), result.reason));
         }
         const returned = live.length === 0 ? undefined : await handler(live);
-        for (const job of live) outcomes.set(job.id, this.#outcome(job, returned, isPerJob, live.length));
+        for (const job of live)
+          outcomes.set(job.id, this.#outcome({ queue, id: job.id }, returned, isPerJob, live.length));
       } catch (error) {
         for (const job of jobs) if (!outcomes.has(job.id)) outcomes.set(job.id, retry(error));
       }
@@ -125,10 +172,10 @@ class Adapter {
   }
 
   /** As pg-boss has it: one result for a single job, and for each its own with `perJobResults`. */
-  #outcome(job: BossJob, returned: unknown, isPerJob: boolean, count: number): Outcome {
-    if (!isPerJob) return this.#codec.kept(count === 1 ? returned : undefined);
+  #outcome(job: JobId, returned: unknown, isPerJob: boolean, count: number): Outcome {
+    if (!isPerJob) return this.#codec.kept(count === 1 ? returned : undefined, job);
     const own = Array.isArray(returned) ? (returned as BossResult[]).find(({ id }) => id === job.id) : undefined;
-    if (own?.status === 'completed') return this.#codec.kept(own.output);
+    if (own?.status === 'completed') return this.#codec.kept(own.output, job);
     const status = own?.status === 'deadletter' ? 'discard' : 'retry';
     const { output = new Error('no disposition returned by handler') } = own ?? {};
     return { status, error: isJsonObject(output) ? (output as JobFailure) : describe(output) };

@@ -1,5 +1,6 @@
 export { byReference } from './by-reference.ts';
 export { pgBossEngine } from './engine.ts';
 export type { AdapterOptions } from '../tasks/adapter-options.ts';
+export type { JobSigning } from '../tasks/seal.ts';
 export type { BossDatabase, BossJob, BossResult, FoundBossJob, PgBossLike } from './boss-like.ts';
 export type { PgBossEngineOptions } from './engine.ts';

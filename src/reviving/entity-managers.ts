@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { isObject } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { contextOf, isEntityManager, isOf } from '../orm/context.ts';
+import { contextOf, disablesIdentityMap, isEntityManager, isGlobal, isOf } from '../orm/context.ts';
 
 /** MikroORM finds the EntityManager of a request by the name of its ORM. */
 export function checkOrms(orms: readonly MikroORM[]): void {
@@ -10,22 +10,36 @@ export function checkOrms(orms: readonly MikroORM[]): void {
     throw ByReferenceError.invalidOption('orms', 'a MikroORM or an array of them', orms);
   }
   if (new Set(names).size < names.length) {
-    throw ByReferenceError.invalidOption('orms', 'ORMs of different contextName', names);
+    throw ByReferenceError.invalidOption('orms', 'ORMs of different contextName', names.join(', '));
+  }
+  for (const orm of orms) {
+    if (!disablesIdentityMap(orm)) continue;
+    const expected = 'false: entities that come back belong to an identity map, which finds their changes';
+    throw ByReferenceError.invalidOption('disableIdentityMap in the configuration of the ORM', expected, true);
   }
 }
 
 /** The EntityManager of each ORM for one call: the given one, else that of the transaction or request around the call. */
 export class EntityManagers {
   readonly #given = new Map<MikroORM, EntityManager>();
+  readonly #isAlone: boolean;
 
   /** Throws E_INVALID_OPTION for an EntityManager of another ORM, and for two of the same. */
   constructor(orms: readonly MikroORM[], given: EntityManager | readonly EntityManager[] = []) {
+    this.#isAlone = orms.length === 1;
     for (const em of [given].flat()) {
       const orm = orms.find((candidate) => isOf(em, candidate));
-      if (orm === undefined || this.#given.has(orm)) {
-        const expected =
-          "an EntityManager of the serializer's own ORM, or an array with at most one for each of its ORMs";
-        throw ByReferenceError.invalidOption('option em', expected, given);
+      if (orm === undefined) {
+        const own = orms.map((candidate) => JSON.stringify(candidate.em.name)).join(' and ');
+        const expected = `an EntityManager of the MikroORM that the serializer was built for, ${own}, not of another one`;
+        throw ByReferenceError.invalidOption('option em', expected, em.name);
+      }
+      if (this.#given.has(orm)) {
+        throw ByReferenceError.invalidOption(
+          'option em',
+          'at most one EntityManager for each ORM',
+          `two of ${em.name}`,
+        );
       }
       this.#given.set(orm, em);
     }
@@ -33,6 +47,27 @@ export class EntityManagers {
 
   /** Only an ORM that is asked for needs one. */
   of(orm: MikroORM): EntityManager {
-    return contextOf(this.#given.get(orm) ?? orm.em);
+    const given = this.#given.get(orm);
+    const em = given ?? orm.em;
+    try {
+      return contextOf(em);
+    } catch (cause) {
+      throw isGlobal(em) ? this.#missing(orm, given, cause) : cause;
+    }
+  }
+
+  /** MikroORM has refused its global EntityManager: what the caller can pass instead depends on what was passed. */
+  #missing({ em: { name } }: MikroORM, given: EntityManager | undefined, cause: unknown): ByReferenceError {
+    const one = 'or have RequestContext.create(orm.em, …) around the call';
+    if (given !== undefined) {
+      const advice = `pass a fork of it, { em: orm.em.fork() }, ${one}`;
+      return ByReferenceError.noEntityManager('but the global one, orm.em', advice, cause);
+    }
+    if (!this.#isAlone) {
+      const advice =
+        'pass one for each ORM, { em: [orm.em.fork(), other.em.fork()] }, or have RequestContext.create([orm.em, other.em], …) around the call';
+      return ByReferenceError.noEntityManager(`of the ORM "${name}", whose rows are asked for`, advice, cause);
+    }
+    return ByReferenceError.noEntityManager('to read with', `pass one, { em: orm.em.fork() }, ${one}`, cause);
   }
 }

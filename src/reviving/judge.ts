@@ -3,22 +3,8 @@ import { ByReferenceError } from '../errors.ts';
 import type { Drift } from '../options.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { OMITTED } from '../wire/values/value-type.ts';
-import type { Reference, Row, RowGroup } from './resolve.ts';
+import type { Reference, Row } from './resolve.ts';
 import type { Settings } from './settings.ts';
-
-/** Asks once about each row. From then on a refused row is a missing one: same error, same report. */
-export async function refuseUnauthorized(groups: readonly RowGroup[], authorize: Settings['authorize']): Promise<void> {
-  if (authorize === undefined) return;
-  // Two groups read one row where they want other relations of it.
-  const verdicts = new Map<AnyEntity, boolean>();
-  for (const row of groups.flatMap((group) => [...group.rows.values()])) {
-    const { entity } = row;
-    if (entity === undefined) continue;
-    const verdict = verdicts.get(entity) ?? (await authorize(entity, row.token));
-    verdicts.set(entity, verdict);
-    if (!verdict) row.entity = row.read = undefined;
-  }
-}
 
 /** Gives the slots of one payload their values. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
 export async function judge(references: readonly Reference[], { drift }: Settings): Promise<void> {

@@ -1,14 +1,18 @@
-import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager, EntityMetadata, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
+import type { Admission } from '../orm/admission.ts';
 import { isLoaded, isPartial, isScheduledForRemoval, metadataOf, rowSchemaOf } from '../orm/entity.ts';
 import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find.ts';
 import { managesAnything } from '../orm/identity-map.ts';
 import { type Merging, newMerging } from '../orm/merge-row.ts';
+import { meetingManaged } from '../orm/managed-keys.ts';
 import { queriedClass } from '../orm/metadata.ts';
 import { skipsLocked } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
+import { blaming } from './blame.ts';
 import { type LoadSettings, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
+import { type Found, meet } from './meet.ts';
 import type { Row, RowGroup } from './resolve.ts';
 
 /** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
@@ -23,6 +27,7 @@ export async function loadRows(
   em: EntityManager,
   groups: readonly RowGroup[],
   settings: LoadSettings,
+  admission?: Admission,
 ): Promise<number> {
   if (settings.freshness === 'lazy') {
     for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
@@ -34,7 +39,7 @@ export async function loadRows(
   // MikroORM hydrates a relation faster when its row is in the identity map already.
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
   else work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
-  const loader = new Loader(em, settings);
+  const loader = new Loader(em, settings, admission);
   const tasks = work.flatMap((item) => loader.tasks(item));
   if (tasks.length === 1) await tasks[0]!();
   else await runAll(tasks, em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)));
@@ -52,11 +57,9 @@ function defaultParallel(groups: readonly RowGroup[]): number {
 }
 
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
-  const entity = referenceTo(em, row.model.metadata, row.key.value, group.schema);
+  const entity = referenceTo(em, row.model.metadata, group.primaryKey.held(row.key), group.schema);
   return isScheduledForRemoval(em, entity) ? undefined : entity;
 }
-
-type Found = (row: Row, entity: AnyEntity) => void;
 
 class Loader {
   queries = 0;
@@ -66,11 +69,11 @@ class Loader {
   readonly #merging: Merging | undefined;
   readonly #skips: boolean;
 
-  constructor(em: EntityManager, settings: LoadSettings) {
+  constructor(em: EntityManager, settings: LoadSettings, admission: Admission | undefined) {
     this.#em = em;
     this.#settings = settings;
     this.#skips = settings.lockMode !== undefined && skipsLocked(settings.lockMode);
-    this.#merging = managesAnything(em) ? mergingOf(settings) : undefined;
+    this.#merging = admission !== undefined || managesAnything(em) ? mergingOf(settings, admission) : undefined;
   }
 
   tasks(work: Work): (() => Promise<void>)[] {
@@ -119,7 +122,7 @@ class Loader {
 
   async #populate({ populate: hints, schema }: RowGroup, rows: readonly Row[]): Promise<void> {
     const entities = rows.flatMap((row) => row.entity ?? []);
-    if (entities.length > 0) await populate(this.#em, entities, hints!, schema);
+    if (entities.length > 0) await populate(this.#em, entities, hints!, schema, this.#merging?.admission);
   }
 
   /** Reads what rows did not bring of entities that were met on the way: one query more per table. */
@@ -163,45 +166,21 @@ class Loader {
     found: Found,
   ): Promise<void> {
     this.queries++;
-    let entities: AnyEntity[];
-    try {
-      entities = await query(rows.map((row) => row.key.value));
-    } catch (error) {
-      throw explained(error, rows);
-    }
-    for (const entity of entities) {
-      const row = group.rows.get(group.primaryKey.canonicalOf(entity)!);
-      if (row !== undefined) found(row, entity);
-    }
+    const keys = rows.map((row) => row.key.value);
+    const keysOf = (root: EntityMetadata) => PrimaryKey.of(root, this.#em.getPlatform());
+    const entities = await blaming(this.#em, group, rows, () => meetingManaged(this.#em, keysOf, () => query(keys)));
+    this.queries += await meet(this.#em, group, rows, entities, found);
   }
 }
 
 /** What one query reads. */
 const tableOf = (entity: AnyEntity): string => queriedClass(metadataOf(entity)).className;
 
-function mergingOf({ freshness, unflushed }: LoadSettings): Merging {
+function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission | undefined): Merging {
   // Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two.
   const refreshes =
     freshness === 'managed' ? (entity: AnyEntity) => !isLoaded(entity) || isPartial(entity) : () => true;
-  return newMerging(unflushed !== 'overwrite', refreshes);
-}
-
-/** The two database errors that are about the payload or the lock; any other stays what it is. */
-function explained(error: unknown, rows: readonly Row[]): unknown {
-  const sqlState = (error as { code?: unknown } | null)?.code;
-  if (typeof sqlState !== 'string') return error;
-  const tokens = () => rows.map((row) => row.token);
-  // Class 22 is "data exception": a key that passed our checks and that its column refuses all the same.
-  if (/^22...$/.test(sqlState)) {
-    return ByReferenceError.malformed('the database refuses a key as a value of its column', {
-      cause: error,
-      tokens: tokens(),
-      path: rows[0]!.path,
-    });
-  }
-  // lock_not_available: the transaction is aborted, nothing more can be asked in it.
-  if (sqlState === '55P03') return ByReferenceError.locked(tokens(), 'roll back and retry the transaction', error);
-  return error;
+  return newMerging(unflushed !== 'overwrite', refreshes, admission);
 }
 
 /** Runs the tasks, a few at once. Settles only when none is under way: the EntityManager is the caller's again. */

@@ -24,10 +24,15 @@ export class Row {
   stored: Dictionary | undefined = undefined;
   unflushed = false;
 
-  constructor({ plan, key, slot }: Reference) {
-    this.model = plan.model;
+  constructor(model: Model, key: DatabaseKey, slot: EntitySlot) {
+    this.model = model;
     this.key = key;
     this.#slot = slot;
+  }
+
+  /** The same row, not read yet. */
+  copy(): Row {
+    return new Row(this.model, this.key, this.#slot);
   }
 
   get path(): string {
@@ -105,9 +110,9 @@ export class Resolver {
     const references = slots.map((slot) => this.#check(slot));
     for (const reference of references) {
       const { rows } = this.#groupOf(reference);
-      const { canonical } = reference.key;
-      let row = rows.get(canonical);
-      if (row === undefined) rows.set(canonical, (row = new Row(reference)));
+      const { key, plan, slot } = reference;
+      let row = rows.get(key.canonical);
+      if (row === undefined) rows.set(key.canonical, (row = new Row(plan.model, key, slot)));
       reference.row = row;
     }
     return references;

@@ -1,8 +1,10 @@
+import type { EntityManager } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
 import type { Decoded } from '../codec/decode.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { ReviveReport } from '../options.ts';
-import { driftedOf, judge, missingOf, refuseUnauthorized } from './judge.ts';
+import { authorizeRows } from './authorize.ts';
+import { driftedOf, judge, missingOf } from './judge.ts';
 import { loadRows } from './load-rows.ts';
 import { each, eachInTurn, type Outcome, valueOf } from './outcomes.ts';
 import { type Reference, Resolver, type RowGroup } from './resolve.ts';
@@ -49,8 +51,7 @@ async function load(
     if (error instanceof ByReferenceError) return error;
     throw error;
   }
-  const { authorize, onRevive } = settings;
-  if (authorize !== undefined) await refuseUnauthorized(groups, authorize);
+  const { onRevive } = settings;
   if (onRevive === undefined && !revivals.hasSubscribers) return undefined;
   const told = reportOf(groups, references, { queries, ms: performance.now() - startedAt });
   onRevive?.(told);
@@ -64,19 +65,26 @@ async function load(
  */
 async function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
   const [first] = groups;
-  if (groups.length === 1) return loadRows(first!.em, groups, settings);
+  if (groups.length === 1) return loadAdmitted(first!.em, groups, settings);
   const byManager = [...Map.groupBy(groups, ({ em }) => em)];
   let queries = 0;
   if (settings.lockMode !== undefined) {
     byManager.sort(([a], [b]) => (a.name < b.name ? -1 : 1));
-    for (const [em, own] of byManager) queries += await loadRows(em, own, settings);
+    for (const [em, own] of byManager) queries += await loadAdmitted(em, own, settings);
     return queries;
   }
-  for (const result of await Promise.allSettled(byManager.map(([em, own]) => loadRows(em, own, settings)))) {
+  for (const result of await Promise.allSettled(byManager.map(([em, own]) => loadAdmitted(em, own, settings)))) {
     if (result.status === 'rejected') throw result.reason;
     queries += result.value;
   }
   return queries;
+}
+
+/** Where somebody has to be asked about rows, that comes first. */
+async function loadAdmitted(em: EntityManager, groups: readonly RowGroup[], settings: Settings): Promise<number> {
+  if (settings.authorize === undefined) return loadRows(em, groups, settings);
+  const { admission, queries } = await authorizeRows(em, groups, settings);
+  return queries + (await loadRows(em, groups, settings, admission));
 }
 
 function reportOf(

@@ -3,14 +3,17 @@ import { check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import type { DeserializeOptions } from '../options.ts';
 import { ByReferenceError } from '../errors.ts';
+import { each } from '../reviving/outcomes.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
 import type { Outcome } from './engine.ts';
 import { kept, readJobs, unreadable } from './outcome.ts';
+import { type JobId, Seal } from './seal.ts';
 
 /** The data of jobs, written and read as the options of an adapter say. */
 export class AdapterCodec {
   readonly serializer: EntitySerializer;
+  readonly seal: Seal;
   readonly #options: AdapterOptions;
   /** Those of them that are about reviving. */
   readonly #revive: DeserializeOptions;
@@ -20,11 +23,13 @@ export class AdapterCodec {
       throw ByReferenceError.invalidOption('serializer', 'an EntitySerializer', serializer);
     }
     check(options, ADAPTER_CHECKS, 'option ');
-    const { only, missing, populate, signed } = options;
-    const revive = Object.entries({ only, missing, populate, signed }).filter(([, value]) => value !== undefined);
-    this.#revive = Object.fromEntries(revive);
+    const { only, missing, populate } = options;
+    const revive = Object.entries({ only, missing, populate }).filter(([, value]) => value !== undefined);
+    // Signatures are the seal’s.
+    this.#revive = { ...Object.fromEntries(revive), signed: false };
     serializer.refuseWrongOptions(this.#revive);
     this.serializer = serializer;
+    this.seal = new Seal(serializer, options);
     this.#options = options;
   }
 
@@ -35,23 +40,34 @@ export class AdapterCodec {
 
   /** What looks encoded is data all the same, or a request's body could name rows. */
   encode(value: unknown, entities?: Set<AnyEntity>): JsonObject {
-    const { signed } = this.#options;
-    const options = signed ? { sign: { purpose: signed.purpose, expiresAt: null } } : {};
-    return this.serializer.encodeTelling(value, options, { entity: (entity) => entities?.add(entity) });
+    return this.serializer.encodeTelling(value, { sign: false }, { entity: (entity) => entities?.add(entity) });
   }
 
-  /** What handlers receive, one query per model for all; an outcome for each. */
-  read(list: readonly unknown[], em: EntityManager): Promise<PromiseSettledResult<unknown>[]> {
-    const { signed, plain } = this.#options;
-    return readJobs(this.serializer, list, plain ?? (signed ? 'refuse' : 'pass'), { ...this.#revive, em });
+  /**
+   * What handlers receive of the data that `open` gives for each, one query per model for all. An outcome for each: what
+   * `open` throws is one.
+   */
+  async read<Item>(
+    list: readonly Item[],
+    open: (item: Item) => unknown,
+    em: EntityManager,
+  ): Promise<PromiseSettledResult<unknown>[]> {
+    const opened = each(list, open);
+    const data = opened.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const results = (await readJobs(this.serializer, data, this.seal.plain, { ...this.#revive, em })).values();
+    return opened.map((outcome) => (outcome.status === 'fulfilled' ? results.next().value! : outcome));
+  }
+
+  get retryMissingForMs(): number {
+    return this.#options.retryMissingForMs ?? 10_000;
   }
 
   /** What becomes of a job that can't be read. */
   unreadable(enqueuedAt: Date, error: unknown): Outcome {
-    return unreadable(enqueuedAt, error, this.#options.retryMissingForMs ?? 10_000);
+    return unreadable(enqueuedAt, error, this.retryMissingForMs);
   }
 
-  kept(result: unknown): Outcome {
-    return kept(this.serializer, result);
+  kept(result: unknown, job: JobId): Outcome {
+    return kept(result, () => this.seal.closeResult(this.encode(result), job));
   }
 }

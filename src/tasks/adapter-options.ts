@@ -1,22 +1,25 @@
 import { type Check, milliseconds, oneOf } from '../check.ts';
 import { DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
+import { aJobSigning, type JobSigning } from './seal.ts';
 
 /** What the adapters to an engine's own API take. */
-export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missing' | 'populate' | 'signed'> {
+export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missing' | 'populate'> {
+  /** Signs jobs and results, and takes no others. Default: as the serializer’s. */
+  readonly signed?: JobSigning;
   /**
    * What happens to job data without an envelope: it reaches the handler unchanged (`pass`, default), or is discarded
-   * (`refuse`, default with `signed`).
+   * (`refuse`, and the only way with `signed`).
    */
   readonly plain?: 'pass' | 'refuse';
   /** How long after enqueueing a missing row may still appear: until then the job is retried, later discarded. Default: 10,000. */
   readonly retryMissingForMs?: number;
-  /** False for the first step of a deploy: workers understand tokens already, producers write what they wrote before. Default: true. */
+  /** False for the first step of a deploy: workers understand tokens already, producers write what they wrote before. Not with `signed`. Default: true. */
   readonly encode?: boolean;
 }
 
 export const ADAPTER_CHECKS: Record<keyof AdapterOptions, Check> = {
   plain: oneOf('pass', 'refuse'),
-  signed: DESERIALIZE_CHECKS.signed,
+  signed: aJobSigning,
   only: DESERIALIZE_CHECKS.only,
   missing: DESERIALIZE_CHECKS.missing,
   populate: DESERIALIZE_CHECKS.populate,

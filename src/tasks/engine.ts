@@ -34,6 +34,8 @@ export interface NewJob {
 
 export interface ReceivedJob {
   readonly id: string;
+  /** The name that it is stored under, of engines whose jobs have one beside their queue: that of the queue. */
+  readonly name?: string;
   readonly data: unknown;
   /** 1 for the first attempt. */
   readonly attempt: number;

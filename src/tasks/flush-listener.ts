@@ -3,9 +3,10 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { rowBody } from '../models/entity-reference.ts';
 import type { Model } from '../models/model-registry.ts';
 import { freshFork } from '../orm/context.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
 import { rowSchemaOf, stateOf } from '../orm/entity.ts';
 import { referenceTo } from '../orm/find.ts';
+import { subscribe } from '../orm/subscribers.ts';
 import { type ChangeKind, FlushWatcher } from '../transactions/flush-watcher.ts';
 import { EntityToken } from '../wire/token.ts';
 import type { Change } from './task.ts';
@@ -25,12 +26,12 @@ interface Watch {
  */
 export function watchChanges(
   serializer: EntitySerializer,
-  classes: readonly EntityClass[],
+  classes: readonly EntityType[],
   onChanges: OnChanges,
 ): () => void {
   const models = serializer.registry.admittedBy(classes);
   const listener = new FlushListener({ serializer, models, onChanges });
-  for (const { em } of serializer.orms) em.getEventManager().registerSubscriber(listener);
+  for (const orm of serializer.orms) subscribe(orm, listener);
   return () => listener.end();
 }
 
@@ -48,7 +49,7 @@ class FlushListener extends FlushWatcher<Change> {
   }
 
   async beforeTransactionCommit({ em, transaction }: TransactionEventArgs): Promise<void> {
-    await this.#tell(merged(this.release(transaction!)), em);
+    await this.#tell(merged(this.take(transaction!)), em);
   }
 
   protected override itemOf(change: ChangeKind, entity: AnyEntity): Change | undefined {

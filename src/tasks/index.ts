@@ -13,6 +13,7 @@ export type {
   Retries,
   RunJobs,
 } from './engine.ts';
+export type { JobSigning } from './seal.ts';
 export type {
   BatchHandler,
   BatchOptions,

@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import type { DeserializeOptions } from '../options.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
 import { isEnvelope } from '../wire/envelope.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
 import type { Outcome, ReceivedJob } from './engine.ts';
 import { kept, readJobs, retry, unreadable } from './outcome.ts';
+import type { Seal } from './seal.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { JobContext } from './task.ts';
 
@@ -18,26 +18,32 @@ export interface JobMetadata extends JsonObject {
 
 /** How all jobs of a Tasks are run. */
 export interface RunnerOptions {
-  readonly plain: 'pass' | 'refuse';
-  readonly signed: NonNullable<DeserializeOptions['signed']>;
   /** Runs a job's work in what its producer captured. */
   run(context: JsonValue | undefined, em: EntityManager, next: () => Promise<void>): Promise<void>;
 }
 
-/** Received jobs → outcomes. Each job, or batch, has an EntityManager and a request context of its own. */
+/** A job with what its seal has given free. */
+export interface OpenedJob {
+  readonly job: ReceivedJob;
+  readonly data: unknown;
+}
+
+/** Opened jobs → outcomes. Each job, or batch, has an EntityManager and a request context of its own. */
 export class JobRunner {
   readonly #serializer: EntitySerializer;
+  readonly #seal: Seal;
   readonly #options: RunnerOptions;
 
-  constructor(serializer: EntitySerializer, options: RunnerOptions) {
+  constructor(serializer: EntitySerializer, seal: Seal, options: RunnerOptions) {
     this.#serializer = serializer;
+    this.#seal = seal;
     this.#options = options;
   }
 
   /** Runs one call of the task's handler: for one job, or for a batch of one context. */
-  async run(task: TaskDefinition, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
-    const call = new Call(task, jobs, this.#serializer, this.#options);
-    const context = this.capturedWith(jobs[0]!);
+  async run(task: TaskDefinition, jobs: readonly OpenedJob[]): Promise<readonly Outcome[]> {
+    const call = new Call(task, jobs, this.#serializer, this.#seal);
+    const context = metadataOf(jobs[0]!.data)?.context;
     try {
       await runInRequest(globalManagers(this.#serializer), (em) => this.#options.run(context, em, () => call.run(em)));
     } catch (error) {
@@ -45,32 +51,21 @@ export class JobRunner {
     }
     return call.outcomes;
   }
-
-  /** What was captured with a job; nothing of one whose signature is not what is demanded. */
-  capturedWith(job: ReceivedJob): JsonValue | undefined {
-    const { signed } = this.#options;
-    return signed === false || this.#serializer.isSigned(job.data, signed) ? metadataOf(job.data)?.context : undefined;
-  }
 }
 
 /** One call of a handler, from the data of its jobs to their outcomes. */
 class Call {
   readonly #task: TaskDefinition;
-  readonly #jobs: readonly ReceivedJob[];
+  readonly #jobs: readonly OpenedJob[];
   readonly #serializer: EntitySerializer;
-  readonly #options: RunnerOptions;
+  readonly #seal: Seal;
   readonly #outcomes: (Outcome | undefined)[];
 
-  constructor(
-    task: TaskDefinition,
-    jobs: readonly ReceivedJob[],
-    serializer: EntitySerializer,
-    options: RunnerOptions,
-  ) {
+  constructor(task: TaskDefinition, jobs: readonly OpenedJob[], serializer: EntitySerializer, seal: Seal) {
     this.#task = task;
     this.#jobs = jobs;
     this.#serializer = serializer;
-    this.#options = options;
+    this.#seal = seal;
     this.#outcomes = jobs.map(() => undefined);
   }
 
@@ -106,7 +101,7 @@ class Call {
 
   async #handle(em: EntityManager): Promise<void> {
     const args = await this.#revive(em);
-    const live = this.#jobs.flatMap((job, index) => (this.#outcomes[index] === undefined ? { job, index } : []));
+    const live = this.#jobs.flatMap(({ job }, index) => (this.#outcomes[index] === undefined ? { job, index } : []));
     if (live.length === 0) return;
     const contexts = live.map(({ job }) => jobContext(this.#task.name, job, em));
     const results = await this.#task.handle(
@@ -119,12 +114,12 @@ class Call {
   }
 
   async #revive(em: EntityManager): Promise<unknown[]> {
-    const options = { ...this.#task.revive, signed: this.#options.signed, em };
+    const options = { ...this.#task.revive, signed: false, em } as const;
     const list = this.#jobs.map(({ data }) => data);
-    const results = await readJobs(this.#serializer, list, this.#options.plain, options);
+    const results = await readJobs(this.#serializer, list, this.#seal.plain, options);
     return results.map((result, index) => {
       if (result.status === 'fulfilled') return result.value;
-      const { enqueuedAt } = this.#jobs[index]!;
+      const { enqueuedAt } = this.#jobs[index]!.job;
       this.#outcomes[index] = unreadable(enqueuedAt, result.reason, this.#task.retryMissingForMs);
       return undefined;
     });
@@ -132,7 +127,11 @@ class Call {
 
   /** A result that can't be kept is given up: another run would only repeat the work. In a transaction it undoes that. */
   async #complete(em: EntityManager, job: ReceivedJob, index: number, result: unknown): Promise<void> {
-    const outcome = kept(this.#serializer, result);
+    const { queue } = this.#task;
+    const outcome = kept(result, () => {
+      const envelope = this.#serializer.encode(result, { sign: false });
+      return this.#seal.closeResult(envelope, { queue: queue.name, id: job.id });
+    });
     this.#outcomes[index] = outcome;
     if (!this.#task.transactional) return;
     if (outcome.status !== 'completed') throw new Error(outcome.error.message);

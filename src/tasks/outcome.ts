@@ -2,9 +2,9 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { DeserializeOptions } from '../options.ts';
 import { isOrmError } from '../orm/platform.ts';
-import { toStorable } from '../text.ts';
+import { harmless, toStorable } from '../text.ts';
 import { isEnvelope } from '../wire/envelope.ts';
-import type { JsonValue } from '../wire/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
 import type { JobFailure, Outcome } from './engine.ts';
 
 /** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
@@ -19,10 +19,10 @@ export const mayAppear = (error: unknown): boolean =>
   error instanceof ByReferenceError && (error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE');
 
 /** A result as it is kept, or the end of a job whose result can't be. Nothing is kept of nothing. */
-export function kept(serializer: EntitySerializer, result: unknown): Outcome {
+export function kept(result: unknown, encode: () => JsonObject): Outcome {
   if (result === undefined) return { status: 'completed', output: undefined };
   try {
-    return { status: 'completed', output: serializer.encode(result) };
+    return { status: 'completed', output: encode() };
   } catch (error) {
     return { status: 'discard', error: describe(error) };
   }
@@ -36,22 +36,47 @@ export const retry = (error: unknown): Outcome => ({ status: 'retry', error: des
 /** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
 export function describe(error: unknown): JobFailure {
   if (!(error instanceof Error)) return { name: 'Error', message: printed(error) };
-  const [name, message] = [printed(error.name), printed(error.message)];
+  const [name, message] = [printed(error.name, 200), printed(error.message)];
   if (error instanceof ByReferenceError) {
-    const tokens = error.tokens.map((token) => token.toJSON().$token);
+    const tokens = error.tokens.slice(0, MOST_TOKENS).map((token) => brief(token.toBody()));
     return { name, message, code: error.code, retryable: error.retryable, path: error.path ?? null, tokens };
   }
   if (isOrmError(error)) {
     const { code } = error as { code?: unknown };
-    return { name, message: `MikroORM or the database refused: ${name}`, code: typeof code === 'string' ? code : null };
+    return {
+      name,
+      message: `MikroORM or the database refused: ${name}`,
+      code: typeof code === 'string' ? printed(code, 200) : null,
+    };
   }
-  return { name, message, stack: printed(error.stack ?? '') };
+  return { name, message, stack: stackOf(error, `${name}: ${message}`) };
 }
 
+/** A failure is kept with each of its attempts; the payload still has all of them. */
+const MOST_TOKENS = 100;
+
+/** A token's body without what would make it long. */
+function brief(json: JsonValue): JsonValue {
+  if (typeof json === 'string') return printed(json, 200);
+  if (Array.isArray(json)) return json.map(brief);
+  if (!isJsonObject(json)) return json;
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key, brief(value)]));
+}
+
+/** The frames of a stack below what was thrown: no line of a message passes for one. */
+function stackOf({ message, stack }: Error, header: string): string {
+  if (typeof stack !== 'string' || typeof message !== 'string') return header;
+  const lines = stack.slice(stack.indexOf(message) + message.length).split('\n');
+  const frames = lines.filter((line) => /^\s+at /.test(line)).slice(0, MOST_FRAMES);
+  return [header, ...frames.map((frame) => printed(frame, 500))].join('\n');
+}
+
+const MOST_FRAMES = 50;
+
 /** Anything may be thrown, and may be put in the place of a name or a message. */
-function printed(value: unknown): string {
+function printed(value: unknown, length?: number): string {
   try {
-    return toStorable(String(value));
+    return harmless(toStorable(String(value)), length);
   } catch {
     return 'a value that can’t be printed';
   }
@@ -59,7 +84,8 @@ function printed(value: unknown): string {
 
 /**
  * What handlers receive of the data of their jobs: the rows of now, one query per model for all. Data without an
- * envelope is of before this library, and passes as it is unless it is to be refused.
+ * envelope is of before this library, and passes as it is unless it is to be refused: by `plain`, and where `as` or
+ * `only` say what a handler may be given.
  */
 export async function readJobs(
   serializer: EntitySerializer,
@@ -67,7 +93,8 @@ export async function readJobs(
   plain: 'pass' | 'refuse',
   options: DeserializeOptions,
 ): Promise<PromiseSettledResult<unknown>[]> {
-  const passes = list.map((data) => plain === 'pass' && !isEnvelope(data));
+  const isChecked = options.as !== undefined || options.only !== undefined;
+  const passes = list.map((data) => plain === 'pass' && !isChecked && !isEnvelope(data));
   const payloads = list.filter((_, index) => !passes[index]) as JsonValue[];
   const results = (await serializer.decodeAll(payloads, options)).values();
   return list.map((data, index) =>

@@ -4,9 +4,8 @@ import { type Check, check, oneOf } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
-import { DESERIALIZE_CHECKS } from '../options.ts';
 import { contextOf } from '../orm/context.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
+import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { JsonValue } from '../wire/json.ts';
@@ -14,7 +13,8 @@ import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
 import { watchChanges } from './flush-listener.ts';
 import { JobHandle } from './job-handle.ts';
 import { type JobMetadata, JobRunner, metadataOf } from './job-runner.ts';
-import { retry } from './outcome.ts';
+import { retry, unreadable } from './outcome.ts';
+import { aJobSigning, type JobSigning, Seal } from './seal.ts';
 import { defineTask, type TaskDefinition } from './task-definition.ts';
 import {
   type BatchHandler,
@@ -38,16 +38,22 @@ export interface TaskContext {
 }
 
 export interface TasksOptions {
-  /** What happens to a job without an envelope: its data reaches the handler unchanged (`pass`, default), or it is discarded (`refuse`). */
+  /**
+   * What happens to a job without an envelope: its data reaches the handler unchanged (`pass`, default), or it is
+   * discarded (`refuse`, and the only way with `signed`).
+   */
   readonly plain?: 'pass' | 'refuse';
-  /** Signs jobs for a purpose, and takes none without that signature. Default: false. */
-  readonly signed?: false | { readonly purpose: string };
+  /**
+   * Signs jobs and their results, and takes no others: a job for the task and the queue that it was made for, a result
+   * of the job that it is asked of. The same job twice is not prevented. Default: as the serializer’s.
+   */
+  readonly signed?: JobSigning;
   readonly context?: TaskContext;
 }
 
 const TASKS_CHECKS: Record<keyof TasksOptions, Check> = {
   plain: oneOf('pass', 'refuse'),
-  signed: DESERIALIZE_CHECKS.signed,
+  signed: aJobSigning,
   context: [
     '{ capture, run }',
     (value) =>
@@ -68,6 +74,7 @@ export class Tasks {
   readonly #serializer: EntitySerializer;
   readonly #engine: Engine;
   readonly #options: TasksOptions;
+  readonly #seal: Seal;
   readonly #runner: JobRunner;
   readonly #definitions = new Map<string, TaskDefinition>();
   /** By the function that `define` returned. */
@@ -83,14 +90,12 @@ export class Tasks {
   /** Throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database. */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
-    if (options.signed) serializer.refuseWrongOptions({ signed: options.signed });
     engine.checkDatabase?.(serializer.orm.em);
     this.#serializer = serializer;
     this.#engine = engine;
     this.#options = options;
-    this.#runner = new JobRunner(serializer, {
-      plain: options.plain ?? (options.signed ? 'refuse' : 'pass'),
-      signed: options.signed ?? false,
+    this.#seal = new Seal(serializer, options);
+    this.#runner = new JobRunner(serializer, this.#seal, {
       run: options.context?.run.bind(options.context) ?? ((_context, _em, next) => next()),
     });
   }
@@ -138,9 +143,9 @@ export class Tasks {
    * commits after `stop()`. A row that a subscriber keeps when it is removed (soft delete) is updated.
    * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
-  onFlush<Entity extends object, Result>(
-    models: readonly EntityClass<Entity>[],
-    task: Task<Change<Entity>, Result>,
+  onFlush<const Models extends readonly EntityType[], Result>(
+    models: Models,
+    task: Task<Change<NoInfer<EntityOf<Models[number]>>>, Result>,
   ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)
@@ -227,12 +232,21 @@ export class Tasks {
     promise.catch(() => undefined);
     for (const handle of handles) handle.enqueued = promise;
     const run = async (): Promise<void> => {
-      await enqueue().then(resolve, (error: unknown) => {
+      await enqueue().catch((error: unknown) => {
         reject(error);
         throw error;
       });
     };
-    afterCommit(em, run, { onRollback: () => reject(new Error('The transaction of the job was rolled back.')) });
+    const committed = async (): Promise<void> => {
+      await run();
+      resolve();
+    };
+    // A job of a row that is not there is discarded in the end; one that was never enqueued would be missed by nobody.
+    const onUnknown = async ({ cause }: ByReferenceError): Promise<void> => {
+      await run();
+      reject(ByReferenceError.commitUnknown(cause, ' Its job is enqueued all the same.'));
+    };
+    afterCommit(em, committed, { onRollback: () => reject(ByReferenceError.rolledBack()), onUnknown });
   }
 
   async #schedule(definition: TaskDefinition, cron: string, args: unknown, timeZone: string): Promise<void> {
@@ -253,41 +267,50 @@ export class Tasks {
   }
 
   #encode(definition: TaskDefinition, args: unknown, entities?: Set<AnyEntity>) {
-    const { context, signed } = this.#options;
+    const { context } = this.#options;
     const { name, queue } = definition;
     const task: JobMetadata = { name, ...(context && { context: context.capture() }) };
     // The only task of a queue of its name goes without saying.
-    const isPlain = name === queue.name && context === undefined;
-    const options = {
-      ...(isPlain ? {} : { metadata: { task } }),
-      ...(signed && { sign: { purpose: signed.purpose, expiresAt: null } }),
-    };
-    return this.#serializer.encodeTelling(args, options, { entity: (entity) => entities?.add(entity) });
+    const isPlain = name === queue.name && context === undefined && !this.#seal.isOn;
+    const options = { sign: false, ...(isPlain ? {} : { metadata: { task } }) } as const;
+    const listener = { entity: (entity: AnyEntity) => void entities?.add(entity) };
+    const envelope = this.#serializer.encodeTelling(args, options, listener);
+    return this.#seal.close(envelope, 'job', { queue: queue.name });
   }
 
   #handle(definition: TaskDefinition, id: string): JobHandle<unknown> {
-    return new JobHandle(id, this.#engine, definition.queue, this.#serializer);
+    return new JobHandle(id, this.#engine, definition.queue, { serializer: this.#serializer, seal: this.#seal });
   }
 
   /** A queue may serve several tasks: the job says which. One of another producer is that of the only task. */
   async #run(queue: string, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
     const tasks = this.#tasksOf(queue);
     const outcomes = new Map<ReceivedJob, Outcome>();
+    const opened = new Map<ReceivedJob, unknown>();
+    for (const job of jobs) {
+      try {
+        opened.set(job, this.#seal.openJob(job.data, { queue, name: job.name }));
+      } catch (error) {
+        outcomes.set(job, unreadable(job.enqueuedAt, error, 0));
+      }
+    }
     const taskOf = (job: ReceivedJob): TaskDefinition | undefined => {
-      const name = metadataOf(job.data)?.name;
+      const name = metadataOf(opened.get(job))?.name;
       const named = tasks.find((definition) => definition.name === (name ?? queue));
       return named ?? (name === undefined && tasks.length === 1 ? tasks[0] : undefined);
     };
-    const calls = Map.groupBy(jobs, (job) => {
+    const calls = Map.groupBy(opened.keys(), (job) => {
       const task = taskOf(job);
-      if (task === undefined) outcomes.set(job, unknownTask(queue, metadataOf(job.data)?.name));
+      const metadata = metadataOf(opened.get(job));
+      if (task === undefined) outcomes.set(job, unknownTask(queue, metadata?.name));
       // A batch runs in one context, so jobs of two are two batches.
-      return task?.isBatch === true ? JSON.stringify(this.#runner.capturedWith(job)) : job.id;
+      return task?.isBatch === true ? JSON.stringify(metadata?.context) : job.id;
     });
     for (const own of calls.values()) {
       const known = own.filter((job) => !outcomes.has(job));
       if (known.length === 0) continue;
-      const results = await this.#runner.run(taskOf(known[0]!)!, known);
+      const sound = known.map((job) => ({ job, data: opened.get(job) }));
+      const results = await this.#runner.run(taskOf(known[0]!)!, sound);
       for (const [index, job] of known.entries()) outcomes.set(job, results[index]!);
     }
     return jobs.map((job) => outcomes.get(job)!);

@@ -3,8 +3,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { globalManagers, isOf } from '../orm/context.ts';
 import { entityManagerOf } from '../orm/entity.ts';
-import { ambientTransaction, transactionOf } from '../orm/transaction.ts';
-import { isWithin } from '../transactions/after-commit.ts';
+import { ambientTransaction, isWithin, transactionOf } from '../orm/transaction.ts';
 
 /**
  * The EntityManager whose transaction a job belongs to: the given one's, else that of the entities in its arguments,

@@ -7,9 +7,10 @@ import { managesAnything } from '../orm/identity-map.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReference } from '../models/by-reference.ts';
 import type { EntitySerializerOptions, ReviveReport } from '../options.ts';
-import type { Engine, QueueSettings } from '../tasks/engine.ts';
-import type { JobHandle } from '../tasks/job-handle.ts';
+import type { Engine, NewJob, QueueSettings } from '../tasks/engine.ts';
+import type { JobFailedError, JobHandle } from '../tasks/job-handle.ts';
 import { Tasks } from '../tasks/tasks.ts';
+import type { JsonObject } from '../wire/json.ts';
 
 /** What a suite of cases runs on. */
 export interface EngineSetup {
@@ -125,6 +126,33 @@ async function enqueueRaw(engine: Engine, queue: string, data: object): Promise<
   const job = { id: randomUUID(), queue: queueOf(queue), data: data as never };
   const [id] = await engine.enqueue([{ ...job, delayMs: 0, priority: 0, dedupeKey: undefined }], undefined);
   return id!;
+}
+
+/** What a serializer signs everything by. */
+const signing = { signingKeys: ['a secret of thirty-two bytes, ok'], signed: { purpose: 'contract' } } as const;
+
+/** The same engine, with word of what it stores. */
+function telling(engine: Engine, tell: (job: NewJob) => void): Engine {
+  return new Proxy(engine, {
+    get(target, member) {
+      if (member === 'enqueue') {
+        return (jobs: readonly NewJob[], em: EntityManager | undefined) => {
+          jobs.forEach(tell);
+          return target.enqueue(jobs, em);
+        };
+      }
+      const value: unknown = Reflect.get(target, member, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+/** A job that was discarded without a retry, as nobody believes it. */
+async function assertDistrusted(context: Context, handle: JobHandle<unknown>): Promise<void> {
+  assert.deepEqual(await context.end(handle), { state: 'failed', attempt: 1 });
+  await assert.rejects(handle.result(), ({ failure }: JobFailedError) =>
+    /signature can't be trusted/.test(failure.message),
+  );
 }
 
 async function inContext(setup: EngineSetup, run: (context: Context) => Promise<void>): Promise<void> {
@@ -327,6 +355,90 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     await tasks.work();
     await context.end(handle);
     assert.deepEqual(await handle.result(), data);
+  },
+
+  async 'signed: own jobs run, their retries as well, and their results are those of the job'(context) {
+    const tasks = context.tasks(signing);
+    const task = tasks.define(
+      name(),
+      async ({ account }: { account: Account }, job) => {
+        if (job.attempt === 1) throw new Error('failed on purpose');
+        return { account };
+      },
+      { retries: fast },
+    );
+    const silent = tasks.define(name(), async () => undefined);
+    const [handle, nothing] = [await task.delay({ account: await context.account('kept') }), await silent.delay({})];
+    await tasks.work();
+    assert.deepEqual(await context.end(handle), { state: 'completed', attempt: 2 });
+    const result = await handle.result({ em: context.orm.em.fork() });
+    assert.equal(result!.account.email, 'kept');
+    assert.equal((await context.end(nothing)).state, 'completed');
+    assert.equal(await nothing.result(), undefined);
+  },
+
+  async 'signed: what is not is discarded, its format’s version unseen'(context) {
+    const tasks = context.tasks(signing);
+    const queue = name();
+    const task = tasks.define(queue, async () => assert.fail('it ran'), { retries: fast });
+    await tasks.work();
+    for (const data of [
+      { $byref: 1, data: {} },
+      { $byref: 999 },
+      { $byref: 1, data: {}, signature: 'x' },
+      { plain: 1 },
+    ]) {
+      await assertDistrusted(context, task.handle(await enqueueRaw(context.engine, queue, data)));
+    }
+  },
+
+  async 'signed: a job that was moved to another task’s queue, or says another task, is discarded'(context) {
+    const stored: NewJob[] = [];
+    const tasks = context.tasks(
+      signing,
+      telling(context.engine, (job) => void stored.push(job)),
+    );
+    const shared = name();
+    const ran: string[] = [];
+    const [one, two, other] = ['one', 'two', 'other'].map((is) =>
+      tasks.define(name(), async () => void ran.push(is), { retries: fast, queue: is === 'other' ? name() : shared }),
+    );
+    const handle = await one!.delay({});
+    await tasks.work();
+    await context.end(handle);
+    const { data, queue } = stored[0]!;
+    assert.equal(queue.name, shared);
+    const renamed = { ...data, task: { name: two!.taskName } };
+    await assertDistrusted(context, two!.handle(await enqueueRaw(context.engine, shared, renamed)));
+    await other!.delay({});
+    const foreign = stored[1]!.queue.name;
+    await assertDistrusted(context, other!.handle(await enqueueRaw(context.engine, foreign, data)));
+    // Whoever has seen a job may send it once more.
+    const again = one!.handle(await enqueueRaw(context.engine, shared, data));
+    assert.equal((await context.end(again)).state, 'completed');
+    assert.deepEqual(ran.toSorted(), ['one', 'one', 'other']);
+  },
+
+  async 'signed: a result that is forged, or another job’s, is refused'(context) {
+    const tasks = context.tasks(signing);
+    const queue = name();
+    const task = tasks.define(queue, async () => 'mine');
+    const first = await task.delay({});
+    await tasks.work();
+    await context.end(first);
+    assert.equal(await first.result(), 'mine');
+    const { output } = (await context.engine.find(queueOf(queue), first.id))!;
+    await tasks.stop();
+    const left = [output, { $byref: 1, data: 'forged' }, { forged: true }];
+    const handles = [await task.delay({}), await task.delay({}), await task.delay({})];
+    await context.engine.work(queueOf(queue), async (jobs) =>
+      jobs.map(() => ({ status: 'completed', output: left.pop() as JsonObject })),
+    );
+    for (const handle of handles) {
+      assert.equal((await context.end(handle)).state, 'completed');
+      await assert.rejects(handle.result(), { code: 'E_BAD_SIGNATURE' });
+    }
+    assert.equal(await first.result(), 'mine');
   },
 
   async 'a batch is revived with one query per model, and one bad job does not spoil it'(context) {

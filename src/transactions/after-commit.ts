@@ -1,41 +1,50 @@
-import type { EntityManager, MikroORM, TransactionEventArgs } from '@mikro-orm/core';
+import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
 import { ByReferenceError } from '../errors.ts';
 import { contextOf, runInContext } from '../orm/context.ts';
-import { markEnded, transactionOf } from '../orm/transaction.ts';
+import { subscribe } from '../orm/subscribers.ts';
+import type { End } from '../orm/commit-error.ts';
+import { openTransactionOf } from '../orm/transaction.ts';
 import { TransactionScopes } from './transaction-scopes.ts';
 
 /** What runs after a commit; it gets an EntityManager of its own, because the transaction's has ended. */
 export type CommitCallback = (em: EntityManager) => unknown;
 
 export interface AfterCommitOptions {
-  /** Told when `fn` throws or rejects. Default: a process warning. The diagnostics channel `mikro-orm-byref:after-commit-error` hears of it too. */
+  /**
+   * Told when `fn`, `onRollback` or `onUnknown` throws or rejects, and of an unknown end where there is no `onUnknown`.
+   * Default: a process warning. The diagnostics channel `mikro-orm-byref:after-commit-error` hears of it too.
+   */
   readonly onError?: (error: unknown) => void;
-  /** Told when the transaction, or the savepoint of this call, rolls back. */
-  readonly onRollback?: () => void;
+  /** Called when the transaction, or the savepoint of this call, rolls back. */
+  readonly onRollback?: () => unknown;
+  /**
+   * Called when nobody can tell whether the transaction has committed, because the connection was lost when COMMIT was
+   * sent: with E_COMMIT_UNKNOWN, whose `cause` is what COMMIT failed with. Default: it goes to `onError`.
+   */
+  readonly onUnknown?: (error: ByReferenceError) => unknown;
 }
 
-interface Pending {
-  readonly onRollback: (() => void) | undefined;
+interface Pending extends AfterCommitOptions {
   readonly em: EntityManager;
   readonly fn: CommitCallback;
-  readonly onError: (error: unknown) => void;
 }
 
 const errors = channel('mikro-orm-byref:after-commit-error');
 
 /**
- * Runs `fn` once the outermost transaction of `em` has committed; never, when it or the savepoint of this call rolls
- * back; at once, when there is no transaction. Nothing waits for `fn`, and its failure can't undo the commit: it goes
- * to `onError`. Throws E_INVALID_OPTION when no EntitySerializer was built for the ORM before the transaction began.
+ * Runs `fn` once the outermost transaction of `em` has committed; at once, when there is no transaction. Else exactly
+ * one of `onRollback` and `onUnknown` is called: a rollback is that of the transaction or of the savepoint of this call.
+ * Nothing waits for any of them, and the failure of `fn` can't undo the commit: it goes to `onError`.
+ *
+ * Throws E_INVALID_OPTION when no EntitySerializer was built for the ORM before the transaction began.
  */
 export function afterCommit(em: EntityManager, fn: CommitCallback, options: AfterCommitOptions = {}): void {
   const context = contextOf(em);
-  const { onError = warn, onRollback } = options;
-  const pending: Pending = { em: context, fn, onError, onRollback };
-  const transaction = transactionOf(context);
+  const pending: Pending = { ...options, em: context, fn };
+  const transaction = openTransactionOf(context);
   if (transaction === undefined) {
-    run(pending);
+    run(pending, fn);
     return;
   }
   const listener = listenerOf(context);
@@ -49,12 +58,6 @@ export function afterCommit(em: EntityManager, fn: CommitCallback, options: Afte
   listener.add(transaction, pending);
 }
 
-/** Whether the transaction of an EntityManager is a savepoint, however deep, of another one's. */
-export function isWithin(inner: EntityManager, outer: EntityManager): boolean {
-  const [own, other] = [transactionOf(inner), transactionOf(outer)];
-  return own !== undefined && other !== undefined && listenerOf(inner)?.isWithin(own, other) === true;
-}
-
 function listenerOf(em: EntityManager): CommitListener | undefined {
   for (const subscriber of em.getEventManager().getSubscribers()) {
     if (subscriber instanceof CommitListener) return subscriber;
@@ -62,41 +65,43 @@ function listenerOf(em: EntityManager): CommitListener | undefined {
   return undefined;
 }
 
-/** Puts the listener on the ORM. `em.transactional` copies the list of listeners, so it must be there before. */
+/** Puts the listener on the ORM. */
 export function listenToCommits(orm: MikroORM): void {
-  if (listenerOf(orm.em) === undefined) orm.em.getEventManager().registerSubscriber(new CommitListener());
+  if (listenerOf(orm.em) === undefined) subscribe(orm, new CommitListener());
 }
 
 class CommitListener extends TransactionScopes<Pending> {
-  async afterTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
-    markEnded(transaction!);
-    for (const pending of this.release(transaction!)) run(pending);
-  }
-
-  override async afterTransactionRollback(args: TransactionEventArgs): Promise<void> {
-    markEnded(args.transaction!);
-    await super.afterTransactionRollback(args);
-  }
-
-  protected override dropped({ onRollback }: Pending): void {
-    onRollback?.();
+  protected override async settled(list: readonly Pending[], end: End, cause: unknown): Promise<void> {
+    for (const pending of list) run(pending, reactionTo(end, pending, cause));
   }
 }
 
-/** Starts a callback outside the transaction's context and lets nothing of it reach the commit. */
-function run({ em, fn, onError }: Pending): void {
+function reactionTo(end: End, { fn, onRollback, onUnknown }: Pending, cause: unknown): CommitCallback | undefined {
+  if (end === 'committed') return fn;
+  if (end === 'rolled back') return onRollback && (() => onRollback());
+  const error = ByReferenceError.commitUnknown(cause);
+  return () => {
+    if (onUnknown === undefined) throw error;
+    return onUnknown(error);
+  };
+}
+
+/** Starts a callback outside the transaction's context and lets nothing of it reach the transaction. */
+function run({ em, onError = warn }: Pending, callback: CommitCallback | undefined): void {
+  if (callback === undefined) return;
   const own = em.fork();
-  const settled = runInContext(own, async () => fn(own));
+  const settled = runInContext(own, async () => callback(own));
   settled.catch((error: unknown) => {
     errors.publish(error);
-    onError(error);
+    try {
+      onError(error);
+    } catch (failure) {
+      warn(failure);
+    }
   });
 }
 
 function warn(error: unknown): void {
   const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.emitWarning(
-    `The transaction is committed, but an afterCommit callback failed: ${reason}`,
-    'ByReferenceWarning',
-  );
+  process.emitWarning(`An afterCommit callback failed, or could not be run: ${reason}`, 'ByReferenceWarning');
 }

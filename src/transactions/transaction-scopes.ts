@@ -1,34 +1,33 @@
 import type { EntityManager, EventSubscriber, TransactionEventArgs } from '@mikro-orm/core';
-import { isSavepoint, knownParentOf, onSavepointEnd } from '../orm/transaction.ts';
+import type { End } from '../orm/commit-error.ts';
+import { isCommitting, onEnd } from '../orm/transaction-end.ts';
+import { isPartOf, isSavepoint, markEnded, outermost, parentOf, setParent } from '../orm/transaction.ts';
+
+interface Entry<Item> {
+  /** The transaction or savepoint that it was added in. */
+  readonly scope: object;
+  readonly item: Item;
+}
 
 /**
- * Keeps items for each open transaction and savepoint: a savepoint that is released hands its items up, one that is
- * rolled back drops them. `em.transactional` copies the list of listeners, so it must be on the ORM before.
+ * Keeps items until the outermost transaction ends. A savepoint that is rolled back takes its own along; one that is
+ * not has the end of what is around it, whether or not anybody tells of its release. Each item is settled once.
+ *
+ * `em.transactional` copies the list of subscribers, so it must be on the ORM before.
  */
 export abstract class TransactionScopes<Item> implements EventSubscriber {
-  readonly #items = new WeakMap<object, Item[]>();
-  readonly #parents = new WeakMap<object, object>();
+  /** By outermost transaction, in the order in which they came. */
+  readonly #entries = new WeakMap<object, Entry<Item>[]>();
+  readonly #watched = new WeakSet<object>();
   /** The transaction in which an EntityManager is about to open a savepoint. */
   readonly #opening = new WeakMap<EntityManager, object>();
 
   add(transaction: object, item: Item): void {
-    const items = this.#items.get(transaction);
-    if (items !== undefined) {
-      items.push(item);
-      return;
-    }
-    this.#items.set(transaction, [item]);
-    onSavepointEnd(transaction, (parent) => {
-      if (parent === undefined) this.#drop(transaction);
-      else this.#handUp(transaction, parent);
-    });
-  }
-
-  /** Whether a transaction is a savepoint, however deep, of another one. One of an unknown parent may be. */
-  isWithin(inner: object, outer: object): boolean {
-    const parent = this.parentOf(inner);
-    if (parent === undefined) return isSavepoint(inner);
-    return parent === outer || this.isWithin(parent, outer);
+    this.#watch(transaction);
+    const root = outermost(transaction);
+    const entries = this.#entries.get(root) ?? [];
+    entries.push({ scope: transaction, item });
+    this.#entries.set(root, entries);
   }
 
   async beforeTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
@@ -38,40 +37,57 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
 
   async afterTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
     const parent = this.#opening.get(em);
-    if (isSavepoint(transaction) && parent !== undefined) this.#parents.set(transaction!, parent);
+    if (isSavepoint(transaction) && parent !== undefined) setParent(transaction!, parent);
+    this.#watch(transaction!);
   }
 
-  async afterTransactionRollback({ transaction }: TransactionEventArgs): Promise<void> {
-    this.#drop(transaction!);
+  /** Comes for savepoints too, not with every driver. Of an outermost transaction its own end is told, by then. */
+  async afterTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
+    markEnded(transaction!);
+    // It began before this listener: too early is better than never.
+    if (isSavepoint(outermost(transaction!))) await this.#settle(transaction!, 'committed', undefined);
   }
 
-  /** The transaction that a savepoint is in; undefined for an outermost one. */
-  protected parentOf(transaction: object): object | undefined {
-    return this.#parents.get(transaction) ?? knownParentOf(transaction);
+  /** What is left here was never committed. The event after the rollback doesn't come where the connection is cut. */
+  async beforeTransactionRollback({ transaction }: TransactionEventArgs): Promise<void> {
+    if (isCommitting(transaction!)) return;
+    markEnded(transaction!);
+    await this.#settle(transaction!, 'rolled back', undefined);
   }
 
-  /** Told of each item whose transaction rolls back. */
-  protected dropped(_item: Item): void {}
+  /** Told once of each item, with those that end together; `error` is what COMMIT failed with. */
+  protected async settled(_items: readonly Item[], _end: End, _error: unknown): Promise<void> {}
 
-  /** The items of an outermost transaction that commits; those of a savepoint go up, and none are returned. */
-  protected release(transaction: object): readonly Item[] {
-    const parent = this.parentOf(transaction);
-    if (parent === undefined) return this.#take(transaction);
-    this.#handUp(transaction, parent);
-    return [];
+  /** Takes the items of an outermost transaction that is about to commit. */
+  protected take(transaction: object): readonly Item[] {
+    const entries = this.#entries.get(transaction) ?? [];
+    this.#entries.delete(transaction);
+    return entries.map(({ item }) => item);
   }
 
-  #handUp(transaction: object, parent: object): void {
-    for (const item of this.#take(transaction)) this.add(parent, item);
+  /** With all that it is in, any of which may roll back: MikroORM 6 has no events of savepoints. */
+  #watch(transaction: object): void {
+    if (this.#watched.has(transaction)) return;
+    this.#watched.add(transaction);
+    onEnd(transaction, (end, error) => this.#settle(transaction, end, error));
+    const parent = parentOf(transaction);
+    if (parent !== undefined) this.#watch(parent);
   }
 
-  #drop(transaction: object): void {
-    for (const item of this.#take(transaction)) this.dropped(item);
-  }
-
-  #take(transaction: object): readonly Item[] {
-    const items = this.#items.get(transaction) ?? [];
-    this.#items.delete(transaction);
-    return items;
+  async #settle(transaction: object, end: End, error: unknown): Promise<void> {
+    const root = outermost(transaction);
+    const entries = this.#entries.get(root) ?? [];
+    const isOver = ({ scope }: Entry<Item>): boolean => isPartOf(scope, transaction);
+    const over = entries.filter(isOver);
+    if (over.length === 0) return;
+    this.#entries.set(
+      root,
+      entries.filter((entry) => !isOver(entry)),
+    );
+    await this.settled(
+      over.map(({ item }) => item),
+      end,
+      error,
+    );
   }
 }

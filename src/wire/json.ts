@@ -1,3 +1,5 @@
+import { printable } from '../text.ts';
+
 /** Any value that `JSON.stringify` writes and `JSON.parse` reads back unchanged. */
 export type JsonValue = string | number | boolean | null | JsonArray | JsonObject;
 
@@ -10,15 +12,21 @@ export type PathSegment = string | number;
 
 const SHORTHAND = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** Writes a path as an RFC 9535 JSONPath: `$.lines[3]['$map']`. */
+/** Writes a path as an RFC 9535 JSONPath: `$.lines[3]['$map']`. Nothing in it is obeyed where it is printed. */
 export function jsonPath(segments: readonly PathSegment[]): string {
   let path = '$';
   for (const segment of segments) {
     if (typeof segment === 'number') path += `[${segment}]`;
     else if (SHORTHAND.test(segment)) path += `.${segment}`;
-    else path += `['${segment.replace(/[\\']/g, '\\$&')}']`;
+    else path += `[${quoted(segment)}]`;
   }
   return path;
+}
+
+/** A normalized path (RFC 9535, 2.7) has the escapes of JSON, between single quotes; what else can't be printed has too. */
+function quoted(name: string): string {
+  const inner = JSON.stringify(name).slice(1, -1);
+  return `'${printable(inner.replace(/\\"|'/g, (quote) => (quote === "'" ? String.raw`\'` : '"')))}'`;
 }
 
 /** True for an object that `JSON.parse` could have made, of whatever realm; arrays and null are not. */

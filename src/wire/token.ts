@@ -1,9 +1,9 @@
-import { types } from 'node:util';
+import { type InspectOptions, types } from 'node:util';
 // The one circle of the source: see errors.ts.
 // oxlint-disable-next-line import/no-cycle
 import { ByReferenceError } from '../errors.ts';
 import { isStorable } from '../text.ts';
-import { isJsonObject, type JsonArray, type JsonObject, type JsonValue } from './json.ts';
+import { isJsonObject, isPlainObject, type JsonArray, type JsonObject, type JsonValue } from './json.ts';
 import { readBigInt } from './values/bigint.ts';
 import { readBytes, writeBytes } from './values/bytes.ts';
 import { readDate } from './values/date.ts';
@@ -24,18 +24,25 @@ export interface TokenParts {
 
 const TOKEN = Symbol.for('mikro-orm-byref.token');
 
+const INSPECT = Symbol.for('nodejs.util.inspect.custom');
+
+const FACTS: ReadonlySet<unknown> = new Set(['model', 'primaryKey', 'schema', 'version']);
+
 /**
- * A reference to one row: `<model, primary key>`, with the schema and the version where they matter. Immutable.
- * As a value in a payload it travels as `{"$token":["User",1]}` and comes back a token, without a query.
+ * A reference to one row: `<model, primary key>`, with the schema and the version where they matter. Immutable, and
+ * deeply equal to another where all four facts are. As a value in a payload it travels as `{"$token":["User",1]}` and
+ * comes back a token, without a query.
  */
 export class EntityToken {
   /** The model's name on the wire. */
   readonly model: string;
+  /** The key; an array for a composite one, in the order of the entity's primary key columns, foreign keys flattened. */
+  readonly primaryKey!: KeyValue | readonly KeyValue[];
   /** Set when the row is not in the model's own schema. */
   readonly schema: string | undefined;
+  /** What the version property held when the token was made. */
+  readonly version!: number | Date | undefined;
   readonly #key: JsonValue;
-  readonly #version: number | undefined;
-  readonly #dated: boolean;
 
   /** Throws E_MALFORMED for an empty model name or a value that can't be part of a key. */
   constructor(
@@ -43,13 +50,16 @@ export class EntityToken {
     primaryKey: KeyValue | readonly KeyValue[],
     details: { readonly schema?: string | undefined; readonly version?: number | Date | undefined } = {},
   ) {
-    const key = isKeyList(primaryKey) ? primaryKey.map(writeKeyValue) : writeKeyValue(primaryKey);
-    const parts = readTokenBody(writeTokenBody(model, key, details.schema, details.version), root);
+    const key = isKeyList(primaryKey) ? Array.from(primaryKey, checkedLeaf) : checkedLeaf(primaryKey);
+    const parts = readTokenBody(writeTokenBody(model, key, details.schema, checkedVersion(details.version)), root);
     this.model = parts.model;
     this.schema = parts.schema;
     this.#key = parts.key;
-    this.#dated = parts.version instanceof Date;
-    this.#version = parts.version === undefined ? undefined : Number(parts.version);
+    if (typeof parts.key === 'object') define(this, 'primaryKey', () => readKey(parts.key));
+    else this.primaryKey = parts.key;
+    if (typeof parts.version === 'object') define(this, 'version', () => new Date(parts.version!));
+    else this.version = parts.version === undefined ? undefined : parts.version + 0;
+    Object.freeze(this);
   }
 
   /** Reads what `toString()` wrote. Throws E_MALFORMED for anything else. */
@@ -58,18 +68,36 @@ export class EntityToken {
     try {
       body = JSON.parse(Buffer.from(text, 'base64url').toString());
     } catch (cause) {
-      throw ByReferenceError.malformed('the text is no token, expected what EntityToken.toString() wrote', { cause });
+      throw ByReferenceError.malformed(
+        'the text is no token, expected what EntityToken.toString() wrote; what sign() wrote is for verify()',
+        { cause },
+      );
     }
     const token = EntityToken.fromBody(body);
     if (token.toString() !== text) throw ByReferenceError.malformed('the token is not in its canonical form');
     return token;
   }
 
+  /**
+   * The token again, from plain data: what `structuredClone`, `postMessage` or a spread made of one, and what
+   * `JSON.stringify` wrote of one (`{"$token":["User",1]}`), parsed. JSON of such a clone is taken where it has kept the
+   * types: it has no bigint, Date or bytes. Throws E_MALFORMED for anything else.
+   */
+  static from(plain: unknown): EntityToken {
+    if (typeof plain !== 'object' || plain === null) throw unlike();
+    if (EntityToken.isToken(plain)) return EntityToken.fromBody(plain.toBody());
+    const keys = Reflect.ownKeys(plain);
+    if (!isPlainObject(plain)) throw unlike();
+    if (keys.length === 1 && keys[0] === '$token') return EntityToken.fromBody((plain as JsonObject)['$token']);
+    if (!keys.every((key) => FACTS.has(key))) throw unlike();
+    const { model, primaryKey, schema, version } = plain as EntityToken;
+    return new EntityToken(model, primaryKey, { schema, version });
+  }
+
   /** @internal Reads a token body found at a path of a payload. */
   static fromBody(body: unknown, path: () => string = root): EntityToken {
     const parts = readTokenBody(body, path);
-    const key = isArray(parts.key) ? parts.key.map((leaf) => readKeyValue(leaf)!) : readKeyValue(parts.key)!;
-    return new EntityToken(parts.model, key, parts);
+    return new EntityToken(parts.model, readKey(parts.key), parts);
   }
 
   /** @internal True for a token of any copy of this package. */
@@ -79,16 +107,6 @@ export class EntityToken {
 
   get [TOKEN](): true {
     return true;
-  }
-
-  /** The key; an array for a composite one, in the order of the entity's primary key columns, foreign keys flattened. */
-  get primaryKey(): KeyValue | readonly KeyValue[] {
-    return isArray(this.#key) ? this.#key.map((leaf) => readKeyValue(leaf)!) : readKeyValue(this.#key)!;
-  }
-
-  /** What the version property held when the token was made. */
-  get version(): number | Date | undefined {
-    return this.#dated ? new Date(this.#version!) : this.#version;
   }
 
   /** True when both name the same row, whatever their versions. */
@@ -104,6 +122,15 @@ export class EntityToken {
 
   toJSON(): { $token: TokenBody } {
     return { $token: this.toBody() };
+  }
+
+  /** @internal What the console shows: `EntityToken('User', 1)`. */
+  [INSPECT](_depth: number, options: InspectOptions, inspect: (value: unknown, options: InspectOptions) => string) {
+    const { model, primaryKey, schema, version } = this;
+    const details = { ...(schema !== undefined && { schema }), ...(version !== undefined && { version }) };
+    const facts = [model, primaryKey, ...(Object.keys(details).length > 0 ? [details] : [])];
+    const line = { ...options, depth: 1, breakLength: Number.POSITIVE_INFINITY, compact: true };
+    return `EntityToken(${facts.map((fact) => inspect(fact, line)).join(', ')})`;
   }
 
   /** @internal */
@@ -197,6 +224,32 @@ function readTag<T>(leaf: JsonValue, tag: string, read: (body: unknown) => T | u
   const keys = Object.keys(leaf);
   return keys.length === 1 && keys[0] === tag ? read((leaf as JsonObject)[tag]) : undefined;
 }
+
+const readKey = (key: JsonValue): KeyValue | KeyValue[] =>
+  isArray(key) ? key.map((leaf) => readKeyValue(leaf)!) : readKeyValue(key)!;
+
+/** A fact that can be changed, as dates and bytes can: each reader has their own. Whoever compares or copies meets it. */
+function define(token: EntityToken, name: 'primaryKey' | 'version', get: () => unknown): void {
+  Object.defineProperty(token, name, { get, enumerable: true });
+}
+
+/** The wire form of a part of a key. What is in that form already is none: the caller's data could forge a type. */
+function checkedLeaf(value: KeyValue): JsonValue {
+  // JSON has no -0.
+  if (typeof value === 'number') return value + 0;
+  const isOpaque = typeof value === 'object' && !types.isDate(value) && !types.isUint8Array(value);
+  return isOpaque ? null : writeKeyValue(value);
+}
+
+function checkedVersion(version: number | Date | undefined): number | Date | undefined {
+  if (version === undefined || typeof version === 'number' || types.isDate(version)) return version;
+  throw ByReferenceError.malformed("a token's version is an integer or a Date");
+}
+
+const unlike = (): ByReferenceError =>
+  ByReferenceError.malformed(
+    'expected a token, { model, primaryKey, schema, version } as a structured clone of one is, or {"$token":[…]}; the text of a token is for EntityToken.parse()',
+  );
 
 function keyOf(token: EntityToken): JsonValue {
   const key = token.primaryKey;

@@ -54,8 +54,8 @@ async function chaos(postgres: OwnServer): Promise<number> {
   await until(async () => (await effects(system)) >= (await orders(system)));
   over.abort();
   await killing;
-  // A job that is still under way could add a second effect.
-  await sleep(8_000);
+  // A job that is not over could add a second effect.
+  await until(async () => (await openJobs(system)) === 0);
   await Promise.all(workers.map(killed));
 
   const [wrong, count, total] = [await wrongOrders(system), await orders(system), await effects(system)];
@@ -120,6 +120,12 @@ function orders({ orm }: System): Promise<number> {
 
 function effects({ orm }: System): Promise<number> {
   return orm.em.fork().count(Effect);
+}
+
+/** Jobs that wait, are under way, or are to be retried: those of killed workers among them. */
+async function openJobs({ orm, bill }: System): Promise<number> {
+  const sql = `select from pgboss.job where name = ? and state in ('created', 'retry', 'active')`;
+  return (await orm.em.fork().execute(sql, [bill.name])).length;
 }
 
 /** Orders without an effect or with several, and effects without an order. */

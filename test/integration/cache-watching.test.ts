@@ -100,3 +100,18 @@ describe('without implicit transactions', () => {
     expect(await made()).toBe(4);
   });
 });
+
+describe('an EntityManager with an event manager of its own', () => {
+  beforeEach(() => open(domain));
+
+  test('is watched like any other, once', async () => {
+    const made = () => madeFor('page', [User]);
+    expect(await made()).toBe(1);
+    const em = database.orm.em.fork({ freshEventManager: true });
+    em.create(User, { id: 1, name: 'Ann', email: 'a' });
+    await em.flush();
+    expect([await made(), await made()]).toEqual([2, 2]);
+    await em.transactional(async (own) => void ((await own.findOneOrFail(User, 1)).name = 'Bea'));
+    expect([await made(), await made()]).toEqual([3, 3]);
+  });
+});

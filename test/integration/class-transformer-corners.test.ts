@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { EntitySchema } from '@mikro-orm/core';
 import { Exclude, Expose, Transform, Type } from 'class-transformer';
-import { ByReference, byValue, EntitySerializer, EntityToken } from 'mikro-orm-byref';
+import { ByReference, byValue, type DeserializeOptions, EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { ByValue, defineDto, field } from 'mikro-orm-byref/class-transformer';
 import { domain, Post, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
@@ -283,7 +283,8 @@ describe('a DTO lets nothing through', () => {
     ['a list for one', { inner: [inner] }, '$.inner'],
     ['one for a list', { inner, list: inner }, '$.list'],
     ['a scalar for a list', { inner, list: 1 }, '$.list'],
-    ['a Map of scalars', { inner, list: { $map: [['a', 1]] } }, "$.list['$map'][0][1]"],
+    ['a Map for a list', { inner, list: { $map: [['a', inner]] } }, '$.list'],
+    ['a Set for a list', { inner, list: { $set: [inner] } }, '$.list'],
     ['an excluded property', { inner, admin: true }, '$.admin'],
     ['an excluded property that is an object', { inner, admin: { $set: [1] } }, '$.admin'],
     ['a property with groups', { inner, role: ['root', {}] }, '$.role'],
@@ -291,6 +292,72 @@ describe('a DTO lets nothing through', () => {
     const error = await failureOf(() => decode(Outer, data));
     expect([error.code, error.path]).toEqual(['E_MALFORMED', path]);
     expect(database.statements).toEqual([]);
+  });
+
+  const undeclared: [string, unknown][] = [
+    ['an entity', { $entity: ['User', 1] }],
+    ['a copy', { $snapshot: ['User', { id: 1 }] }],
+    ['an entity in a copy', { $snapshot: ['Post', { id: 1, author: { $entity: ['User', 1] } }] }],
+    ['a value object', { $value: ['Money', { amount: '1' }] }],
+    ['a token', { $token: ['User', 1] }],
+  ];
+  const places: [string, (named: unknown) => unknown][] = [
+    ['a field', (named) => named],
+    ['an array', (named) => [1, [named]]],
+    ['an object', (named) => ({ a: { b: named } })],
+    ['an object with odd keys', (named) => ({ $object: [['__proto__', named]] })],
+    ['a Set', (named) => ({ $set: [named] })],
+    ['the values of a Map', (named) => ({ $map: [['a', named]] })],
+    ['the keys of a Map', (named) => ({ $map: [[named, 1]] })],
+  ];
+  class Anything {
+    @Expose()
+    any?: unknown = null;
+    @Type(() => Object)
+    typed?: unknown = null;
+    @Transform(({ value }: { value: unknown }) => value)
+    @Type(() => Inner)
+    transformed?: unknown = null;
+    @Type(() => Money)
+    price?: Money | null = null;
+    @Type(() => Inner)
+    @Expose()
+    map = new Map<unknown, Inner>();
+  }
+  const holders: [string, (held: unknown) => unknown][] = [
+    ['a plain property', (held) => ({ any: held })],
+    ['a property of type Object', (held) => ({ typed: held })],
+    ['a property with a transform', (held) => ({ transformed: held })],
+    ['a value object’s property', (held) => ({ price: { $value: ['Money', { amount: '1', currency: held }] } })],
+    ['a value object’s unknown key', (held) => ({ price: { $value: ['Money', { amount: '1', x: held }] } })],
+  ];
+  const cases = holders.flatMap(([holder, hold]) =>
+    places.flatMap(([place, put]) =>
+      undeclared.map(([what, named]) => [what, place, holder, hold(put(named))] as const),
+    ),
+  );
+
+  test.each(cases)('%s in %s of %s, which declares none', async (_what, _place, _holder, data) => {
+    const error = await failureOf(() => decode(Anything, data));
+    expect(error.code).toBe('E_MALFORMED');
+    expect(database.statements).toEqual([]);
+  });
+
+  test('an entity as a key of a Map whose values are declared', async () => {
+    const map = { $map: [[{ $entity: ['User', 1] }, inner]] };
+    expect((await failureOf(() => decode(Anything, { map }))).path).toBe("$.map['$map'][0][0]");
+    expect((await decode(Anything, { map: { $map: [['a', inner]] } })).map.get('a')).toBeInstanceOf(Inner);
+  });
+
+  test('plain values stay where a property allows any: dates, bigints, Maps', async () => {
+    const any = { at: { $date: '2026-01-01T00:00:00.000Z' }, n: { $bigint: '1' }, map: { $map: [[1, { $set: [2] }]] } };
+    const expected = { at: new Date('2026-01-01'), n: 1n, map: new Map([[1, new Set([2])]]) };
+    expect((await decode(Anything, { any })).any).toEqual(expected);
+  });
+
+  test('undefined does not undo what the constructor has made', async () => {
+    const back = await decode(Anything, { any: { $undefined: true }, map: { $undefined: true } });
+    expect([back.any, back.map]).toEqual([null, new Map()]);
   });
 
   test('a nested value object is that of the declared class', async () => {
@@ -358,9 +425,11 @@ describe('a DTO lets nothing through', () => {
       b!: User;
     }
     const user = { $entity: ['User', 1] };
-    let asked = 0;
-    const back = await decode(Twice, { a: user, b: user }, { authorize: () => ++asked > 0 });
-    expect([asked, back.a === back.b]).toEqual([1, true]);
+    const asked: string[] = [];
+    const authorize: DeserializeOptions['authorize'] = (_, token) => asked.push(token.model) > 0;
+    const back = await decode(Twice, { a: user, b: user }, { authorize });
+    // The post is a row that `populate` brings.
+    expect([asked.sort(), back.a === back.b]).toEqual([['Post', 'User'], true]);
   });
 
   test('what defineDto adds later counts', async () => {

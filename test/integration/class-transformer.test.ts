@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Exclude, Expose, Transform, Type } from 'class-transformer';
-import { ByReference, byValue, EntitySerializer } from 'mikro-orm-byref';
+import { ByReference, byValue, EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { ByValue, defineDto, field, ref } from 'mikro-orm-byref/class-transformer';
 import { Comment, domain, Post, Tag, User } from '../../fixtures/domain.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
@@ -297,7 +297,7 @@ class SendInvoice {
   @Type(() => LineDto)
   lines: LineDto[] = [];
 
-  @Expose()
+  @Type(() => Money)
   price: Money | undefined = Money.of('0');
 
   summary(): string {
@@ -370,9 +370,9 @@ describe('a DTO', () => {
 
   test('Sets and Maps of references', async () => {
     class Lists {
-      @ByReference(() => User, { each: true })
+      @ByReference(() => User, { each: 'set' })
       set!: Set<User>;
-      @ByReference(() => [User, Post], { each: true, populate: { Post: ['author'] } })
+      @ByReference(() => [User, Post], { each: 'map', populate: { Post: ['author'] } })
       map!: Map<string, User | Post>;
     }
     const back = await serializer.decode(
@@ -430,22 +430,28 @@ describe('a DTO', () => {
     expect((await failureOf(() => send({ ...invoice, post: reference('Invoice', 1) }))).code).toBe('E_UNKNOWN_MODEL');
   });
 
-  test('references inside value objects and copies are theirs', async () => {
+  test('value objects, copies and tokens are declared by their classes, what is in them by these', async () => {
     class Order {
-      @Expose()
+      @Type(() => Offer)
       offer: unknown;
-      @Expose()
+      @Type(() => Post)
       copy: unknown;
+      @Type(() => EntityToken)
+      token: unknown;
     }
     const author = await database.orm.em.fork().findOneOrFail(User, 1);
     const copied = await database.orm.em.fork().findOneOrFail(Post, 1);
     const offer = Object.assign(new Offer(), { price: Money.of('1'), customer: author, until: new Date(0), limit: 1n });
-    const back = await serializer.decode(serializer.encode({ offer, copy: byValue(copied) }) as never, {
-      as: Order,
-      em: database.orm.em.fork(),
-    });
+    const back = await serializer.decode(
+      serializer.encode({ offer, copy: byValue(copied), token: serializer.token(author) }) as never,
+      {
+        as: Order,
+        em: database.orm.em.fork(),
+      },
+    );
     expect((back.offer as Offer).describe()).toBe('Ann Lee pays 1 CZK until 1970');
     expect((back.copy as Post).author.unwrap().id).toBe(1);
+    expect(String(back.token)).toBe(String(serializer.token(author)));
   });
 
   test('without decorators', async () => {

@@ -2,6 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Utils } from '@mikro-orm/core';
@@ -10,6 +11,7 @@ import { domain, Post, User } from '../../fixtures/domain.ts';
 import { Dog, inheritance } from '../../fixtures/inheritance.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { Parcel, parcels, Weight } from '../../fixtures/parcels.ts';
+import { run as runCommand } from '../../src/cli/run.ts';
 import { openDatabase } from '../support/database.ts';
 import { consumerFolder, packageFolder } from '../support/package.ts';
 
@@ -20,6 +22,7 @@ const command = join(packageFolder, 'dist/cli/byref.js');
 
 /** MikroORM keeps settings of this process's own in it. */
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MIKRO_ORM_')));
+const workingDirectory = process.cwd();
 
 interface Ran {
   readonly status: number | null;
@@ -56,23 +59,19 @@ beforeAll(async () => {
   symlinkSync(join(consumerFolder, 'node_modules'), join(folder, 'node_modules'));
   mkdirSync(join(folder, 'config'));
   writePackage({});
-  const config = `
-    import { appendFileSync } from 'node:fs';
-    import { defineConfig } from '@mikro-orm/postgresql';
-    import { domain } from '${root}fixtures/domain.ts';
-    import { inheritance } from '${root}fixtures/inheritance.ts';
-    import { parcels } from '${root}fixtures/parcels.ts';
-    console.log('a configuration that talks');
-    setInterval(() => undefined, 1_000);
-    export default defineConfig({
-      entities: [...domain, ...inheritance, ...parcels],
-      clientUrl: process.env.APPLICATION_DATABASE ?? ${JSON.stringify(database.url)},
-      onQuery: (sql) => { appendFileSync('queries.log', sql + '\\n'); return sql; },
-    });`;
-  writeFileSync(join(folder, 'mikro-orm.config.js'), config);
-  writeFileSync(join(folder, 'config/other.config.ts'), `${config}\nexport const typed: string = 'by the compiler';`);
+  writeFileSync(join(folder, 'mikro-orm.config.js'), configuration(database.url));
+  writeFileSync(
+    join(folder, 'config/other.config.ts'),
+    `${configuration(database.url)}\nexport const a: string = 'b';`,
+  );
+  writeFileSync(
+    join(folder, 'talking.config.js'),
+    `console.log('a configuration that talks');\nsetInterval(() => undefined, 1_000);${configuration(database.url)}`,
+  );
+  process.chdir(folder);
 });
 afterAll(async () => {
+  process.chdir(workingDirectory);
   rmSync(folder, { recursive: true, force: true });
   await database.close();
 });
@@ -89,15 +88,36 @@ function writePackage(mikroOrm: object): void {
   writeFileSync(join(folder, 'package.json'), JSON.stringify(content));
 }
 
-/** Runs `byref` in the application's folder. */
-function byref(args: readonly string[], { input = '', env = {} as NodeJS.ProcessEnv } = {}): Promise<Ran> {
+const configuration = (clientUrl: string): string => `
+  import { appendFileSync } from 'node:fs';
+  import { defineConfig } from '@mikro-orm/postgresql';
+  import { domain } from '${root}fixtures/domain.ts';
+  import { inheritance } from '${root}fixtures/inheritance.ts';
+  import { parcels } from '${root}fixtures/parcels.ts';
+  export default defineConfig({
+    entities: [...domain, ...inheritance, ...parcels],
+    clientUrl: ${JSON.stringify(clientUrl)},
+    onQuery: (sql) => { appendFileSync('queries.log', sql + '\\n'); return sql; },
+  });`;
+
+function sentSelects(): string[] {
+  const log = join(folder, 'queries.log');
+  return existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [];
+}
+
+/** Runs `byref` in this process, whose working directory is the application's folder. */
+async function byref(args: readonly string[], input = ''): Promise<Ran> {
+  const { output, errors = '', exitCode } = await runCommand(args, { stdin: Readable.from([input]) });
+  return { status: exitCode, stdout: output, stderr: errors, selects: sentSelects() };
+}
+
+/** Runs it as a user does: a process of its own, with standard input and an exit code. */
+function spawned(args: readonly string[], { input = '', env = {} as NodeJS.ProcessEnv } = {}): Promise<Ran> {
   return new Promise((resolve) => {
     const options = { cwd: folder, env: { ...environment, ...env }, timeout: 20_000 };
-    const child = execFile(process.execPath, [command, ...args], options, (_error, stdout, stderr) => {
-      const log = join(folder, 'queries.log');
-      const selects = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [];
-      resolve({ status: child.exitCode, stdout, stderr, selects });
-    });
+    const child = execFile(process.execPath, [command, ...args], options, (_error, stdout, stderr) =>
+      resolve({ status: child.exitCode, stdout, stderr, selects: sentSelects() }),
+    );
     child.stdin!.end(input);
   });
 }
@@ -214,13 +234,10 @@ describe('what is pasted', () => {
 
   test('is a file, or standard input', async () => {
     writeFileSync(join(folder, 'job.json'), `\ufeff${payload}\n`);
-    const [text, file, input] = await Promise.all([
-      inspect(payload),
-      byref(['inspect', 'job.json']),
-      byref(['inspect', '-'], { input: payload }),
-    ]);
-    expect(file).toEqual(text);
-    expect(input).toEqual(text);
+    const text = await inspect(payload);
+    expect(await byref(['inspect', 'job.json'])).toEqual(text);
+    expect(await byref(['inspect', '-'], payload)).toEqual(text);
+    expect(await spawned(['inspect', '-'], { input: payload })).toEqual(text);
   });
 
   test('is a whole job, with payloads at any depth and in strings', async () => {
@@ -232,7 +249,7 @@ describe('what is pasted', () => {
   });
 
   test('is a column of a table, one payload per line', async () => {
-    expect(await paths(byref(['inspect', '-'], { input: `${payload}\n\n${payload}\n` }))).toEqual(['$[0]', '$[2]']);
+    expect(await paths(byref(['inspect', '-'], `${payload}\n\n${payload}\n`))).toEqual(['$[0]', '$[2]']);
   });
 
   test('is no envelope inside the data of another', async () => {
@@ -251,7 +268,7 @@ describe('what is pasted', () => {
       'Token at $, signed until 2999-01-01T00:00:00.000Z (signature not verified)\nTokens:\n  $  User  1\n',
     );
     expect([plain.status, signed.status]).toEqual([0, 0]);
-    const expired = await inspect(serializer.sign(user, { purpose: 'mail', expiresInMs: 1 }));
+    const expired = await inspect(serializer.sign(user, { purpose: 'mail', expiresAt: new Date(0) }));
     expect([expired.status, expired.stdout]).toEqual([1, expect.stringContaining('E_EXPIRED')]);
   });
 });
@@ -364,12 +381,10 @@ describe('--config', () => {
   });
 
   test('a database that is down: the tokens print, and the failure is said', async () => {
-    const env = { APPLICATION_DATABASE: 'postgresql://127.0.0.1:1/nowhere' };
-    const payload = JSON.stringify(naming(['User', 1], ['User']));
-    const [text, json] = await Promise.all([
-      byref(['inspect', '--config', payload], { env }),
-      byref(['inspect', '--config', '--json', payload], { env }),
-    ]);
+    writeFileSync(join(folder, 'down.config.js'), configuration('postgresql://127.0.0.1:1/nowhere'));
+    const payload = naming(['User', 1], ['User']);
+    const text = await inspect(payload, '--config=./down.config.js');
+    const json = await inspect(payload, '--config=./down.config.js', '--json');
     expect(text.stdout).toContain('$.a  User  1\n');
     expect(text.stdout).toMatch(/Payload problems:\n {2}\$\.b/);
     expect(text.stderr).toMatch(/^byref: The rows could not be read: .*ECONNREFUSED/m);
@@ -386,21 +401,22 @@ describe('--config', () => {
 
   test('a database that is not there is not made', async () => {
     const url = Object.assign(new URL(database.url), { pathname: '/byref_not_there' }).href;
-    const ran = await byref(['inspect', '--config', JSON.stringify(naming(['User', 1]))], {
-      env: { APPLICATION_DATABASE: url },
-    });
+    writeFileSync(join(folder, 'absent.config.js'), configuration(url));
+    const ran = await inspect(naming(['User', 1]), '--config=./absent.config.js');
     expect([ran.status, ran.stderr]).toEqual([2, expect.stringContaining('database "byref_not_there" does not exist')]);
   });
 
   test('JSON is JSON, whatever the configuration prints', async () => {
-    const report = await jsonOf(inspect(naming(['User', 1]), '--json', '--config'));
+    const payload = JSON.stringify(naming(['User', 1]));
+    const json = spawned(['inspect', payload, '--json', '--config=./talking.config.js']);
+    const report = await jsonOf(json);
     expect(report.payloads[0]!.tokens[0]).toMatchObject({
       path: '$.a',
       model: 'User',
       primaryKey: 1,
       row: { id: 1, name: 'Ann', nickname: null, version: 1 },
     });
-    expect((await inspect(naming(['User', 1]), '--config')).stderr).toBe('a configuration that talks\n');
+    expect((await json).stderr).toBe('a configuration that talks\n');
   });
 });
 
@@ -414,6 +430,7 @@ describe('the configuration', () => {
       byref(['inspect', '--config', path, payload]),
       byref(['inspect', payload, '--config', path]),
       byref(['inspect', `--config=${path}`, payload]),
+      spawned(['inspect', payload, '--config', path]),
     ]);
     for (const ran of runs) expect(ran).toMatchObject({ status: 0, stdout: hasRow });
   });
@@ -423,17 +440,17 @@ describe('the configuration', () => {
     writeFileSync(broken, 'throw new Error("not this one");');
     writePackage({ configPaths: ['./broken.config.js'] });
     try {
-      const section = await inspect(payload, '--config');
+      const section = await spawned(['inspect', payload, '--config']);
       expect([section.status, section.stderr]).toEqual([2, 'byref: The rows could not be read: not this one\n']);
       const env = { MIKRO_ORM_CLI_CONFIG: './mikro-orm.config.js' };
-      expect(await byref(['inspect', '--config', payload], { env })).toMatchObject({ status: 0, stdout: hasRow });
+      expect(await spawned(['inspect', '--config', payload], { env })).toMatchObject({ status: 0, stdout: hasRow });
     } finally {
       writePackage({});
     }
   });
 
   test('that is not there is said, and the tokens print', async () => {
-    const { stdout, stderr, status } = await inspect(payload, '--config=./no.config.js');
+    const { stdout, stderr, status } = await spawned(['inspect', payload, '--config=./no.config.js']);
     expect(stdout).toContain('$.a  User  1\n');
     expect(stderr).toMatch(/^byref: The rows could not be read: .*config file not found/i);
     expect(status).toBe(2);
@@ -443,17 +460,21 @@ describe('the configuration', () => {
 describe('the command', () => {
   test('prints its help and its version', async () => {
     const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
-    const [help, short, number] = await Promise.all([
-      byref(['--help']),
-      byref(['inspect', '-h']),
-      byref(['--version']),
-    ]);
+    const help = await byref(['--help']);
+    const short = await byref(['inspect', '-h']);
+    const number = await byref(['--version']);
     expect(help).toMatchObject({ status: 0, stderr: '' });
     expect(short.stdout).toBe(help.stdout);
     for (const word of ['--config', '--no-filters', '--json', '--help', '--version', 'Exit codes']) {
       expect(help.stdout).toContain(word);
     }
     expect(number).toMatchObject({ status: 0, stdout: `${version}\n` });
+    expect(await spawned(['--version'])).toEqual(number);
+  });
+
+  test('ends as it says, and starts by its name', async () => {
+    expect(readFileSync(command, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+    for (const args of [['inspect', '{"user":1}'], ['look']]) expect(await spawned(args)).toEqual(await byref(args));
   });
 
   test.each<[string, string[], RegExp]>([

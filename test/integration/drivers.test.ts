@@ -73,7 +73,8 @@ describe('on every database', () => {
       { missing: 'omit' },
     );
     expect(back).toHaveLength(2);
-    expect(selects(database.statements)).toHaveLength(1);
+    // PostgreSQL is asked about those that came back short: a collation may have them be others' spellings.
+    expect(selects(database.statements)).toHaveLength(driver === 'sqlite' ? 1 : 2);
   });
 
   test('instants and booleans in a key are what they were, in lazy references too', async () => {

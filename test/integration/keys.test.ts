@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { helper } from '@mikro-orm/core';
 import { EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
 import { BigIntKey, BufferKey, BytesKey, IntKey, keys, keySamples, TextKey } from '../../fixtures/keys.ts';
+import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { has } from '../support/driver.ts';
-import { failureOf } from '../support/failure.ts';
 import { testWith } from '../support/test-with.ts';
 
 let database: TestOrm;
@@ -30,6 +31,8 @@ const stored = async (index: number): Promise<object> => {
   return database.orm.em.fork().findOneOrFail(model, { note: String(index) } as never);
 };
 const samples = keySamples.map((sample, index) => ({ ...sample, index, needs: sample.needs ? [sample.needs] : [] }));
+const quoted = (model: (typeof samples)[number]['model']): string =>
+  `"${(database.orm.getMetadata().get(model as never) as { tableName: string }).tableName}"`;
 const isKept = ({ needs }: (typeof samples)[number]): boolean => has(...needs);
 
 describe('every shape of key', () => {
@@ -60,6 +63,33 @@ describe('every shape of key', () => {
     testWith(...sample.needs)(`${sample.model.name} ${JSON.stringify(sample.wire)}`, () => roundTrip(sample));
   }
 
+  test('however MikroORM comes by an entity, its key is that of its row', async () => {
+    for (const { model, key, wire, index } of samples.filter(isKept)) {
+      const loaded = await stored(index);
+      // Of nested keys MikroORM makes references without a key.
+      if (helper(loaded).__meta.relations.length > 0) continue;
+      const em = () => database.orm.em.fork();
+      const primaryKey = helper(loaded).getPrimaryKey() as never;
+      const [raw] = (await em()
+        .getConnection()
+        .execute(`select * from ${quoted(model)} where note = ?`, [String(index)])) as [object];
+      const own = { ...key, note: String(index) } as never;
+      const ways = [
+        () => em().getReference(model, primaryKey),
+        () => em().merge(model, own),
+        () => em().map(model, raw as never),
+        () => em().upsert(model, own),
+      ];
+      // MikroORM 6 itself fails to map custom keys, and to upsert bytes.
+      const handedOut = await Promise.allSettled(ways.map(async (way) => way()));
+      const entities = handedOut.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+      expect(entities.length).toBeGreaterThanOrEqual(isMikroOrm6 ? 3 : 4);
+      for (const entity of [loaded, ...entities]) {
+        expect(serializer.token(entity).toJSON()).toEqual({ $token: [model.name, wire] });
+      }
+    }
+  });
+
   test('all shapes in one payload: one query per model', async () => {
     const kept = samples.filter(isKept);
     const entities = await Promise.all(kept.map(({ index }) => stored(index)));
@@ -89,24 +119,6 @@ describe('every shape of key', () => {
 });
 
 describe('what only the database can say', () => {
-  testWith('strictColumns')(
-    'what the column refuses after all is malformed, with the database error as cause',
-    async () => {
-      // 131,072 digits before the point are the most that numeric holds; the column holds 26.
-      const data = { $entity: ['DayKey', { $date: '0001-01-01T00:00:00.000Z' }] };
-      expect((await failureOf(() => serializer.decode({ $byref: 1, data }, { em: database.orm.em.fork() }))).code).toBe(
-        'E_ENTITY_NOT_FOUND',
-      );
-      const time = { $entity: ['FlagKey', [true, 0.5, 'noon o’clock']] };
-      const error = await failureOf(() => serializer.decode({ $byref: 1, data: time }, { em: database.orm.em.fork() }));
-      expect([error.code, (error.cause as { code?: string }).code, error.tokens[0]!.model]).toEqual([
-        'E_MALFORMED',
-        '22007',
-        'FlagKey',
-      ]);
-    },
-  );
-
   test('a failure of the database passes through and never looks like a missing row', async () => {
     const broken = await openDatabase(domain);
     const own = new EntitySerializer(broken.orm);

@@ -1,10 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { LockFactory } from '@verrou/core';
 import { Client } from 'pg';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { Locked, type LockProvider, Locks, postgresLocks, verrouLocks } from 'mikro-orm-byref/locks';
@@ -14,7 +12,7 @@ import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
 import { until } from '../support/jobs.ts';
-import { tableStore } from '../support/table-store.ts';
+import { abortOf, telling } from '../support/locks.ts';
 
 let database: TestOrm;
 let serializer: EntitySerializer;
@@ -32,22 +30,6 @@ const holders = (): Promise<{ pid: number; state: string; xact_start: Date | nul
   execute(
     "select distinct pid, state, xact_start from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and datname = current_database()",
   );
-
-/** It may have come before anybody listens. */
-const abortOf = async (signal: AbortSignal): Promise<unknown> => signal.aborted || once(signal, 'abort');
-
-/** A real client that tells what it sends. */
-function telling(onQuery: (sql: string) => void, connectionString: string): () => Client {
-  return () => {
-    const client = new Client({ connectionString });
-    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-    const tell = (sql: string, ...others: unknown[]): unknown => {
-      onQuery(sql);
-      return query(sql, ...others);
-    };
-    return Object.assign(client, { query: tell });
-  };
-}
 
 beforeAll(async () => {
   database = await openDatabase(domain);
@@ -174,103 +156,6 @@ describe('the session of PostgreSQL', () => {
     } finally {
       await sqlite.close();
     }
-  });
-});
-
-describe('a network that goes silent', () => {
-  let proxy: Server;
-  let isSilent: boolean;
-  const sockets: Socket[] = [];
-
-  beforeEach(async () => {
-    isSilent = false;
-    const { hostname, port } = new URL(database.url);
-    proxy = createServer((client) => {
-      const server = connect(Number(port), hostname);
-      sockets.push(client, server);
-      for (const [from, to] of [
-        [client, server],
-        [server, client],
-      ] as const) {
-        from.on('data', (chunk) => isSilent || to.write(chunk));
-        from.on('error', () => to.destroy());
-        from.on('close', () => to.destroy());
-      }
-    });
-    proxy.listen(0, '127.0.0.1');
-    await once(proxy, 'listening');
-  });
-  afterEach(() => {
-    for (const socket of sockets.splice(0)) socket.destroy();
-    proxy.close();
-  });
-
-  test('the lock counts as lost when the database has not answered for a while', async () => {
-    const url = Object.assign(new URL(database.url), { port: String((proxy.address() as { port: number }).port) }).href;
-    const asked = Promise.withResolvers<void>();
-    const connection = telling((sql) => void (sql === 'select 1' && asked.resolve()), url);
-    const locks = locksOf(postgresLocks(database.orm, { connection, heartbeatMs: 1_000 }));
-    const work = locks.run('key', async (signal) => {
-      await asked.promise;
-      // Busy for longer than that: when it is over the answer is there, and the lock is kept.
-      const busyUntil = performance.now() + 1_500;
-      while (performance.now() < busyUntil);
-      await sleep(50);
-      expect(signal.aborted).toBe(false);
-      isSilent = true;
-      await abortOf(signal);
-    });
-    const error = await failureOf(() => work);
-    expect([error.code, String(error.cause)]).toEqual(['E_LOCK_LOST', expect.stringContaining('not answered')]);
-  });
-});
-
-describe('leases of Verrou', () => {
-  const LEASE_MS = 1_500;
-  // One: two stores that create their table at the same time fail.
-  let factory: LockFactory;
-  beforeAll(() => {
-    factory = new LockFactory(tableStore(database.orm).factory());
-  });
-  const provider = () => verrouLocks(factory, { leaseMs: LEASE_MS, pollMs: 50 });
-
-  test('are extended while the work runs, and no longer', async () => {
-    const [locks, others] = [locksOf(provider()), locksOf(provider())];
-    await locks.run('long', async (signal) => {
-      await expect(others.run('long', () => 0, { waitMs: 2 * LEASE_MS })).rejects.toMatchObject({ code: 'E_LOCKED' });
-      expect(signal.aborted).toBe(false);
-    });
-    expect(await others.tryRun('long', () => 'free')).toEqual({ ran: true, result: 'free' });
-    await sleep(LEASE_MS);
-    expect(await execute('select * from verrou')).toEqual([]);
-  });
-
-  test('a store that can’t be reached loses the lock when the lease is over', async () => {
-    const locks = locksOf(provider());
-    await locks.run('warm', () => 0);
-    const error = await failureOf(() =>
-      locks.run('key', async (signal) => {
-        await execute('alter table verrou rename to verrou_gone');
-        try {
-          await abortOf(signal);
-        } finally {
-          await execute('alter table verrou_gone rename to verrou');
-        }
-      }),
-    );
-    expect([error.code, (error.cause as { code?: string }).code]).toEqual(['E_LOCK_LOST', '42P01']);
-    expect(await locks.run('key', () => 'ran')).toBe('ran');
-  });
-
-  test('work that keeps the thread busy beyond the lease is not believed', async () => {
-    const locks = locksOf(provider());
-    const error = await failureOf(() =>
-      locks.run('busy', () => {
-        const busyUntil = performance.now() + LEASE_MS + 100;
-        while (performance.now() < busyUntil);
-      }),
-    );
-    expect(error.code).toBe('E_LOCK_LOST');
   });
 });
 

@@ -281,6 +281,9 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
   test('inside a transaction jobs are there with the commit, and never after a rollback', async () => {
     const queue = queueName();
     const { Mailer, seen } = mailer(queue);
+    /** Whether the worker could find a job, or has found one. */
+    const hasJobs = async (): Promise<boolean> =>
+      Object.values(await plainQueue(queue).getJobCounts()).some((count) => count > 0);
     @Injectable()
     class SignUp {
       readonly em: EntityManager;
@@ -296,8 +299,7 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
         const author = this.em.create(Author, { id, email: `${id}@example.org` });
         await this.em.flush();
         const job = await this.mails.add('welcome', { author });
-        await sleep(300);
-        expect(seen).toEqual([]);
+        expect([await hasJobs(), seen]).toEqual([false, []]);
         end();
         return job.id!;
       }
@@ -310,9 +312,9 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
       throw new Error('rolled back on purpose');
     });
     await expect(lost).rejects.toThrow('on purpose');
-    await sleep(300);
-    expect(seen).toEqual([]);
+    expect([await hasJobs(), seen]).toEqual([false, []]);
     await finished(queue, await register(8, () => undefined));
+    expect(await hasJobs()).toBe(true);
     expect(seen).toMatchObject([{ email: '8@example.org', isManaged: true }]);
   });
 
@@ -367,6 +369,40 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
       const job = await plainQueue(queue).getJob(app.get(Starter).id!);
       expect(job!.data).toEqual({ $byref: 1, data: { author: token } });
     });
+  });
+
+  test('a serializer that demands signatures has them on queues, flows and processors', async () => {
+    const queue = queueName();
+    const { Mailer, seen } = mailer(queue);
+    const imports = [
+      BullModule.registerQueue({ name: queue }),
+      BullModule.registerFlowProducer({ name: 'flows' }),
+      MikroOrmModule.forFeature([Author]),
+    ];
+    const serializer = { signingKeys: ['a secret of at least thirty-two bytes'], signed: { purpose: 'jobs' } };
+    const engine = inlineEngine();
+    const app = await application({ imports, providers: [Mailer] }, ByReferenceModule.forRoot({ serializer, engine }));
+    const mails = app.get<Queue>(getQueueToken(queue));
+    const flows = app.get<FlowProducer>(getFlowProducerToken('flows'));
+    const ids = [
+      (await mails.add('x', { author: await ann() })).id!,
+      (await flows.add({ name: 'y', queueName: queue, data: { author: await ann() } })).job.id!,
+    ];
+    for (const id of ids) expect(await (await finished(queue, id)).getState()).toBe('completed');
+    const { data, returnvalue } = await finished(queue, ids[0]!);
+    expect([data.signature, returnvalue.signature]).toEqual([expect.any(String), expect.any(String)]);
+    const forged = await plainQueue(queue).add('x', { $byref: 1, data: { author: token } });
+    expect((await finished(queue, forged.id!)).failedReason).toMatch(/signature/);
+    expect(seen).toHaveLength(2);
+    const task = app.get(Tasks).define(queueName(), async () => 'ran');
+    const handle = await task.delay({});
+    await app.get(Tasks).work();
+    await until(async () => (await handle.state()) === 'completed');
+    expect(await engine.find({ name: task.taskName } as never, handle.id)).toMatchObject({
+      output: { signature: expect.any(String) },
+    });
+    const wrong = ByReferenceModule.forRoot({ serializer, jobs: { plain: 'pass' } });
+    expect((await failureOf(() => application({ imports, providers: [] }, wrong))).code).toBe('E_INVALID_OPTION');
   });
 
   describe('several applications in one process', () => {

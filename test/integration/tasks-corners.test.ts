@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import type { EntityManager } from '@mikro-orm/core';
 import { PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
+import { defineDto, field } from 'mikro-orm-byref/class-transformer';
 import { byReference, pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { inlineEngine, type JobHandle, Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
@@ -142,11 +143,12 @@ describe('transactions', () => {
     await em.flush();
     expect((await task.delay({ user }, { dedupe: 1, em })).id).toBe(first.id);
     await tasks.work();
-    await sleep(800);
-    expect(seen).toEqual([]);
+    // A job of the same queue that comes later is over before it.
+    await ended(await task.delay({ user: fork().getReference(User, 2) }));
+    expect(seen).toEqual(['Bob']);
     await em.commit();
     await ended(first);
-    expect(seen).toEqual(['Changed']);
+    expect(seen).toEqual(['Bob', 'Changed']);
   });
 
   test.each([
@@ -359,6 +361,27 @@ describe('queues', () => {
     const handle = await task.delay({}, { dedupe: 'k' });
     await tasks.work();
     await until(async () => (await handle.attempt()) === 1 && (await handle.state()) === 'waiting');
+  });
+});
+
+describe('data without an envelope, which nobody has checked', () => {
+  test.each([
+    { only: [User] },
+    {
+      as: class Dto {
+        note = '';
+      },
+    },
+  ])('does not reach a handler with %p', async (options) => {
+    if (options.as !== undefined) defineDto(options.as, { note: field() });
+    const queue = name();
+    const tasks = tasksOn();
+    const seen: unknown[] = [];
+    const task = tasks.define(queue, async (args: unknown) => void seen.push(args), options as never);
+    await tasks.work();
+    const id = (await boss.send(queue, { note: 'x', admin: true }))!;
+    expect(await failure(task.handle(id))).toContain('E_MALFORMED');
+    expect(seen).toEqual([]);
   });
 });
 

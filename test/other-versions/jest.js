@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import config from '../../jest.config.js';
+import { notOnce } from '../../jest.once.js';
 
 /** The tests with the package as it is published and with other versions of its peers, both from a folder's node_modules. */
 export const withVersionsOf = (folder, absentFiles) => ({
-  ...config,
+  ...notOnce(config, ...Object.keys(absentFiles)),
   rootDir: '../../..',
-  testPathIgnorePatterns: ['/node_modules/', ...Object.keys(absentFiles).map((file) => `<rootDir>/${file}$`)],
   resolver: '<rootDir>/test/other-versions/jest-resolver.js',
   // The tests of single modules.
   moduleNameMapper: {

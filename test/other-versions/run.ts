@@ -5,8 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { tarball } from '../lanes/tarball.ts';
 
 const [name, ...jestArguments] = process.argv.slice(2);
 const here = join(import.meta.dirname, name!);
@@ -44,18 +45,10 @@ function installPeers(): void {
 }
 
 /** By npm, which refuses a package whose peer ranges do not admit what is here. */
-function install(tarball: string): void {
-  npm(here, 'install', '--no-save', '--no-audit', '--no-fund', tarball);
-}
-
-/** The package of BYREF_TARBALL, else one that is packed for this. */
 function installPackage(): void {
-  const given = process.env['BYREF_TARBALL'];
-  if (given !== undefined) return install(resolve(given));
   const folder = mkdtempSync(join(tmpdir(), 'byref-packed-'));
   try {
-    npm(root, 'pack', '--pack-destination', folder);
-    install(join(folder, globSync('*.tgz', { cwd: folder })[0]!));
+    npm(here, 'install', '--no-save', '--no-audit', '--no-fund', tarball(folder));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

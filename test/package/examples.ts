@@ -8,8 +8,9 @@ import pg from 'pg';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import { startRedis } from '../../fixtures/redis.ts';
 import manifest from '../../package.json' with { type: 'json' };
+import { tarball } from '../lanes/tarball.ts';
 import { type Example, examples, installsOf, pages, readme, withDatabasesOf } from '../support/examples.ts';
-import { install, project, run, tarball } from './project.ts';
+import { install, project, run } from './project.ts';
 
 /**
  * Runs every example of the README and of docs/ as its reader does: in a folder that holds nothing but the packed
@@ -31,7 +32,7 @@ const folder = mkdtempSync(join(tmpdir(), 'byref-examples-'));
 const clients: pg.Client[] = [];
 let packed: string;
 try {
-  packed = await tarball(folder);
+  packed = tarball(folder);
   const programs = examples.filter(({ prints }) => prints.length > 0);
   const runnable = programs.filter(({ needsRedis }) => redis !== undefined || !needsRedis);
   for (const example of examples) namesItsPackages(example);

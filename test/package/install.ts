@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import manifest from '../../package.json' with { type: 'json' };
+import { tarball } from '../lanes/tarball.ts';
 import mikroOrm6 from '../other-versions/mikro-orm-6/package.json' with { type: 'json' };
 import { examples, installsOf, readme } from '../support/examples.ts';
-import { project, run, tarball } from './project.ts';
+import { project, run } from './project.ts';
 
 /**
  * Installs the package as a stranger does: packed, in folders that hold nothing else, with what the README says to
@@ -69,7 +70,7 @@ async function firstExample(cwd: string): Promise<void> {
 
 const folder = mkdtempSync(join(tmpdir(), 'byref-package-'));
 try {
-  const packed = await tarball(folder);
+  const packed = tarball(folder);
   const [line] = installsOf(readme);
   const packages = line!.split(' ').map((name) => (name === manifest.name ? packed : name));
   const plain = await project(folder, 'plain', packages);

@@ -1,10 +1,8 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const shell = process.platform === 'win32';
 
 /** What the program writes on standard output; rejects when it fails, or does not end within the time. */
@@ -15,17 +13,6 @@ export async function run(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<string> {
   return (await promisify(execFile)(file, args, { cwd, env, shell, timeout: 180_000 })).stdout;
-}
-
-/** The package as it would be published: that of BYREF_TARBALL, or packed into the folder. */
-export async function tarball(folder: string): Promise<string> {
-  const given = process.env['BYREF_TARBALL'];
-  if (given !== undefined && given !== '') return given;
-  const packed = await run(root, 'npm', ['pack', '--json', '--silent', '--pack-destination', folder]);
-  const [{ filename }] = Object.values(JSON.parse(packed) as Record<string, { filename: string }>) as [
-    { filename: string },
-  ];
-  return join(folder, filename);
 }
 
 export async function install(cwd: string, packages: readonly string[]): Promise<void> {

@@ -6,7 +6,11 @@ import { domain, type User } from '../../fixtures/domain.ts';
 import { makeOrm } from '../../fixtures/majors.ts';
 
 const orm = makeOrm({ entities: domain, clientUrl: process.env['SANDBOX_DATABASE_URL']! });
-const serializer = new EntitySerializer(orm);
+const secret = process.env['SANDBOX_SECRET'];
+const serializer = new EntitySerializer(
+  orm,
+  secret === undefined ? {} : { signingKeys: [secret], signed: { purpose: 'app' } },
+);
 
 export default byReferenceProcessor(serializer, async (job: SandboxedJob<{ user: User }>, _token, signal) => {
   const { user } = job.data;

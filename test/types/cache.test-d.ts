@@ -4,7 +4,7 @@ import type { BentoCache } from 'bentocache';
 import type { CacheProvider } from 'bentocache/types';
 import type { EntitySerializer } from 'mikro-orm-byref';
 import { type BentoCacheLike, Cached, EntityCache } from 'mikro-orm-byref/cache';
-import type { Comment, User } from '../../fixtures/domain.ts';
+import type { Comment, CommentSchema, User } from '../../fixtures/domain.ts';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function expectType<Expected>(): <Actual>(actual: Actual, same: Equal<Actual, Expected>) => void;
@@ -15,6 +15,7 @@ declare const store: CacheProvider;
 declare const user: User;
 declare const userRef: Ref<User>;
 declare const CommentClass: typeof Comment;
+declare const Comments: typeof CommentSchema;
 
 // bentocache, its stores and their namespaces fit.
 bentocache satisfies BentoCacheLike;
@@ -35,6 +36,12 @@ await cache.getOrSet({ key: 'a', factory: () => 1 });
 // @ts-expect-error a property of another class
 await cache.touch(CommentClass, { email: 'a' });
 await cache.touch(CommentClass, { text: 'a' });
+await cache.touch(Comments, { text: 'a' });
+// @ts-expect-error a property of another class
+await cache.touch(Comments, { email: 'a' });
+await cache.getOrSet({ key: 'a', ttlMs: 1, dependsOn: [Comments, CommentClass], factory: () => 1 });
+// @ts-expect-error no class
+await cache.getOrSet({ key: 'a', ttlMs: 1, dependsOn: ['Comment'], factory: () => 1 });
 
 export class Pages {
   declare readonly cache: EntityCache;
@@ -44,7 +51,7 @@ export class Pages {
     return of.name;
   }
 
-  @Cached({ ttlMs: 1, cache: (self: Pages) => self.cache, dependsOn: () => [CommentClass] })
+  @Cached({ ttlMs: 1, cache: (self: Pages) => self.cache, dependsOn: () => [Comments] })
   async home(): Promise<number> {
     return 1;
   }

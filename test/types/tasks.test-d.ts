@@ -4,7 +4,7 @@ import type { Job, PgBoss } from 'pg-boss';
 import type { EntityToken } from 'mikro-orm-byref';
 import { byReference, pgBossEngine, type PgBossLike } from 'mikro-orm-byref/pg-boss';
 import type { Change, Engine, JobContext, JobHandle, Tasks } from 'mikro-orm-byref/tasks';
-import type { Post, User } from '../../fixtures/domain.ts';
+import type { Post, PostSchema, User } from '../../fixtures/domain.ts';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function expectType<Expected>(): <Actual>(actual: Actual, same: Equal<Actual, Expected>) => void;
@@ -16,6 +16,7 @@ declare const user: User;
 declare const userRef: Ref<User>;
 declare const UserClass: typeof User;
 declare const PostClass: typeof Post;
+declare const Posts: typeof PostSchema;
 
 // From the arguments to the result.
 {
@@ -59,6 +60,11 @@ declare const PostClass: typeof Post;
     expectType<Post | null>()(change.entity, true);
   });
   tasks.onFlush([PostClass], index);
+  tasks.onFlush([Posts], index);
+  const all = tasks.define('d', async (change: Change<Post | User>) => void change.entity, { missing: 'null' });
+  tasks.onFlush([UserClass, Posts], all);
+  // @ts-expect-error a task for some of them
+  tasks.onFlush([UserClass, Posts], index);
   // @ts-expect-error a task for other entities
   tasks.onFlush([UserClass], index);
 }

@@ -14,13 +14,16 @@ import {
   ByReferenceEntity,
   ByReferenceMixin,
   byValue,
+  type EntityOf,
   EntityToken,
   type Encoded,
   type JsonValue,
+  type MissingPolicy,
   type Revived,
   type Serialized,
 } from 'mikro-orm-byref';
-import type { Post, User } from '../../fixtures/domain.ts';
+import { ref } from 'mikro-orm-byref/class-transformer';
+import type { Post, User, UserSchema } from '../../fixtures/domain.ts';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function expectType<Expected>(): <Actual>(actual: Actual, same: Equal<Actual, Expected>) => void;
@@ -32,6 +35,7 @@ declare const post: Loaded<Post, 'comments'>;
 declare const userRef: Ref<User>;
 declare const UserClass: typeof User;
 declare const PostClass: typeof Post;
+declare const Users: typeof UserSchema;
 
 // The brand carries the type from serialize to deserialize.
 {
@@ -163,6 +167,81 @@ declare const PostClass: typeof Post;
   expectType<unknown>()(await serializer.revive({}, { only: [UserClass] }), true);
   expectType<{ user: User }>()(serializer.clone({ user }), true);
   expectType<Encoded<User>>()(serializer.encode(user), true);
+}
+
+// A token's row: null only where the call says so, text only with classes.
+{
+  const token = new EntityToken('User', 1);
+  const policy = 'null' as MissingPolicy;
+  expectType<User>()(await serializer.locate(token, { only: [UserClass] }), true);
+  expectType<User | Post>()(await serializer.locate('text', { only: [UserClass, PostClass], em }), true);
+  expectType<User | null>()(await serializer.locate('text', { only: [UserClass], missing: 'null' }), true);
+  expectType<User | null>()(await serializer.locate(token, { only: [UserClass], missing: 'omit' }), true);
+  expectType<User | null>()(await serializer.locate(token, { only: [UserClass], missing: policy }), true);
+  expectType<User>()(await serializer.locate(token, { only: [UserClass], missing: 'throw' }), true);
+  expectType<object>()(await serializer.locate(token), true);
+  expectType<User>()(await serializer.locate<User>(token, { em }), true);
+  expectType<User>()(await serializer.locate<User>(token, { only: [UserClass] }), true);
+  expectType<User | null>()(await serializer.locate<User>(token, { missing: 'null' }), true);
+  expectType<User | null>()(await serializer.locate<User>(token, { missing: policy }), true);
+  expectType<User[]>()(await serializer.locateMany(['text', token], { only: [UserClass] }), true);
+  expectType<User[]>()(await serializer.locateMany([token], { only: [UserClass], missing: 'omit' }), true);
+  expectType<(User | null)[]>()(await serializer.locateMany([token], { only: [UserClass], missing: 'null' }), true);
+  expectType<(User | null)[]>()(await serializer.locateMany([token], { only: [UserClass], missing: policy }), true);
+  expectType<object[]>()(await serializer.locateMany([token]), true);
+  expectType<User[]>()(await serializer.locateMany<User>([token], { em, missing: 'omit' }), true);
+  expectType<(User | null)[]>()(await serializer.locateMany<User>([token], { missing: 'null' }), true);
+  // @ts-expect-error text needs only
+  await serializer.locate('text');
+  // @ts-expect-error text needs only
+  await serializer.locate('text', { em });
+  // @ts-expect-error text needs only
+  await serializer.locateMany([token, 'text'], { em });
+  // @ts-expect-error an entity is no token
+  await serializer.locate(user, { only: [UserClass] });
+  // @ts-expect-error nor is a Ref
+  await serializer.locate(userRef, { only: [UserClass] });
+  // @ts-expect-error nor what a structured clone is
+  await serializer.locate({ model: 'User', primaryKey: 1 });
+  // @ts-expect-error one token is read by locate
+  await serializer.locateMany(token);
+  // @ts-expect-error a token is not signed
+  await serializer.locate(token, { signed: { purpose: 'a' } });
+  // @ts-expect-error a token is no payload of a DTO
+  await serializer.locate(token, { as: class {} });
+  serializer.serialize(user, { versions: 'required' });
+  // @ts-expect-error no such choice
+  serializer.serialize(user, { versions: 'demanded' });
+}
+
+// A schema is taken wherever a class is.
+{
+  const Author = defineEntity({ name: 'Author', properties: { id: p.integer().primary(), penName: p.string() } });
+  type IAuthor = InferEntity<typeof Author>;
+  const both = [UserClass, Author] as const;
+  expectType<IAuthor>()({} as EntityOf<typeof Author>, true);
+  expectType<User>()({} as EntityOf<typeof UserSchema>, true);
+  expectType<User>()({} as EntityOf<typeof User>, true);
+  expectType<IAuthor>()(await serializer.locate('text', { only: [Author] }), true);
+  expectType<User | IAuthor>()(await serializer.locate('text', { only: both }), true);
+  expectType<User | IAuthor>()(await serializer.verify('text', { purpose: 'a', only: both }), true);
+  expectType<{ author: IAuthor | null; user: User }>()(
+    await serializer.deserialize(serializer.serialize({ author: {} as IAuthor, user }), {
+      missing: 'null',
+      only: [Author],
+    }),
+    true,
+  );
+  expectType<User | null>()(await serializer.decode(serializer.encode(user), { missing: 'null', only: [Users] }), true);
+  await serializer.revive({}, { only: both });
+  ref(() => Author, { only: [Users] });
+  ref(() => [UserClass, Author]);
+  // @ts-expect-error no class
+  ref(() => 'Author');
+  // @ts-expect-error no class
+  await serializer.revive({}, { only: ['Author'] });
+  // @ts-expect-error not any: an author has no such property
+  void ({} as EntityOf<typeof Author>).nope;
 }
 
 // The base class and the mixin: revive is typed by this, the base's own members stay.

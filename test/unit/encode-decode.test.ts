@@ -81,6 +81,61 @@ class Deadline extends Date {}
 class Registry extends Map<string, string> {}
 class List extends Array<number> {}
 
+const having = <T extends object>(value: T, key: PropertyKey, enumerable = true): T =>
+  Object.defineProperty(value, key, { value: 1, enumerable });
+
+/** Each kind of object that travels as more than its own properties. */
+const builtIns: readonly (readonly [string, () => object])[] = [
+  ['an array', () => [1, 2]],
+  ['an array with holes', () => Array(3)],
+  ['an empty array', () => []],
+  ['a Date', () => new Date(0)],
+  ['a Map', () => new Map([[1, 2]])],
+  ['a Set', () => new Set([1])],
+  ['bytes', () => Uint8Array.of(1)],
+  ['a Buffer', () => Buffer.of(1, 2)],
+  ['a URL', () => new URL('https://example.org/')],
+  ['another realm’s array', () => runInContext('[1]', createContext({})) as object],
+  ['another realm’s bytes', () => runInContext('Uint8Array.of(1)', createContext({})) as object],
+];
+
+/** So long that hidden names are not looked for. */
+const longOnes: readonly (readonly [string, () => object])[] = [
+  ['a long array', () => Array.from({ length: 1_000 }, (_, index) => ({ index }))],
+  ['a long array with holes', () => Object.assign(Array(1_000), { 7: Number.NaN })],
+  ['many bytes', () => new Uint8Array(1_000_000)],
+  ['a long Buffer', () => Buffer.alloc(1_000)],
+];
+
+describe('what has no place on the wire is refused, not dropped', () => {
+  for (const [name, make] of [...builtIns, ...longOnes]) {
+    test(`with ${name}`, () => {
+      expect(() => encoded({ a: make() })).not.toThrow();
+      for (const key of ['extra', '-1', '1.5', '4294967295', '__proto__', 'length2', Symbol('tag')]) {
+        // Bytes have no place for such numbers at all.
+        if (/ytes|Buffer/.test(name) && /\d/.test(String(key)) && key !== 'length2') continue;
+        for (const enumerable of builtIns.some(([short]) => short === name) ? [true, false] : [true]) {
+          const error = failure(() => encoded({ a: having(make(), key, enumerable) }));
+          expect([error.code, error.path]).toEqual(['E_UNSERIALIZABLE', '$.a']);
+          expect(error.message).toContain(typeof key === 'symbol' ? 'Symbol(tag)' : `"${key}"`);
+        }
+      }
+    });
+  }
+
+  test('with an object', () => {
+    for (const key of ['hidden', Symbol('tag')]) {
+      const error = failure(() => encoded({ a: having({ b: 1 }, key, false) }));
+      expect([error.code, error.path]).toEqual(['E_UNSERIALIZABLE', '$.a']);
+    }
+    expect(failure(() => encoded({ set a(_value: unknown) {} })).path).toBe('$.a');
+  });
+
+  test('a match of a regular expression says what it would lose', () => {
+    expect(failure(() => encoded([/b/.exec('abc')])).message).toContain('The property "index" of an array at $[0]');
+  });
+});
+
 const cycle: { self?: unknown } = {};
 cycle.self = { deep: [cycle] };
 const cyclicMap = new Map<string, unknown>();

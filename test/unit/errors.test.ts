@@ -15,6 +15,42 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
     /A function at \$\.a.*pass plain data/,
   ],
   [
+    ByReferenceError.noEntity('A value that is no entity', 1),
+    'E_UNSERIALIZABLE',
+    false,
+    /no entity.*pass an entity or a Ref/,
+  ],
+  [
+    ByReferenceError.noEntity('A value that is no entity', Promise.resolve()),
+    'E_UNSERIALIZABLE',
+    false,
+    /^A promise.*await it first/,
+  ],
+  [
+    ByReferenceError.unversioned('User', 'load it first', '$.a'),
+    'E_UNSERIALIZABLE',
+    false,
+    /User at \$\.a has no version.*'required'; load it first/,
+  ],
+  [
+    ByReferenceError.unnamedModels(['Post', 'User']),
+    'E_INVALID_OPTION',
+    false,
+    /requireNames.*none for Post, User; give each @ByReference\(\{ name \}\)/,
+  ],
+  [
+    ByReferenceError.noEntityManager('to read with', 'pass one', new Error('x')),
+    'E_INVALID_OPTION',
+    false,
+    /no EntityManager to read with.*global EntityManager.*; pass one/,
+  ],
+  [
+    ByReferenceError.invalidOption('option em', 'an EntityManager', Promise.resolve()),
+    'E_INVALID_OPTION',
+    false,
+    /got a promise, which is to be awaited/,
+  ],
+  [
     ByReferenceError.duplicateModel('User', 'A', 'B'),
     'E_DUPLICATE_MODEL',
     false,
@@ -57,6 +93,8 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   [ByReferenceError.drift([token], '$'), 'E_DRIFT', false, /\["User",1\] at \$.*drift/],
   [ByReferenceError.unflushed([token], '$'), 'E_UNFLUSHED', false, /\["User",1\] at \$.*flush/],
   [ByReferenceError.transactionMismatch(), 'E_TRANSACTION_MISMATCH', false, /two transactions.*\{ em \}/],
+  [ByReferenceError.rolledBack(), 'E_ROLLED_BACK', true, /not enqueued.*rolled back.*again/],
+  [ByReferenceError.commitUnknown(new Error('x')), 'E_COMMIT_UNKNOWN', true, /lost when COMMIT was sent.*look/],
   [ByReferenceError.unsupported('A schedule', 'take another'), 'E_UNSUPPORTED', false, /A schedule.*take another/],
   [
     ByReferenceError.invalidOption('option em', 'an EntityManager', {}),

@@ -6,7 +6,7 @@ import { failureOf } from '../support/failure.ts';
 import { offlineOrm } from '../support/offline-orm.ts';
 
 const orm = offlineOrm(domain);
-const serializer = new EntitySerializer(orm);
+const serializer = new EntitySerializer(orm, { signingKeys: ['a secret of thirty-two bytes, ok'] });
 const em = orm.em.fork();
 const [user, other] = [em.getReference(User, 1), em.getReference(User, 2)];
 
@@ -55,6 +55,49 @@ describe('dedupeKey', () => {
   test('takes a token for its row', () => {
     expect(serializer.dedupeKey(new EntityToken('User', 1, { version: 3 }))).toBe(serializer.dedupeKey(user));
     expect(serializer.dedupeKey(new EntityToken('Gone', 1))).toBe('{"$entity":["Gone",1]}');
+  });
+
+  test('is equal for equal values whatever their keys look like, and by content for Sets and Maps', () => {
+    const equal: readonly [unknown, unknown][] = [
+      [JSON.parse('{"__proto__":1,"b":2}'), JSON.parse('{"b":2,"__proto__":1}')],
+      [
+        { 'a\0': 1, '\ud800': { 'c\0': 1, d: 2 } },
+        { '\ud800': { d: 2, 'c\0': 1 }, 'a\0': 1 },
+      ],
+      [
+        { 10: 1, 9: 2, a: 3 },
+        { a: 3, 9: 2, 10: 1 },
+      ],
+      [
+        { $set: [1, 2], $a: 1 },
+        { $a: 1, $set: [1, 2] },
+      ],
+      [new Set([1, user, 'a']), new Set(['a', 1, ref(user)])],
+      [new Set([new Set([1, 2]), new Set([3])]), new Set([new Set([3]), new Set([2, 1])])],
+      [
+        new Map<unknown, unknown>([
+          [user, 1],
+          [{ b: 1, a: new Set([1, 2]) }, 2],
+        ]),
+        new Map<unknown, unknown>([
+          [{ a: new Set([2, 1]), b: 1 }, 2],
+          [new EntityToken('User', 1), 1],
+        ]),
+      ],
+      [0, -0],
+      [{ a: [-0] }, { a: [0] }],
+      [Buffer.of(1), Uint8Array.of(1)],
+    ];
+    for (const [one, same] of equal) expect(serializer.dedupeKey(one)).toBe(serializer.dedupeKey(same));
+  });
+
+  test('keeps the order of lists, and data that looks like a Set', () => {
+    expect(serializer.dedupeKey([1, 2])).not.toBe(serializer.dedupeKey([2, 1]));
+    expect(serializer.dedupeKey({ $set: [1, 2] })).not.toBe(serializer.dedupeKey({ $set: [2, 1] }));
+    expect(serializer.dedupeKey({ $number: '-0' })).not.toBe(serializer.dedupeKey(0));
+    expect(serializer.dedupeKey(new Map([[1, 2]]))).not.toBe(serializer.dedupeKey(new Map([[2, 1]])));
+    const payload = serializer.serialize(new Set(['b', 'a']), { sign: { purpose: 'x', expiresAt: null } });
+    expect(payload).toContain('["b","a"]');
   });
 
   test('tells different values apart', () => {

@@ -126,6 +126,8 @@ describe('keys', () => {
     ['no clock', { clock: 1 as never }],
     ['a demand without purpose', { signed: {} as never }],
     ['a demand that is true', { signed: true as never }],
+    ['a demand without a key', { signed: { purpose: 'jobs' } }],
+    ['a demand with more in it', { signingKeys: [secret], signed: { purpose: 'jobs', queues: ['a'] } as never }],
   ])('%s is E_INVALID_OPTION', async (_name, options) => {
     const error = await failureOf(() => new EntitySerializer(orm, options));
     expect(error.code).toBe('E_INVALID_OPTION');
@@ -230,14 +232,44 @@ describe('a signed payload', () => {
   test('the demand may be the serializer’s, and a call may lift it', async () => {
     const strict = serializerWith({ signingKeys: [secret], signed: { purpose: 'reset' } });
     expect(await codeOf(() => strict.decode(serializer.encode(1)))).toBe('E_BAD_SIGNATURE');
+    expect(await codeOf(() => strict.decode(7 as never))).toBe('E_BAD_SIGNATURE');
     expect(await strict.decode(serializer.encode(1), { signed: false })).toBe(1);
     expect(await strict.decode(signed, { em })).toEqual(data);
     expect(await codeOf(() => strict.decode(signed, { em, signed: { purpose: 'other' } }))).toBe('E_BAD_SIGNATURE');
   });
 
-  test('the signature comes before all that the payload says', async () => {
-    const forged = { $byref: 1, data: { $regexp: [{ $entity: ['Nobody', null] }] } };
-    expect(await codeOf(() => serializer.decode(forged, demanded))).toBe('E_BAD_SIGNATURE');
+  test('a serializer that demands one reads what it writes, and writes unsigned where it is told to', async () => {
+    const strict = serializerWith({ signingKeys: [secret], signed: { purpose: 'reset' } });
+    expect(await strict.decode(strict.encode(data), { em })).toEqual(data);
+    expect(await strict.deserialize(strict.serialize(data), { em })).toEqual(data);
+    expect(await serializer.decode(strict.encode(data), { em, signed: { purpose: 'reset' } })).toEqual(data);
+    expect(strict.encode(1, { sign: false })).toEqual({ $byref: 1, data: 1 });
+    const other = strict.encode(1, { sign: { purpose: 'other', expiresAt: null } });
+    expect(await codeOf(() => strict.decode(other))).toBe('E_BAD_SIGNATURE');
+    expect(await strict.decode(other, { signed: { purpose: 'other' } })).toBe(1);
+  });
+
+  test.each<[string, unknown]>([
+    ['what no tag says', { $byref: 1, data: { $regexp: [{ $entity: ['Nobody', null] }] } }],
+    ['a newer version', { $byref: 999 }],
+    ['a version that is none', { $byref: 'x', data: 1 }],
+    ['no data', { $byref: 1 }],
+    ['plain JSON', { a: 1 }],
+    ['text', 'x'],
+    ['nothing', null],
+  ])('%s, unsigned, is E_BAD_SIGNATURE where a signature is demanded', async (_name, forged) => {
+    const error = await failureOf(() => serializer.decode(forged as never, demanded));
+    expect([error.code, error.retryable]).toEqual(['E_BAD_SIGNATURE', false]);
+  });
+
+  test('a newer version that was made with a good key is for a newer release to read', async () => {
+    const newer = new Signer([secret], () => now).signEnvelope({ $byref: 2, data: { $new: 1 } }, link);
+    for (const options of [demanded, { em }]) {
+      const error = await failureOf(() => serializer.decode(newer, options));
+      expect([error.code, error.retryable]).toEqual(['E_UNSUPPORTED_VERSION', true]);
+    }
+    const forged = { ...newer, $byref: 3 };
+    expect(await codeOf(() => serializer.decode(forged, { em }))).toBe('E_BAD_SIGNATURE');
   });
 
   test('depth is limited before the signature is computed', async () => {

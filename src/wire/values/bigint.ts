@@ -1,7 +1,8 @@
 import type { JsonValue } from '../json.ts';
 import type { DecodeWalk } from './value-type.ts';
 
-const DECIMAL = /^(?:0|-?[1-9]\d*)$/;
+/** Digits as `toString()` of a bigint writes them. */
+export const isDecimal = (text: string): boolean => /^(?:0|-?[1-9]\d*)$/.test(text);
 
 /** `{"$bigint":"9007199254740993"}`: JSON readers round numbers beyond 2^53. */
 export const bigint = {
@@ -12,5 +13,5 @@ export const bigint = {
 
 /** The bigint that `toString()` wrote, or undefined. */
 export function readBigInt(body: unknown): bigint | undefined {
-  return typeof body === 'string' && DECIMAL.test(body) ? BigInt(body) : undefined;
+  return typeof body === 'string' && isDecimal(body) ? BigInt(body) : undefined;
 }

@@ -18,6 +18,7 @@ export const map: ValueType<Map<unknown, unknown>> = {
       walk.childInto(keys, index, entry[0], index, 0);
       walk.childInto(items, index, entry[1], index, 1);
     }
+    walk.countKeys(keys);
     const result = new Map<unknown, unknown>();
     walk.whenFilled(() => {
       for (const [index, key] of keys.entries()) {

@@ -11,6 +11,7 @@ export const set: ValueType<Set<unknown>> = {
     if (!Array.isArray(body)) walk.malformed('an array');
     const items: unknown[] = [];
     for (const [index, item] of body.entries()) walk.childInto(items, index, item, index);
+    walk.countKeys(items);
     const result = new Set<unknown>();
     walk.whenFilled(() => {
       for (const item of items) if (item !== OMITTED) result.add(item);

@@ -23,7 +23,12 @@ export interface DecodeWalk {
   /** Runs `fill` once the children decoded so far are in place, entities included; inner values first. */
   whenFilled(fill: () => void): void;
   malformed(expected: string): never;
+  /** Counts what a Map or a Set is keyed by. Throws E_LIMIT where a stranger could make its entries meet. */
+  countKeys(keys: readonly unknown[]): void;
 }
+
+/** What V8 hashes without a secret. */
+export const isNumeric = (value: unknown): boolean => typeof value === 'number' || typeof value === 'bigint';
 
 /** Stands where the option `missing: 'omit'` takes an entry out of its array, object, Map or Set. */
 export const OMITTED: unique symbol = Symbol('omitted');

@@ -1,0 +1,16 @@
+/**
+ * Suites that run once, in `npm test` or `npm run test:clock`: neither another MikroORM nor another Node would change
+ * what they show. All others run with each of them. (Not test/package/imports: Node 22 has a `require()` of its own.)
+ */
+export const ONCE = [
+  'test/clock/(?:chaos|cron)',
+  'test/docs/',
+  'test/package/contents',
+  'test/property/(?:fuzz|schema)',
+];
+
+/** A configuration without them. */
+export const notOnce = (config, ...others) => ({
+  ...config,
+  testPathIgnorePatterns: ['/node_modules/', ...[...ONCE, ...others].map((suite) => `<rootDir>/${suite}`)],
+});

@@ -1,0 +1,197 @@
+import type { EntityProperty } from '@mikro-orm/core';
+import { decimal } from './decimal-key.ts';
+import {
+  anyText,
+  anyValue,
+  bigInteger,
+  boolean,
+  bytes,
+  collatedText,
+  exactText,
+  float,
+  integer,
+  type KeyColumn,
+  never,
+  text,
+  trimEnd,
+  typeName,
+  UUID,
+} from './key-column.ts';
+import { bits, cidr, inet, macAddress, macAddress8 } from './network-key.ts';
+import { day, time, timestamp, zonedTime } from './time-key.ts';
+
+/** What stands in the parentheses of a type: `[10, 2]` of `numeric(10,2)`. */
+type Modifiers = readonly number[];
+
+const int2 = integer('int2', -(2 ** 15), 2 ** 15 - 1);
+const int4 = integer('int4', -(2 ** 31), 2 ** 31 - 1);
+const oid = integer('oid', 0, 2 ** 32 - 1);
+
+/** MikroORM's database form of nearly every bigint is one of up to 18 digits. */
+const int8 = bigInteger('int8', -(2n ** 63n), 2n ** 63n - 1n, /^(?:0|-?[1-9]\d{0,17})$/);
+
+/** Written in any of PostgreSQL's spellings: in braces, in capitals, without hyphens. */
+const uuid: KeyColumn = {
+  ...text('a uuid', (value) => (UUID.test(value) ? value.toLowerCase() : undefined)),
+  write(value) {
+    if (typeof value !== 'string') return undefined;
+    const digits = value
+      .replace(/^\{(.*)\}$/, '$1')
+      .replaceAll('-', '')
+      .toLowerCase();
+    if (!/^[\da-f]{32}$/.test(digits)) return undefined;
+    return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  },
+  isAsRead: (held) => typeof held === 'string' && held.length === 36 && !/[A-F]/.test(held),
+};
+
+/** PostgreSQL pads char(n) with spaces that its comparisons ignore. */
+const paddedText = collatedText(undefined, (value) => trimEnd(value, ' '));
+
+/** Of spaces at the end a column of varying length cuts those that it has no room for. */
+function varyingText([length]: Modifiers): KeyColumn {
+  if (length === undefined) return anyText;
+  const stored = (value: string): string => cut(value, length);
+  return { ...collatedText(stored), isAsRead: (held) => typeof held === 'string' && stored(held) === held };
+}
+
+function cut(value: string, length: number): string {
+  if (value.length <= length) return value;
+  const kept = trimEnd(value, ' ');
+  const spaces = value.length - kept.length;
+  const characters = [...kept].length;
+  return characters + spaces <= length ? value : kept + ' '.repeat(Math.max(0, length - characters));
+}
+
+/** The type of PostgreSQL's own names cuts them to 63 bytes, also in comparisons. */
+const name = collatedText(undefined, (value) => {
+  let bytes = Buffer.from(value).subarray(0, 63);
+  // Not in the middle of a character.
+  while (!Buffer.from(bytes.toString()).equals(bytes)) bytes = bytes.subarray(0, -1);
+  return bytes.toString();
+});
+
+const single = ((): KeyColumn => {
+  const column = float(nearestSingle);
+  // As text, because PostgreSQL compares a float4 with a number as float8: 0.1 would be none.
+  const read = (wire: Parameters<KeyColumn['read']>[0]): string | undefined => {
+    const value = column.read(wire) as number | undefined;
+    const fits =
+      value !== undefined && Number.isFinite(Math.fround(value)) && (Math.fround(value) !== 0 || value === 0);
+    return fits ? String(value) : undefined;
+  };
+  return { ...column, read, held: column.read, isAsRead: never, canonical: (wire) => Math.fround(wire as number) + 0 };
+})();
+
+/** The shortest number that is the same float4. */
+function nearestSingle(value: number): number {
+  const stored = Math.fround(value);
+  if (stored === 0 && value !== 0) return Number.NaN;
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(stored.toPrecision(digits));
+    if (Math.fround(short) === stored) return short;
+  }
+  return Number(stored.toPrecision(9));
+}
+
+const double = float();
+
+/** `isDate` says that MikroORM makes a Date of it, which holds milliseconds. */
+type Kind = (modifiers: Modifiers, isDate: boolean) => KeyColumn;
+
+/** By the names that PostgreSQL and MikroORM have for types. */
+const COLUMNS: Readonly<Record<string, Kind>> = {
+  ...named(() => int2, 'smallint', 'int2', 'smallserial', 'serial2'),
+  ...named(() => int4, 'int', 'integer', 'int4', 'serial', 'serial4'),
+  ...named(() => int8, 'bigint', 'int8', 'bigserial', 'serial8'),
+  ...named(() => oid, 'oid'),
+  ...named(() => uuid, 'uuid'),
+  ...named(() => anyText, 'text', 'citext'),
+  ...named(varyingText, 'varchar', 'character varying'),
+  ...named(() => paddedText, 'char', 'character', 'bpchar'),
+  ...named(() => name, 'name'),
+  ...named(
+    ([precision, scale]) => decimal(undefined, undefined, precision === undefined ? undefined : (scale ?? 0)),
+    'numeric',
+    'decimal',
+    'dec',
+  ),
+  ...named(() => single, 'real', 'float4'),
+  ...named(() => double, 'float8', 'double precision', 'double'),
+  ...named(([digits]) => (digits !== undefined && digits <= 24 ? single : double), 'float'),
+  ...named(() => bytes, 'bytea', 'blob', 'binary', 'varbinary'),
+  ...named(() => boolean, 'boolean', 'bool'),
+  ...named(() => day, 'date'),
+  ...named(([precision], isDate) => timestamp(true, isDate, precision), 'timestamptz', 'timestamp with time zone'),
+  ...named(
+    ([precision], isDate) => timestamp(false, isDate, precision),
+    'timestamp',
+    'timestamp without time zone',
+    'datetime',
+  ),
+  ...named(([precision]) => time(precision), 'time', 'time without time zone'),
+  ...named(([precision]) => zonedTime(precision), 'timetz', 'time with time zone'),
+  ...named(() => inet, 'inet'),
+  ...named(() => cidr, 'cidr'),
+  ...named(() => macAddress, 'macaddr'),
+  ...named(() => macAddress8, 'macaddr8'),
+  ...named(() => bits, 'bit', 'varbit', 'bit varying'),
+};
+
+function named(column: Kind, ...names: string[]): typeof COLUMNS {
+  return Object.fromEntries(names.map((type) => [type, column]));
+}
+
+/** Types of PostgreSQL that no key is made of, by why. */
+const REFUSED: Readonly<Record<string, string>> = {
+  'how it is spelled hangs on settings of the session': 'money interval',
+  'one value of it has many spellings': `
+    json jsonb jsonpath xml tsvector tsquery gtsvector refcursor
+    int4range int8range numrange daterange tsrange tstzrange
+    int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange`,
+  'PostgreSQL has no equality of it that a key could go by': 'point line lseg box path polygon circle xid cid aclitem',
+  'it is for the insides of PostgreSQL': `
+    "char" tid xid8 pg_lsn pg_snapshot txid_snapshot oidvector int2vector
+    regclass regcollation regconfig regdictionary regnamespace regoper regoperator regproc regprocedure regrole regtype
+    pg_node_tree pg_ndistinct pg_dependencies pg_mcv_list pg_brin_bloom_summary pg_brin_minmax_multi_summary`,
+};
+
+const WHY = new Map(
+  Object.entries(REFUSED).flatMap(([why, types]) =>
+    types
+      .trim()
+      .split(/\s+/)
+      .map((type) => [type, why] as const),
+  ),
+);
+
+/** Why no key is made of a type, or undefined where one is. */
+export function whyRefused(sqlType: string): string | undefined {
+  // Of an interval there are fields, as in `interval day to second`.
+  const type = localName(sqlType).replace(/^interval .*/, 'interval');
+  // `_int4` is how PostgreSQL itself calls int4[].
+  const isArray = /\[\d*\]$| array$/.test(type) || (type.startsWith('_') && isKnown(type.slice(1)));
+  return isArray ? 'it is an array' : WHY.get(type);
+}
+
+/** Whether this library knows the type, and need not ask the database about its values. */
+export const isKnown = (sqlType: string): boolean =>
+  Object.hasOwn(COLUMNS, localName(sqlType)) || whyRefused(sqlType) !== undefined;
+
+/** The kind of a column by its SQL type. A domain, or a type of an extension, is for the database to judge. */
+export function postgresKeyColumn(
+  { columnTypes, nativeEnumName, runtimeType }: Pick<EntityProperty, 'columnTypes' | 'nativeEnumName' | 'runtimeType'>,
+  isForeign = false,
+): KeyColumn {
+  // Labels are compared as they are written; which ones there are, only the database of the day knows.
+  if (nativeEnumName !== undefined) return { ...exactText, unchecked: true };
+  const sqlType = columnTypes[0]!;
+  const kind = Object.hasOwn(COLUMNS, localName(sqlType)) ? COLUMNS[localName(sqlType)] : undefined;
+  // Of a foreign key MikroORM makes a Date, whatever the property is that it points to.
+  return kind === undefined ? anyValue : kind(modifiersOf(sqlType), isForeign || runtimeType === 'Date');
+}
+
+/** `pg_catalog.text collate "C"` is text. */
+const localName = (sqlType: string): string => typeName(sqlType).replace(/^pg_catalog\.| collate .*$/g, '');
+
+const modifiersOf = (sqlType: string): Modifiers => /\(([\d\s,-]+)\)/.exec(sqlType)?.[1]!.split(',').map(Number) ?? [];

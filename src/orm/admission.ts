@@ -1,0 +1,76 @@
+import {
+  type AnyEntity,
+  Collection,
+  type Dictionary,
+  type EntityManager,
+  type EntityMetadata,
+  helper,
+  Utils,
+} from '@mikro-orm/core';
+
+/** What of an EntityFactory finds the managed entity of a row. */
+interface Finder {
+  findEntity(data: Dictionary, metadata: EntityMetadata, options: object): AnyEntity | undefined;
+}
+
+/**
+ * Which rows may come into an EntityManager: those that another one has read before, and that were not refused there.
+ * Of any other row only its key comes in, where a foreign key says it.
+ */
+export class Admission {
+  readonly #finder: Finder;
+  readonly #refused: ReadonlySet<AnyEntity>;
+  /** References that stand where a row was turned away. */
+  readonly #away = new Set<AnyEntity>();
+  /** Entities that came in. */
+  readonly #owners = new Set<AnyEntity>();
+
+  constructor(reader: EntityManager, refused: ReadonlySet<AnyEntity>) {
+    this.#finder = reader.getEntityFactory() as unknown as Finder;
+    this.#refused = refused;
+  }
+
+  /** Whether a row must stay outside; also one that has appeared since, which nobody was asked about. */
+  refuses(data: Dictionary, metadata: EntityMetadata, options: object): boolean {
+    const read = this.#finder.findEntity({ ...data }, metadata, { ...options });
+    return read === undefined || !helper(read).isInitialized() || this.#refused.has(read);
+  }
+
+  /** The row without the rows in it that must stay outside and that no foreign key of its own names. */
+  strip(data: Dictionary, metadata: EntityMetadata, options: object): Dictionary {
+    const row = { ...data };
+    for (const { name, kind, owner, targetMeta } of metadata.relations) {
+      const value = row[name] as unknown;
+      const isRefused = (child: unknown): boolean =>
+        Utils.isPlainObject(child) && this.refuses(child as Dictionary, targetMeta!, options);
+      if (Array.isArray(value)) row[name] = value.filter((child) => !isRefused(child));
+      else if (kind === '1:1' && owner !== true && isRefused(value)) delete row[name];
+    }
+    return row;
+  }
+
+  admitted(entity: AnyEntity): AnyEntity {
+    this.#owners.add(entity);
+    return entity;
+  }
+
+  turnedAway(reference: AnyEntity): AnyEntity {
+    this.#away.add(reference);
+    return reference;
+  }
+
+  /** Takes the rows that were turned away out of the collections that a query has filled. */
+  cleanCollections(): void {
+    if (this.#away.size === 0) return;
+    for (const owner of this.#owners) {
+      for (const { name } of helper(owner).__meta.relations) {
+        const value = (owner as Dictionary)[name] as unknown;
+        if (!Utils.isCollection(value)) continue;
+        const collection = value as Collection<AnyEntity>;
+        const items = collection.getItems(false);
+        const kept = items.filter((item) => !this.#away.has(item));
+        if (kept.length < items.length) collection.hydrate(kept, true);
+      }
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import type { AnyEntity, EntityManager, EntityMetadata } from '@mikro-orm/core';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { rowSchemaOf } from './entity.ts';
+import { managedEntities } from './identity-map.ts';
+import { ownSchema } from './metadata.ts';
+
+/** How the keys of an inheritance tree are compared. */
+export interface ComparedKeys {
+  /** False where MikroORM finds each managed entity by what the driver reads. */
+  readonly isRespelled: boolean;
+  /** True for an entity that MikroORM does find. */
+  isAsRead(entity: AnyEntity): boolean;
+  canonicalOf(entity: AnyEntity): string | number | undefined;
+  /** Of a key as the driver has it, flat. */
+  canonicalOfRaw(key: readonly unknown[]): string | number | undefined;
+}
+
+type KeysOf = (root: EntityMetadata) => ComparedKeys;
+
+interface UnitOfWork {
+  getById(name: unknown, id: unknown, schema?: string, isDatabaseForm?: boolean): AnyEntity | undefined;
+}
+
+const within = new AsyncLocalStorage<true>();
+
+/** How many queries under way have the `getById` of a unit of work replaced. */
+const replaced = new WeakMap<UnitOfWork, number>();
+
+/**
+ * Runs a query whose rows, and the references in them, meet the entities that are managed already where MikroORM does
+ * not find these: it goes by the text of a key, which is one for a Date, a padded text or a time that the application
+ * has assigned, and another for what the driver reads. A second object would stand for the same row, and what is changed
+ * on the first would never be written.
+ */
+export async function meetingManaged<T>(em: EntityManager, keysOf: KeysOf, query: () => Promise<T>): Promise<T> {
+  if (!hasRespelled(em, keysOf)) return query();
+  const unit = em.getUnitOfWork(false) as unknown as UnitOfWork;
+  const others = replaced.get(unit) ?? 0;
+  replaced.set(unit, others + 1);
+  if (others === 0) replaceGetById(em, unit, keysOf);
+  try {
+    return await within.run(true, query);
+  } finally {
+    const left = replaced.get(unit)! - 1;
+    replaced.set(unit, left);
+    if (left === 0) delete (unit as Partial<UnitOfWork>).getById;
+  }
+}
+
+/** A memo: what it holds follows from its key alone. */
+const respelled = new WeakMap<object, boolean>();
+
+/** Whether any key of the ORM has more spellings than one: its rows may be met as references in those of others. */
+function hasRespelled(em: EntityManager, keysOf: KeysOf): boolean {
+  const all = em.getMetadata() as unknown as Iterable<EntityMetadata>;
+  let has = respelled.get(all);
+  if (has === undefined) {
+    has = Array.from(all).some(({ root, primaryKeys }) => primaryKeys.length > 0 && keysOf(root).isRespelled);
+    respelled.set(all, has);
+  }
+  return has;
+}
+
+function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): void {
+  const { getById } = unit;
+  const trees = new Map<EntityMetadata, Respelled>();
+  unit.getById = (name, id, schema, isDatabaseForm = false) => {
+    const found = getById.call(unit, name, id, schema, isDatabaseForm);
+    if (found !== undefined || id === undefined || id === null || within.getStore() === undefined) return found;
+    const root = em.getMetadata().find(name as never)?.root as EntityMetadata | undefined;
+    if (root === undefined || !keysOf(root).isRespelled) return undefined;
+    let tree = trees.get(root);
+    if (tree === undefined) trees.set(root, (tree = new Respelled(em, root, keysOf(root))));
+    return tree.find(id, schema, isDatabaseForm);
+  };
+}
+
+/** The managed entities of one tree that MikroORM may not find, by schema and canonical key. */
+class Respelled {
+  readonly #em: EntityManager;
+  readonly #root: EntityMetadata;
+  readonly #keys: ComparedKeys;
+  readonly #byKey = new Map<string, AnyEntity>();
+  /** What was looked for in vain: MikroORM makes the entity then, and may not find it the next time. */
+  readonly #missed = new Set<string>();
+
+  constructor(em: EntityManager, root: EntityMetadata, keys: ComparedKeys) {
+    this.#em = em;
+    this.#root = root;
+    this.#keys = keys;
+    this.#index();
+  }
+
+  find(id: unknown, schema: string | undefined, isDatabaseForm: boolean): AnyEntity | undefined {
+    const parts = Array.isArray(id) ? (id.flat(Infinity) as unknown[]) : [id];
+    // Rows are looked up by a single key as the driver has it; the parts of a composite one, and what a foreign key
+    // points to, as properties hold them.
+    const isHeld = !isDatabaseForm && this.#root.compositePK;
+    const canonical =
+      (isHeld ? undefined : this.#keys.canonicalOfRaw(parts)) ?? this.#keys.canonicalOfRaw(this.#databaseForm(parts));
+    if (canonical === undefined) return undefined;
+    const key = this.#keyOf(canonical, schema);
+    if (this.#missed.has(key) && !this.#byKey.has(key)) this.#index();
+    this.#missed.add(key);
+    return this.#byKey.get(key);
+  }
+
+  #index(): void {
+    for (const entity of managedEntities(this.#em, this.#root)) {
+      const canonical = this.#keys.isAsRead(entity) ? undefined : this.#keys.canonicalOf(entity);
+      if (canonical === undefined) continue;
+      const key = this.#keyOf(canonical, rowSchemaOf(entity));
+      if (!this.#byKey.has(key)) this.#byKey.set(key, entity);
+    }
+  }
+
+  #keyOf(canonical: string | number, schema: string | undefined): string {
+    return JSON.stringify([schema ?? this.#em.schema ?? ownSchema(this.#root, this.#em.config), canonical]);
+  }
+
+  #databaseForm(held: readonly unknown[]): unknown[] {
+    const platform = this.#em.getPlatform();
+    return this.#root
+      .getPrimaryProps(true)
+      .map(({ customType }, index) =>
+        customType === undefined ? held[index] : (customType.convertToDatabaseValue(held[index], platform) as unknown),
+      );
+  }
+}

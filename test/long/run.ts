@@ -1,0 +1,15 @@
+/** `npm run test:long`: what CI runs short, at length. An hour or so; the benchmark wants a machine to itself. */
+import { spawnSync } from 'node:child_process';
+
+const LONG: readonly (readonly [command: string, env?: NodeJS.ProcessEnv])[] = [
+  ['node test/chaos/run.ts 10000'],
+  ['npm run -s jest -- test/property/fuzz', { FUZZ_PAYLOADS: '5000000' }],
+  ['node bench/run.ts'],
+];
+
+const failed = LONG.filter(([command, env]) => {
+  console.log(`> ${command}`);
+  return spawnSync(command, { shell: true, stdio: 'inherit', env: { ...process.env, ...env } }).status !== 0;
+});
+for (const [command] of failed) console.error(`Failed: ${command}`);
+process.exitCode = failed.length > 0 ? 1 : 0;

@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { JsonValue } from 'mikro-orm-byref';
+import { decode, type DecodeHooks } from '../../src/codec/decode.ts';
+import { DEFAULT_LIMITS } from '../../src/codec/limits.ts';
+import { ByReferenceError } from '../../src/errors.ts';
+import { cpuSeconds } from '../support/cpu.ts';
+import { Fuzzer } from '../support/fuzzer.ts';
+
+/** The wire schema and the decoder, each against the other. */
+const schema = JSON.parse(readFileSync(new URL('../../schema/wire-v1.schema.json', import.meta.url), 'utf8')) as object;
+const ajv = { strict: true, allowUnionTypes: true, strictTuples: false, strictTypes: false } as const;
+const isValid = new Ajv2020(ajv).compile(schema);
+/** As most validators of APIs are set up. */
+const collectsAll = new Ajv2020({ ...ajv, allErrors: true }).compile(schema);
+
+/** Names are for a registry to judge. */
+const anyClass: DecodeHooks = { value: () => ({ make: (data) => data }), snapshot: () => ({ make: (data) => data }) };
+const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31);
+
+/** What the decoder refuses and a schema can't say, by the decoder's words. */
+const BEYOND_A_SCHEMA: Readonly<Record<string, RegExp>> = {
+  'a date that no calendar has': /date/,
+  'an object with a key twice': /different strings as keys/,
+  'a URL that is none': /URL/,
+  'an integer that JavaScript rounds': /version is an integer/,
+};
+
+function refusal(data: JsonValue): string | undefined {
+  try {
+    decode(data, anyClass, DEFAULT_LIMITS).fill();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ByReferenceError)) throw error;
+    return error.message;
+  }
+}
+
+test('what the schema accepts is decoded, but for what it can’t say; what is decoded it accepts', () => {
+  const fuzzer = new Fuzzer(seed);
+  for (let left = 20_000; left > 0; left--) {
+    const payload = { $byref: 1, data: fuzzer.data() };
+    const message = refusal(payload.data);
+    if (isValid(payload) === (message === undefined)) continue;
+    const isNamed = message !== undefined && Object.values(BEYOND_A_SCHEMA).some((reason) => reason.test(message));
+    if (isNamed) continue;
+    throw new Error(`seed ${seed}: ${JSON.stringify(payload)}: ${message ?? JSON.stringify(isValid.errors?.[0])}`);
+  }
+});
+
+test('a validator that collects all errors takes time in proportion to the payload', () => {
+  const nested = (levels: number): unknown => {
+    let data: unknown = { $date: 'no date' };
+    for (let level = 0; level < levels; level++) data = level % 2 === 0 ? [data] : { a: data, $map: 1 };
+    return { $byref: 1, data };
+  };
+  const time = (levels: number): number => {
+    const payload = nested(levels);
+    return cpuSeconds(() => collectsAll(payload), 50);
+  };
+  time(200);
+  expect(time(800) / time(200)).toBeLessThan(8);
+});
