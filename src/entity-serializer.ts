@@ -28,6 +28,7 @@ import {
   type TokenOptions,
   type VerifyOptions,
 } from './options.ts';
+import { requireNode } from './node.ts';
 import { registerExtension } from './orm/context.ts';
 import type { EntityOf, EntityType } from './orm/entity-class.ts';
 import { isEntity } from './orm/entity.ts';
@@ -44,6 +45,8 @@ import type { JsonObject, JsonValue } from './wire/json.ts';
 import { Signer, type SignOptions } from './wire/signing.ts';
 import { EntityToken, readTokenBody } from './wire/token.ts';
 import { OMITTED } from './wire/values/value-type.ts';
+
+requireNode();
 
 /** `missing: 'null'` and the classes it applies to, as types. */
 type NullFor<Only extends readonly EntityType[]> = DeserializeOptions<Only> & {

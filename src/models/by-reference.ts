@@ -3,7 +3,7 @@ import { aName, type Check, check, isName, names, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { PrimaryKey } from '../keys/primary-key.ts';
 import { getExtension } from '../orm/context.ts';
-import { classOf, type EntityClass, type SchemaLike } from '../orm/entity-class.ts';
+import { classOf, type EntityClass, isGenerated, type SchemaLike } from '../orm/entity-class.ts';
 import { byValueJson, configOf, metadataOf } from '../orm/entity.ts';
 import { hasRows, ownSchema } from '../orm/metadata.ts';
 import { EntityToken, type TokenBody } from '../wire/token.ts';
@@ -155,8 +155,10 @@ export function ByReferenceMixin<Base extends EntityClass>(
       return EntityToken.fromBody(bodyOf(this as AnyEntity));
     }
   }
-  // MikroORM tells base classes apart by name: two mixins of one name would share their properties.
-  Object.defineProperty(ByReferenceBase, 'name', { value: `ByReference${base.name}` });
+  // MikroORM tells base classes apart by name: two mixins of one name would share their properties. It also knows by its
+  // name that a class which it has generated is no base of the one that is set in its place.
+  const name = isGenerated(base) ? base.name : `ByReference${base.name}`;
+  Object.defineProperty(ByReferenceBase, 'name', { value: name });
   ByReference({ toJSON: true })(ByReferenceBase as unknown as EntityClass);
   return ByReferenceBase as never;
 }

@@ -41,16 +41,12 @@ export class TaskHost implements OnApplicationBootstrap, BeforeApplicationShutdo
   }
 
   /** Jobs under way need the ORM, which closes with the application. */
-  beforeApplicationShutdown(): Promise<void> {
-    return this.#stop();
+  async beforeApplicationShutdown(): Promise<void> {
+    if (this.#options.engine !== undefined) await this.#tasks.stopWorkers();
   }
 
-  /** Requests were answered up to here, and may have opened a queue again. */
-  onApplicationShutdown(): Promise<void> {
-    return this.#stop();
-  }
-
-  async #stop(): Promise<void> {
+  /** Requests were answered up to here: they may have opened a queue again, and what they flushed has made jobs. */
+  async onApplicationShutdown(): Promise<void> {
     if (this.#options.engine !== undefined) await this.#tasks.stop();
   }
 }

@@ -46,3 +46,7 @@ export function classOf(target: unknown): EntityClass | undefined {
   const cls = typeof target === 'function' ? target : (target as Partial<SchemaLike> | null)?.meta?.class;
   return typeof cls === 'function' ? (cls as EntityClass) : undefined;
 }
+
+/** True for the class that MikroORM 7 makes for a schema which has none: without a name in its text, and empty. */
+export const isGenerated = (cls: EntityClass): boolean =>
+  cls.name !== '' && /^class\s*(?:extends\s+[\w$]+\s*)?\{\s*\}$/.test(Function.prototype.toString.call(cls));

@@ -29,11 +29,12 @@ export type EntityState = 'new' | 'removed' | 'unidentified' | 'stored';
 
 export function stateOf(entity: AnyEntity): EntityState {
   const wrapped = helper(entity);
-  if (wrapped.__originalEntityData === undefined) {
-    if (wrapped.__em === undefined) return 'new';
-    return wrapped.isInitialized() || wrapped.hasPrimaryKey() ? 'removed' : 'unidentified';
-  }
-  return isScheduledForRemoval(wrapped.__em, entity) ? 'removed' : 'stored';
+  const { __originalEntityData, __managed, __em } = wrapped;
+  // Rows of `em.stream` belong to no EntityManager, but are made without their constructor, as no new entity is.
+  const isRow = __originalEntityData !== undefined || __managed === true;
+  if (!isRow) return __em === undefined ? 'new' : 'removed';
+  if (!wrapped.isInitialized() && !wrapped.hasPrimaryKey()) return 'unidentified';
+  return isScheduledForRemoval(__em, entity) ? 'removed' : 'stored';
 }
 
 export function isScheduledForRemoval(em: EntityManager | undefined, entity: AnyEntity): boolean {

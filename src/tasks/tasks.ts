@@ -79,6 +79,8 @@ export class Tasks {
   readonly #definitions = new Map<string, TaskDefinition>();
   /** By the function that `define` returned. */
   readonly #byTask = new WeakMap<object, TaskDefinition>();
+  /** What `onFlush` has begun; `end` while it goes on. */
+  readonly #watches: { readonly begin: () => () => void; end: (() => void) | undefined }[] = [];
   /** Starts the workers of a queue. */
   readonly #startQueue = once(async (name: string) => {
     const { queue } = this.#tasksOf(name)[0]!;
@@ -137,7 +139,8 @@ export class Tasks {
   /**
    * Calls a task after each committed change of a row of these classes, once per row and transaction:
    * `tasks.onFlush([Question, Answer], index)`. On an engine in the application's database the job is part of the
-   * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen.
+   * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen, nor what
+   * commits after `stop()`. A row that a subscriber keeps when it is removed (soft delete) is updated.
    * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
   onFlush<const Models extends readonly EntityType[], Result>(
@@ -154,18 +157,30 @@ export class Tasks {
         definition.revive.missing,
       );
     }
-    watchChanges(this.#serializer, models, async (changes, em) => {
-      await this.#enqueue(definition, changes, { em });
-    });
+    const begin = (): (() => void) =>
+      watchChanges(this.#serializer, models, async (changes, em) => {
+        await this.#enqueue(definition, changes, { em });
+      });
+    this.#watches.push({ begin, end: begin() });
   }
 
-  /** Starts the workers of all tasks defined so far; those of an earlier call go on. */
+  /** Starts the workers of all tasks defined so far; those of an earlier call go on. After `stop()`, `onFlush` hears again. */
   async work(): Promise<void> {
+    for (const watch of this.#watches) watch.end ??= watch.begin();
     for (const { queue } of this.#definitions.values()) await this.#startQueue(queue.name);
   }
 
-  /** Takes no further jobs and waits for those under way. */
+  /** Takes no further jobs, waits for those under way, and ends what `onFlush` began: stop it after what flushes. */
   async stop(): Promise<void> {
+    await this.stopWorkers();
+    for (const watch of this.#watches) {
+      watch.end?.();
+      watch.end = undefined;
+    }
+  }
+
+  /** @internal The first half: what is still flushed enqueues its jobs. */
+  async stopWorkers(): Promise<void> {
     await this.#engine.stop();
     for (const { queue } of this.#definitions.values()) this.#startQueue.forget(queue.name);
   }

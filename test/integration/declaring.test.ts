@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { BaseEntity, Collection, EntitySchema, serialize, wrap } from '@mikro-orm/core';
+import { BaseEntity, Collection, defineEntity, EntitySchema, p, serialize, wrap } from '@mikro-orm/core';
 import { Embeddable, Embedded, Entity, ManyToOne, OneToMany, PrimaryKey, Property } from '../../fixtures/decorators.ts';
 import { ByReference, ByReferenceEntity, ByReferenceMixin, EntitySerializer, EntityToken } from 'mikro-orm-byref';
+import { baseOf } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -197,6 +198,33 @@ describe('toJSON', () => {
     }
     expect((await failureOf(() => ByReference({ name: 'child' })(Child))).code).toBe('E_INVALID_OPTION');
   });
+});
+
+test('the mixin takes the class that MikroORM makes for a schema', async () => {
+  const properties = { id: p.integer().primary(), title: p.string() };
+  const articleSchema = defineEntity({ name: 'Article', properties });
+  class Article extends ByReferenceMixin(baseOf(articleSchema)) {
+    get shout(): string {
+      return `${this.title}!`;
+    }
+  }
+  articleSchema.setClass(Article);
+  const draftSchema = defineEntity({ name: 'Draft', properties });
+  class Draft extends ByReferenceMixin(baseOf(draftSchema)) {}
+  draftSchema.setClass(Draft);
+  const own = await openDatabase([articleSchema, draftSchema]);
+  const ownSerializer = new EntitySerializer(own.orm);
+  const em = own.orm.em.fork();
+  const written = [Article, Draft].map((cls) => em.create(cls, { id: 1, title: cls.name }));
+  await em.flush();
+  expect(JSON.stringify(written)).toBe('[{"$entity":["Article",1]},{"$entity":["Draft",1]}]');
+  const [article, draft] = (await ownSerializer.decode(ownSerializer.encode(written), { em: em.fork() })) as [
+    Article,
+    Draft,
+  ];
+  expect([article.shout, draft]).toEqual(['Article!', expect.objectContaining({ title: 'Draft' })]);
+  expect(await Draft.revive(draft.toToken(), em.fork())).toBeInstanceOf(Draft);
+  await own.close();
 });
 
 describe('names', () => {

@@ -39,7 +39,7 @@ import { type FlowProducer, type Job, Queue, Worker } from 'bullmq';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { byReference, bullmqEngine } from 'mikro-orm-byref/bullmq';
 import { ByReferenceModule, type ByReferenceRootOptions } from 'mikro-orm-byref/nestjs';
-import { inlineEngine, Tasks } from 'mikro-orm-byref/tasks';
+import { type Change, inlineEngine, Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
 import { Author, Book, library } from '../../fixtures/library.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
@@ -599,6 +599,34 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
     await until(async () => (await plainQueue(name).getActiveCount()) === 1);
     await app.close();
     expect(seen).toEqual(['ann@new.example', 'ann@new.example']);
+  });
+
+  test('what requests flush while the application stops makes jobs', async () => {
+    const name = queueName();
+    @Injectable()
+    class Index {
+      constructor(@Inject(Tasks) tasks: Tasks) {
+        const index = tasks.define(name, async (_change: Change<Author>) => undefined, { missing: 'null' });
+        tasks.onFlush([Author], index);
+      }
+    }
+    const options = { engine: bullmqEngine({ ...engineStore() }), work: true };
+    const app = await start({
+      imports: [ByReferenceModule.forRoot(options), ormModule(database.url)],
+      providers: [Index],
+    });
+    const em = app.get(MikroORM).em.fork();
+    // Nest waits here for the requests under way.
+    const server = app.getHttpAdapter() as unknown as { close(): Promise<unknown> };
+    const { close } = server;
+    server.close = async () => {
+      (await em.findOneOrFail(Author, 1)).email = 'ann@last.example';
+      await em.flush();
+      return close.call(server);
+    };
+    await app.close();
+    const waiting = plainQueue(name);
+    await until(async () => (await waiting.count()) === 1);
   });
 
   const engineStore = () => ({

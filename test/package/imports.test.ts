@@ -77,3 +77,12 @@ test('the root is at most 112,000 bytes minified, and 41,000 compressed', async 
   expect(code.length).toBeLessThanOrEqual(112_000);
   expect(gzipSync(code).length).toBeLessThanOrEqual(41_000);
 });
+
+test('in a Node that is too old the package says so when it is imported', async () => {
+  const older = 'delete Map.groupBy; delete Promise.withResolvers;';
+  const script = `${older} await import('mikro-orm-byref').catch(({ code, message }) => console.log(code, message));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd: root });
+  expect(stdout).toBe(
+    `E_UNSUPPORTED Node ${process.version} is not supported here; mikro-orm-byref needs Node 22.17 or newer.\n`,
+  );
+});

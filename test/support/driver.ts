@@ -19,6 +19,7 @@ export type Capability =
   | 'replicas'
   | 'exactNumbers'
   | 'uuidType'
+  | 'streams'
   | 'abortedTransactions';
 
 /** What some tests need of a database, or of the machine. */
@@ -34,6 +35,7 @@ const LACKS: Record<DriverName, Partial<Record<Need, string>>> = {
     connections: ONE_CONNECTION,
     processes: IN_MEMORY,
     replicas: 'it is no server',
+    streams: 'its driver has none',
   },
   sqlite: {
     connections: ONE_CONNECTION,
