@@ -17,15 +17,15 @@ export interface ReferenceRaces {
 type Entity = User | Post | Comment;
 const MODELS = { User, Post, Comment } as const;
 
-/** Rows of 0.3 to 1 kB: 4,000 of each model. */
+/** Rows of 0.3 to 1 kB: 10,000 of each model. */
 export async function fill(em: EntityManager): Promise<void> {
   const run = (sql: string): Promise<unknown> => em.getConnection().execute(sql);
   await run(`insert into "user" (id, name, email, nickname, secret, version, updated_at)
-    select n, 'user ' || n, 'user' || n || '@example.org', repeat('n', 100 + n % 100), repeat('s', 100), 1, now() from generate_series(1, 4000) n`);
+    select n, 'user ' || n, 'user' || n || '@example.org', repeat('n', 100 + n % 100), repeat('s', 100), 1, now() from generate_series(1, 10000) n`);
   await run(`insert into post (id, title, body, version, author_id)
-    select n, 'post ' || n, n || repeat('b', 400 + n % 500), 1, n from generate_series(1, 4000) n`);
+    select n, 'post ' || n, n || repeat('b', 400 + n % 500), 1, n from generate_series(1, 10000) n`);
   await run(`insert into comment (id, text, post_id, author_id)
-    select n, repeat('c', 250 + n % 300), n, 4001 - n from generate_series(1, 4000) n`);
+    select n, repeat('c', 250 + n % 300), n, 10001 - n from generate_series(1, 10000) n`);
   await run('analyze');
 }
 
@@ -90,6 +90,24 @@ export async function benchFew(serializer: EntitySerializer, globalEm: EntityMan
           return Promise.all([em.findOneOrFail(User, 7), em.findOneOrFail(Post, 7)]);
         },
       },
+    ],
+    rounds,
+  );
+}
+
+/** One reference into an EntityManager that manages 30,000 rows, against a find with `refresh` there. */
+export async function benchCrowded(
+  serializer: EntitySerializer,
+  globalEm: EntityManager,
+  rounds: number,
+): Promise<Race> {
+  const em = globalEm.fork();
+  for (const model of [User, Post, Comment]) await em.findAll<Entity>(model as never);
+  const text = serializer.serialize({ user: em.getReference(User, 7) });
+  return race(
+    [
+      { name: 'revive', run: () => serializer.deserialize(text, { em }) },
+      { name: 'find', run: () => em.find(User, { id: 7 }, { refresh: true, flushMode: 'commit' }) },
     ],
     rounds,
   );

@@ -14,7 +14,7 @@ import { environment } from './environment.ts';
 import { benchJobs } from './jobs.ts';
 import { benchLocks } from './locks.ts';
 import { isShort } from './measure.ts';
-import { benchFew, benchReferences, fill, type ReferenceRaces } from './references.ts';
+import { benchCrowded, benchFew, benchReferences, fill, type ReferenceRaces } from './references.ts';
 import { alternativesTable, barsTable, writeReport } from './report.ts';
 import { table } from './tables.ts';
 import { benchValues } from './values.ts';
@@ -44,6 +44,7 @@ try {
   const sizes: ReferenceRaces[] = [];
   for (const { size, rounds } of SIZES) sizes.push(await benchReferences(serializer, orm.em, size, rounds));
   const few = await benchFew(serializer, orm.em, 300);
+  const crowded = await benchCrowded(serializer, orm.em, 100);
   const alternatives: AlternativeRaces[] = [];
   for (const { size, rounds } of JOB_SIZES) {
     alternatives.push(await benchAlternatives(serializer, database, size, rounds));
@@ -132,6 +133,11 @@ try {
   const largest = alternatives.at(-1)!;
   const bars = [
     atMost('reviving one reference, against `findOneOrFail` by hand', oneRatio, 1.12),
+    atMost(
+      'reviving one into an EntityManager of 30,000 rows, against `find` with `refresh`',
+      crowded.ratio('revive', 'find'),
+      2,
+    ),
     atMost('reviving two of two models, against two of those at once', twoRatio, 1.15),
     ...sizes
       .filter(({ size }) => size >= 100)
