@@ -403,9 +403,9 @@ function refuseUnawaited(payload: unknown): void {
 const single = <T>(outcomes: readonly Outcome<T>[]): T => valueOf(outcomes[0]!);
 
 /** class-transformer is an optional peer: it is loaded when a DTO is asked for. */
-async function loadDtos(): Promise<typeof import('./class-transformer/dto.ts')> {
+async function loadDtos(): Promise<typeof import('./class-transformer/check-dto.ts')> {
   try {
-    return await import('./class-transformer/dto.ts');
+    return await import('./class-transformer/check-dto.ts');
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
     throw ByReferenceError.invalidOption('option as', 'the package class-transformer to be installed', undefined);

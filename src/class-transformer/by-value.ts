@@ -1,6 +1,6 @@
 import { ByReferenceError } from '../errors.ts';
 import { markValue, type ValueClass } from '../models/value-registry.ts';
-import { checkReferences } from './dto.ts';
+import { checkReferences } from './check-dto.ts';
 import { fromPlain, toPlain } from './plain.ts';
 import type { PlainClass } from './shape.ts';
 
