@@ -79,7 +79,7 @@ describe('a network that goes silent', () => {
 });
 
 describe('leases of Verrou', () => {
-  const LEASE_MS = 1_500;
+  const LEASE_MS = 3_000;
   // One: two stores that create their table at the same time fail.
   let factory: LockFactory;
   beforeAll(() => {
