@@ -1,7 +1,8 @@
 import { type AnyEntity, Collection, type Dictionary, type EntityMetadata, helper, Utils } from '@mikro-orm/core';
 import { changesOf } from './entity.ts';
-import { inlineRoot, pathOf, restoreInline, takeInline, valueAt } from './inline-embedded.ts';
+import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
+import { type FindManaged, inversesOfChanges } from './one-to-one.ts';
 
 /**
  * How the rows of a query meet the entities that are managed already. MikroORM's `refresh` replaces what the user has
@@ -33,6 +34,7 @@ export const mergesNothing = (): Merging => newMerging(true, () => false);
  * `concurrencyCheck` properties that it is based on. `refresh` is MikroORM's own, for what is given to it.
  */
 export function mergeRow(
+  find: FindManaged,
   entity: AnyEntity,
   data: Dictionary,
   { spares, spared, unread }: Merging,
@@ -43,25 +45,21 @@ export function mergeRow(
   const { __meta: metadata, __originalEntityData: before = {}, __touched } = wrapped;
   const changes = spares ? changesOf(entity) : NONE;
   const row = changes.size > 0 || metadata.relations.length > 0 ? { ...data } : data;
-  const inline = new Set<string>();
-  for (const name of changes) {
-    const root = inlineRoot(metadata, name);
-    if (root === undefined) delete row[name];
-    else inline.add(root);
-  }
+  const taken = takeInline(entity, metadata, changes);
+  for (const name of changes) if (inlineRoot(metadata, name) === undefined) delete row[name];
   if (changes.size > 0) for (const name of baseOf(metadata)) delete row[name];
+  if (spares) for (const name of inversesOfChanges(find, entity, data)) delete row[name];
   const sparesItems = spares && spareCollections(entity, metadata, row, held);
   if (changes.size > 0 || sparesItems) spared.set(entity, data);
-  const taken = takeInline(entity, metadata, inline, changes);
   refresh(row);
-  restoreInline(entity, metadata, taken, changes);
+  restoreInline(entity, metadata, taken, data);
   if (__touched !== undefined) wrapped.__touched = changes.size > 0 && __touched;
   const after = wrapped.__originalEntityData!;
   // What the row does not say is not thereby the user's.
   for (const name of Object.keys(before)) {
     if (!(name in after) && holds(entity, metadata, name)) after[name] = before[name];
   }
-  for (const name of changes) {
+  for (const name of [...changes, ...taken.columns]) {
     if (name in before) after[name] = before[name];
     else delete after[name];
   }
@@ -71,9 +69,13 @@ export function mergeRow(
   return entity;
 }
 
-/** False for a column that has gone with the embedded object it was in. */
+/** False for a column that has gone with the embedded object it was in. Of one that is null, all columns are. */
 const holds = (entity: AnyEntity, metadata: EntityMetadata, name: string): boolean =>
-  inlineRoot(metadata, name) === undefined || valueAt(entity, pathOf(metadata, name)) !== undefined;
+  inlineRoot(metadata, name) === undefined ||
+  pathOf(metadata, name).reduce(
+    (value: unknown, step) => (value === null ? null : (value as Dictionary | undefined)?.[step]),
+    entity,
+  ) !== undefined;
 
 /** `__touched` is MikroORM 6's: whether the user has set a property since. */
 type Wrapped = { __meta: EntityMetadata; __originalEntityData?: Dictionary; __touched?: boolean };
@@ -89,19 +91,33 @@ function* baseOf({ versionProperty, concurrencyCheckKeys }: EntityMetadata): Ite
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
 export type Held = Set<Collection<AnyEntity>>;
 
-/** Takes the items of changed collections out of a row, and holds the collections. Returns whether one of m:n is among them. */
+/**
+ * Takes the items of changed collections out of a row, and holds the collections. One that is not loaded is, with what
+ * the user has added. Returns whether one of m:n is among them.
+ */
 function spareCollections(entity: AnyEntity, { relations }: EntityMetadata, row: Dictionary, held: Held): boolean {
   let isAmong = false;
   for (const { name, kind } of relations) {
     const value = (entity as Dictionary)[name] as unknown;
     if (!Utils.isCollection(value) || !(value as Collection<AnyEntity>).isDirty()) continue;
     const collection = value as Collection<AnyEntity>;
-    delete row[name];
+    if (collection.isInitialized()) delete row[name];
+    hold(collection);
     held.add(collection);
-    Object.defineProperty(collection, 'hydrate', { value: () => undefined, configurable: true });
     isAmong ||= kind === 'm:n';
   }
   return isAmong;
+}
+
+function hold(collection: Collection<AnyEntity>): void {
+  const { hydrate } = collection;
+  const hydrateOnce = (...args: Parameters<typeof hydrate>): void => {
+    if (collection.isInitialized()) return;
+    const added = collection.getItems(false);
+    hydrate.apply(collection, args);
+    for (const item of added) collection.addWithoutPropagation(item);
+  };
+  Object.defineProperty(collection, 'hydrate', { value: hydrateOnce, configurable: true });
 }
 
 export function release(held: Held): void {

@@ -1,6 +1,7 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isEntity } from './entity.ts';
+import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
 import { type Held, mergeRow, type Merging, release } from './merge-row.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
@@ -80,11 +81,15 @@ function castShadow(em: EntityManager): Shadow {
     const merging = current.getStore();
     const isRow = options.newEntity !== true && options.merge === true && options.initialized !== false;
     if (merging === undefined || !isRow || isEntity(data)) return createWithin(entityName, data, options);
-    const existing = factory.findEntity(data, em.getMetadata().get(entityName as never), options);
-    if (existing === undefined || !merging.refreshes(existing)) return createWithin(entityName, data, options);
-    return mergeRow(existing, data, merging, held, (row) =>
-      createWithin(entityName, row, { ...options, refresh: true }),
-    );
+    const metadata = em.getMetadata().get(entityName as never) as EntityMetadata;
+    const find: FindManaged = (target, key) => factory.findEntity(key, target, options);
+    const existing = find(metadata, data);
+    return withForeignKeysOfOthers(em, find, existing, data, metadata, () => {
+      if (existing === undefined) return createWithin(entityName, data, options);
+      if (!merging.refreshes(existing)) return createWithin(entityName, data, { ...options, refresh: false });
+      const refresh = (row: Dictionary) => createWithin(entityName, row, { ...options, refresh: true });
+      return mergeRow(find, existing, data, merging, held, refresh);
+    });
   };
 
   // MikroORM registers the items of m:n once more, by the raw row: what `create` made of it is better.

@@ -1,9 +1,9 @@
 /** What a revive makes of entities that the EntityManager has already, and what the next flush writes: docs/freshness.md. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { EntityManager } from '@mikro-orm/core';
+import { type EntityManager, ref } from '@mikro-orm/core';
 import { type DeserializeOptions, EntitySerializer } from 'mikro-orm-byref';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
-import { Account, Badge, Group, Note, Profile, profileRows, profiles } from '../../fixtures/profiles.ts';
+import { Account, Address, Badge, Group, Note, Profile, profileRows, profiles } from '../../fixtures/profiles.ts';
 
 import { openDatabase } from '../support/database.ts';
 
@@ -130,6 +130,14 @@ describe('rows that are there in part', () => {
     expect(ann).toMatchObject({ name: 'mine', nickname: 'annie' });
   });
 
+  test('managed: of what is whole and met by populate no flush writes anything', async () => {
+    const ann = await em.findOneOrFail(Profile, 1, { populate: everyLazy });
+    await execute(`update profile set bio = 'new' where id = 1`);
+    await revive(token('Profile', 2), { freshness: 'managed', populate: { Profile: ['boss'] } });
+    expect(ann.bio).toBe('bio 1');
+    expect(await written()).toEqual([]);
+  });
+
   test('managed: what is whole takes no query', async () => {
     await em.findOneOrFail(Profile, 1);
     database.statements.length = 0;
@@ -171,6 +179,29 @@ describe('unflushed changes', () => {
       expect(now.name).toBe('new');
     },
   );
+
+  test('an embedded object that the user has made, in one that NULLs have replaced', async () => {
+    const cid = await em.findOneOrFail(Profile, 3);
+    cid.address = Object.assign(new Address(), { street: 'mine' });
+    const { address } = cid;
+    await execute(`update profile set address_city = 'new' where id = 3`);
+    await revive(token('Profile', 3));
+    expect([cid.address === address, cid.address]).toMatchObject([true, { street: 'mine', city: 'new' }]);
+    await execute('update profile set address_city = null where id = 3');
+    await revive(token('Profile', 3));
+    expect([cid.address === address, cid.address]).toMatchObject([true, { street: 'mine', city: null }]);
+    expect(await written()).toEqual([expect.stringMatching(/^update .profile. set .address_street. = /)]);
+  });
+
+  test('an embedded object that the user has removed stays so, and what is lazy of it is not written', async () => {
+    const ann = await em.findOneOrFail(Profile, 1);
+    ann.address = null;
+    await em.flush();
+    await execute(`update profile set name = 'new' where id = 1`);
+    await revive(token('Profile', 1));
+    expect(ann).toMatchObject({ name: 'new', address: null });
+    expect(await written()).toEqual([]);
+  });
 
   test('a conflict is still one: version', async () => {
     const ann = await em.findOneOrFail(Profile, 1);
@@ -241,6 +272,16 @@ describe('relations', () => {
     expect(await written()).toHaveLength(isAnythingChanged ? 1 : 0);
   });
 
+  test('a collection that is not loaded, and that the user has put something into, is loaded with it', async () => {
+    const cid = await em.findOneOrFail(Profile, 3, { populate: ['groups'] as never });
+    const group = await em.findOneOrFail(Group, 1);
+    cid.groups.add(group);
+    await em.findOneOrFail(Profile, 1);
+    await revive(token('Profile', 1), { populate: { Profile: ['groups.members'] } });
+    expect(group.members.getIdentifiers().sort()).toEqual([1, 2, 3]);
+    expect(await written()).toEqual([expect.stringMatching(/^insert into .profile_groups/)]);
+  });
+
   test('changes of related rows and of collections stay', async () => {
     const ann = await em.findOneOrFail(Profile, 1, { populate: ['notes', 'groups', 'badge'] as never });
     ann.notes[0]!.text = 'mine';
@@ -264,5 +305,28 @@ describe('relations', () => {
     await revive(token('Profile', 1));
     expect([ann.notes.length, ann.groups.length]).toEqual([2, 1]);
     expect(await written()).toEqual([]);
+  });
+
+  describe('of a 1:1 the other side', () => {
+    test.each([null, 2])('changes no foreign key of another row (%s)', async (badge) => {
+      const ann = await em.findOneOrFail(Profile, 1);
+      const bob = await em.findOneOrFail(Profile, 2);
+      await execute(`update profile set badge_id = ${badge}, version = 2 where id = 1`);
+      await revive([token('Badge', 1), token('Badge', 2)]);
+      expect(ann.badge!.id).toBe(1);
+      expect(await written()).toEqual([]);
+      await revive([token('Badge', 1), token('Badge', 2), token('Profile', 1)]);
+      expect([ann.badge?.id ?? null, ann.version, bob.badge]).toEqual([badge, 2, null]);
+      expect(await written()).toEqual([]);
+    });
+
+    test('follows a change that is not flushed', async () => {
+      const bob = await em.findOneOrFail(Profile, 2);
+      const badge = await em.findOneOrFail(Badge, 2);
+      bob.badge = ref(badge);
+      await revive([token('Badge', 2), token('Profile', 2)]);
+      expect([bob.badge.unwrap(), badge.profile!.unwrap()]).toEqual([badge, bob]);
+      expect(await written()).toEqual([expect.stringMatching(/^update .profile. set .badge_id. = /)]);
+    });
   });
 });
