@@ -4,6 +4,7 @@ import {
   type Dictionary,
   type EntityManager,
   type EntityMetadata,
+  type EntityProperty,
   helper,
   type MikroORM,
   Utils,
@@ -85,9 +86,11 @@ export function isPartial(entity: AnyEntity): boolean {
     __meta: EntityMetadata;
     __loadedProperties: ReadonlySet<string>;
   };
-  return __meta.comparableProps.some(
-    ({ name, lazy, kind, object }) =>
-      lazy !== true && !(kind === 'embedded' && object !== true) && !__loadedProperties.has(name),
+  const isMissing = ({ name, lazy }: EntityProperty): boolean => lazy !== true && !__loadedProperties.has(name);
+  return (
+    __meta.comparableProps.some(
+      (property) => !(property.kind === 'embedded' && property.object !== true) && isMissing(property),
+    ) || __meta.relations.some((relation) => relation.kind === '1:1' && !relation.owner && isMissing(relation))
   );
 }
 

@@ -1,5 +1,5 @@
 import { type AnyEntity, Collection, type Dictionary, type EntityMetadata, helper, Utils } from '@mikro-orm/core';
-import { changesOf } from './entity.ts';
+import { changesOf, metadataOf } from './entity.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
 import { type FindManaged, inversesOfChanges } from './one-to-one.ts';
@@ -86,6 +86,13 @@ const NONE: ReadonlySet<string> = new Set();
 function* baseOf({ versionProperty, concurrencyCheckKeys }: EntityMetadata): Iterable<string> {
   if (versionProperty !== undefined) yield versionProperty;
   yield* concurrencyCheckKeys;
+}
+
+/** A row for MikroORM to merge by itself: what a change is based on stays, or a conflict would be lost. */
+export function withoutBase(entity: AnyEntity, data: Dictionary): Dictionary {
+  const names = [...baseOf(metadataOf(entity))];
+  if (names.length === 0 || changesOf(entity).size === 0) return data;
+  return Object.fromEntries(Object.entries(data).filter(([name]) => !names.includes(name)));
 }
 
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */

@@ -207,7 +207,9 @@ describe('unflushed changes', () => {
     const ann = await em.findOneOrFail(Profile, 1);
     ann.name = 'mine';
     await execute(`update profile set nickname = 'new', version = version + 1`);
-    for (const freshness of ['refresh', 'managed'] as const) await revive(token('Profile', 1), { freshness });
+    for (const freshness of ['refresh', 'managed'] as const) {
+      await revive([token('Profile', 1), token('Profile', 2)], { freshness, populate: { Profile: ['boss'] } });
+    }
     await expect(em.flush()).rejects.toMatchObject({ name: 'OptimisticLockError' });
   });
 
