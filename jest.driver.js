@@ -3,7 +3,8 @@ import config from './jest.config.js';
 /** The suites that hold on every database: what the core does, the cache, and tasks on the engines that need no PostgreSQL. */
 const SUITES = [
   'conformance/{bullmq,inline-engine,locks-verrou}',
-  'integration/{after-commit,batch,corners,declaring,drivers,freshness,golden,hostile,inheritance,keys,options,schemas,several-orms,snapshots,value-objects}',
+  'integration/{after-commit,batch,corners,declaring,drivers,freshness,golden,hostile,inheritance,keys,merging,options,schemas,several-orms,snapshots,value-objects}',
+  'model/model',
   'integration/{cache,cache-watching,cached,class-transformer,class-transformer-corners}',
 ];
 
