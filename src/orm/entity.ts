@@ -63,11 +63,29 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
   const wrapped = helper(entity);
   const stored = wrapped.__originalEntityData;
   if (stored === undefined || wrapped.__em === undefined) return NONE;
+  settleSnapshot(entity);
   const comparator = wrapped.__em.getComparator();
   return new Set(Object.keys(comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity))));
 }
 
 const NONE: ReadonlySet<string> = new Set();
+
+/** Whether MikroORM makes the entities of rows by their constructors. */
+export const constructsEntities = (em: EntityManager): boolean => em.config.get('forceEntityConstructor') !== false;
+
+/**
+ * Of entities that are made by their constructors, MikroORM keeps embedded objects as the text that the row had, and
+ * takes them for changed at once.
+ */
+export function settleSnapshot(entity: AnyEntity): void {
+  const { __meta, __originalEntityData: stored, __em } = helper(entity);
+  if (stored === undefined || __em === undefined || !constructsEntities(__em)) return;
+  for (const { name, kind, object, array } of __meta.props) {
+    const value = (stored as Dictionary)[name] as unknown;
+    if (kind !== 'embedded' || typeof value !== 'string' || (object !== true && array !== true)) continue;
+    (stored as Dictionary)[name] = JSON.parse(value);
+  }
+}
 
 /** True when a flush would write something about this entity. */
 export function hasPendingChanges(entity: AnyEntity): boolean {

@@ -1,6 +1,6 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isEntity } from './entity.ts';
+import { isEntity, settleSnapshot } from './entity.ts';
 import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
 import { type Held, mergeRow, type Merging, release, withoutBase } from './merge-row.ts';
 
@@ -71,7 +71,9 @@ function castShadow(em: EntityManager): Shadow {
   const createWithin: Factory['create'] = (entityName, data, options) => {
     creating++;
     try {
-      return create.call(factory, entityName, data, options);
+      const entity = create.call(factory, entityName, data, options);
+      settleSnapshot(entity);
+      return entity;
     } finally {
       creating--;
     }

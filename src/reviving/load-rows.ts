@@ -1,7 +1,14 @@
 import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
-import { isLoaded, isPartial, isScheduledForRemoval, metadataOf, rowSchemaOf } from '../orm/entity.ts';
+import {
+  constructsEntities,
+  isLoaded,
+  isPartial,
+  isScheduledForRemoval,
+  metadataOf,
+  rowSchemaOf,
+} from '../orm/entity.ts';
 import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find.ts';
 import { managesAnything } from '../orm/identity-map.ts';
 import { type Merging, newMerging } from '../orm/merge-row.ts';
@@ -70,7 +77,7 @@ class Loader {
     this.#em = em;
     this.#settings = settings;
     this.#skips = settings.lockMode !== undefined && skipsLocked(settings.lockMode);
-    this.#merging = managesAnything(em) ? mergingOf(settings) : undefined;
+    this.#merging = managesAnything(em) || constructsEntities(em) ? mergingOf(settings) : undefined;
   }
 
   tasks(work: Work): (() => Promise<void>)[] {

@@ -332,3 +332,27 @@ describe('relations', () => {
     });
   });
 });
+
+describe('entities that are made by their constructors', () => {
+  let constructing: TestOrm;
+  beforeAll(async () => (constructing = await openDatabase(profiles, { forceEntityConstructor: true })));
+  afterAll(() => constructing.close());
+
+  test('embedded objects in JSON are fresh, and no change before the user makes one', async () => {
+    const own = constructing.orm.em.fork();
+    const run = (sql: string) => constructing.orm.em.fork().getConnection().execute(sql);
+    for (const statement of profileRows.split(';\n').filter((text) => text.trim() !== '')) await run(statement);
+    const options = { em: own };
+    const byConstructor = new EntitySerializer(constructing.orm);
+    const bob = await own.findOneOrFail(Profile, 2);
+    await run(`update profile set settings = '{"theme":"new","size":1}', history = null`);
+    await byConstructor.decode({ $byref: 1, data: [token('Profile', 1), token('Profile', 2)] } as never, options);
+    expect([bob.settings, bob.history]).toMatchObject([{ theme: 'new' }, null]);
+    constructing.statements.length = 0;
+    await own.flush();
+    expect(constructing.statements).toEqual([]);
+    bob.settings!.theme = 'mine';
+    await byConstructor.decode({ $byref: 1, data: token('Profile', 2) } as never, options);
+    expect(bob.settings).toMatchObject({ theme: 'mine' });
+  });
+});
