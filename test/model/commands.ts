@@ -470,11 +470,21 @@ export class Revive implements fc.AsyncCommand<World, World> {
   async run(world: World): Promise<void> {
     const { lockMode, ...options } = this.options;
     if (lockMode !== undefined && world.isInTransaction) Object.assign(options, { lockMode });
+    if (options.populate !== undefined) Object.assign(options, { populate: loadable(world, options.populate) });
     await (world.isTwin ? revive : reviveAsPromised)(world, this.tokens, options);
   }
   toString(): string {
     return `revive(${JSON.stringify(this.tokens)}, ${JSON.stringify(this.options)})`;
   }
+}
+
+/** What a join can load: see `LEFT_OUT`. */
+function loadable(world: World, populate: NonNullable<ReviveOptions['populate']>): ReviveOptions['populate'] {
+  const strategy = world.database.orm.config.get('loadStrategy') as string;
+  if (strategy !== 'joined') return populate;
+  return Object.fromEntries(
+    Object.entries(populate).map(([name, paths]) => [name, paths!.filter((path) => path !== 'pets')]),
+  );
 }
 
 const token = fc.tuple(MODEL, ID);

@@ -4,7 +4,7 @@
  * `MODEL_COMMANDS` is how many commands a run has. A failure prints the seed and the shortest program that it found;
  * `MODEL_SEED` runs one again.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { EntitySerializer } from 'mikro-orm-byref';
@@ -21,22 +21,32 @@ const COMMANDS = Number(process.env['MODEL_COMMANDS'] ?? 5_000);
 const SEED = Number(process.env['MODEL_SEED'] ?? 13);
 const LONGEST = 24;
 
+/** MikroORM's options that change how rows become entities, and where they are read from. */
+const SETUPS: Record<string, object> = {
+  'as it comes': {},
+  joined: { loadStrategy: 'joined' },
+  'select-in': { loadStrategy: 'select-in', useBatchInserts: false },
+  'result cache': { resultCache: { global: 60_000 } },
+  constructors: { forceEntityConstructor: true },
+};
+
 let database: TestOrm;
 let serializer: EntitySerializer;
 let client: Client | undefined;
 
-beforeAll(async () => {
-  database = await openDatabase(entities as never, { debug: ['query', 'query-params'] } as never);
+async function open(setup: object): Promise<void> {
+  const options = { debug: ['query', 'query-params'], useBatchUpdates: false, ...setup };
+  database = await openDatabase(entities as never, options as never);
   serializer = new EntitySerializer(database.orm);
   if (driver !== 'postgresql') return;
   client = new Client({ connectionString: database.url });
   await client.connect();
   await client.query('set lock_timeout = 30');
-});
-afterAll(async () => {
+}
+async function close(): Promise<void> {
   await client?.end();
   await database.close();
-});
+}
 
 /** SQL of somebody else's; where the database has one connection only, on that. */
 async function elsewhere(world: World, sql: readonly string[]): Promise<boolean> {
@@ -53,6 +63,7 @@ async function elsewhere(world: World, sql: readonly string[]): Promise<boolean>
 
 /** Empties the database and starts a program. */
 async function start(isTwin: boolean): Promise<World> {
+  await database.orm.config.getResultCacheAdapter()?.clear();
   for (const sql of startingRows) await database.orm.em.getConnection().execute(sql);
   const world: World = new World(database, serializer, isTwin, (...sql) => elsewhere(world, sql));
   return world;
@@ -62,12 +73,17 @@ async function start(isTwin: boolean): Promise<World> {
 async function flushed(world: World): Promise<unknown> {
   let failure: string | undefined;
   const statements = await world.sent(() => world.flush().catch((error: Error) => (failure = error.name)));
-  const writes = statements.filter((statement) => /^(?:insert|update|delete)/.test(statement)).map(plain);
+  const writes = statements.filter((statement) => /^(?:insert|update|delete)/.test(statement)).flatMap(plain);
   return { failure, writes: [...new Set(writes)].sort() };
 }
 
-/** MikroORM writes a new row of a pivot table from the one side, the other side, or both. */
-const plain = (statement: string): string => statement.replace(/ on conflict .* do nothing$/, '');
+/** A statement but for what `LEFT_OUT` names of it; nothing where that is all. */
+function plain(statement: string): string[] {
+  const text = statement.replace(/ on conflict .* do nothing$/, '');
+  if (!isConstructing) return [text];
+  const rest = text.replaceAll(/["`](?:settings|history)["`] = (?:'(?:[^']|'')*'|null),? ?/g, '');
+  return /^update .person. set (?:.changed_at. = \d+, )?.version. = /.test(rest) ? [] : [rest];
+}
 
 async function clashes(world: World): Promise<boolean> {
   if (world.created.size === 0) return false;
@@ -79,6 +95,7 @@ async function clashes(world: World): Promise<boolean> {
 }
 
 let executed = 0;
+let isConstructing = false;
 const program = fc.asyncProperty(programs(LONGEST), reviving, async (commands, last) => {
   const ends: unknown[] = [];
   for (const isTwin of [false, true]) {
@@ -93,12 +110,20 @@ const program = fc.asyncProperty(programs(LONGEST), reviving, async (commands, l
       await world.giveUp();
     }
   }
-  if (last.options.unflushed !== 'overwrite') expect(ends[0]).toEqual(ends[1]);
+  const isPhantom = isConstructing && (ends[1] as { failure?: string }).failure !== undefined;
+  if (last.options.unflushed !== 'overwrite' && !isPhantom) expect(ends[0]).toEqual(ends[1]);
 });
 
-test(`${COMMANDS} commands`, async () => {
-  for (let seed = SEED; ; seed++) {
-    await fc.assert(program, { seed, numRuns: 20 });
-    if (executed >= COMMANDS) return;
-  }
-}, 3_600_000);
+describe.each(Object.entries(SETUPS))('%s', (_name, setup) => {
+  beforeAll(() => open(setup));
+  afterAll(close);
+
+  test(`${COMMANDS} commands in all`, async () => {
+    executed = 0;
+    isConstructing = 'forceEntityConstructor' in setup;
+    for (let seed = SEED; ; seed++) {
+      await fc.assert(program, { seed, numRuns: 20 });
+      if (executed >= COMMANDS / Object.keys(SETUPS).length) return;
+    }
+  }, 3_600_000);
+});

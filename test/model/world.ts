@@ -1,5 +1,5 @@
 /** One EntityManager and its database, and what the oracle knows of both. */
-import { type AnyEntity, Collection, type EntityManager, type LoadStrategy } from '@mikro-orm/core';
+import { type AnyEntity, Collection, type EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from 'mikro-orm-byref';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { clock } from './entities.ts';
@@ -87,11 +87,6 @@ export class Rows {
 }
 
 const TABLES = [...new Set([...models.flatMap(({ tables }) => tables), 'person_teams'])];
-
-/** How an application has set up MikroORM. */
-export interface Setup {
-  readonly loadStrategy?: LoadStrategy;
-}
 
 export class World {
   readonly em: EntityManager;
