@@ -65,7 +65,12 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
   if (stored === undefined || wrapped.__em === undefined) return NONE;
   settleSnapshot(entity);
   const comparator = wrapped.__em.getComparator();
-  return new Set(Object.keys(comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity))));
+  const diff = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
+  const names = new Set(Object.keys(diff));
+  // MikroORM 6 compares the class of a reference with nothing.
+  const { discriminatorColumn } = wrapped.__meta.root;
+  if (discriminatorColumn !== undefined && !(discriminatorColumn in stored)) names.delete(discriminatorColumn);
+  return names;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -108,7 +113,14 @@ export function isPartial(entity: AnyEntity): boolean {
   return (
     __meta.comparableProps.some(
       (property) => !(property.kind === 'embedded' && property.object !== true) && isMissing(property),
-    ) || __meta.relations.some((relation) => relation.kind === '1:1' && !relation.owner && isMissing(relation))
+    ) ||
+    __meta.relations.some(
+      (relation) =>
+        relation.kind === '1:1' &&
+        !relation.owner &&
+        isMissing(relation) &&
+        (entity as Dictionary)[relation.name] === undefined,
+    )
   );
 }
 

@@ -1,5 +1,14 @@
-import { type AnyEntity, Collection, type Dictionary, type EntityMetadata, helper, Utils } from '@mikro-orm/core';
-import { changesOf, metadataOf } from './entity.ts';
+import {
+  type AnyEntity,
+  Collection,
+  type Dictionary,
+  type EntityMetadata,
+  type EntityProperty,
+  helper,
+  Reference,
+  Utils,
+} from '@mikro-orm/core';
+import { changesOf, isLoaded, isPartial, metadataOf } from './entity.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
 import { type FindManaged, inversesOfChanges } from './one-to-one.ts';
@@ -49,10 +58,16 @@ export function mergeRow(
   for (const name of changes) if (inlineRoot(metadata, name) === undefined) delete row[name];
   if (changes.size > 0) for (const name of baseOf(metadata)) delete row[name];
   if (spares) for (const name of inversesOfChanges(find, entity, data)) delete row[name];
-  const sparesItems = spares && spareCollections(entity, metadata, row, held);
-  if (changes.size > 0 || sparesItems) spared.set(entity, data);
+  const collections = spares ? spareCollections(entity, metadata, row, held) : [];
+  if (changes.size > 0 || collections.some(({ kind }) => kind === 'm:n')) spared.set(entity, data);
   refresh(row);
   restoreInline(entity, metadata, taken, data);
+  for (const { name, added } of collections) {
+    const collection = (entity as Dictionary)[name] as Collection<AnyEntity>;
+    addTo(collection, added);
+    hold(collection, added, held);
+  }
+  nullLists(entity, metadata, row);
   if (__touched !== undefined) wrapped.__touched = changes.size > 0 && __touched;
   const after = wrapped.__originalEntityData!;
   // What the row does not say is not thereby the user's.
@@ -88,45 +103,90 @@ function* baseOf({ versionProperty, concurrencyCheckKeys }: EntityMetadata): Ite
   yield* concurrencyCheckKeys;
 }
 
-/** A row for MikroORM to merge by itself: what a change is based on stays, or a conflict would be lost. */
-export function withoutBase(entity: AnyEntity, data: Dictionary): Dictionary {
-  const names = [...baseOf(metadataOf(entity))];
-  if (names.length === 0 || changesOf(entity).size === 0) return data;
-  return Object.fromEntries(Object.entries(data).filter(([name]) => !names.includes(name)));
+/**
+ * What of a row MikroORM merges by itself into an entity that is kept. One that is all there takes what `populate` loads
+ * of its relations, and no columns: some would be newer than others, and a conflict would be lost.
+ */
+export function keptRow(find: FindManaged, entity: AnyEntity, data: Dictionary): Dictionary {
+  if (!isLoaded(entity) || isPartial(entity)) return data;
+  const { primaryKeys, relations, root } = metadataOf(entity);
+  const names = new Set<string>(primaryKeys);
+  if (root.discriminatorColumn !== undefined) names.add(root.discriminatorColumn);
+  for (const relation of relations) {
+    const { name, kind } = relation;
+    if (kind === '1:m' || kind === 'm:n' || holdsRow(find, entity, relation, data[name])) names.add(name);
+  }
+  return Object.fromEntries(Object.entries(data).filter(([name]) => names.has(name)));
+}
+
+/** Whether a relation holds the row that was loaded along, if one was. */
+function holdsRow(find: FindManaged, entity: AnyEntity, { name, targetMeta }: EntityProperty, row: unknown): boolean {
+  const held = (entity as Dictionary)[name] as object | null | undefined;
+  if (held == null || row === null || typeof row !== 'object' || Array.isArray(row)) return false;
+  return find(targetMeta!, row) === (Reference.isReference(held) ? held.unwrap() : held);
 }
 
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
 export type Held = Set<Collection<AnyEntity>>;
 
-/**
- * Takes the items of changed collections out of a row, and holds the collections. One that is not loaded is, with what
- * the user has added. Returns whether one of m:n is among them.
- */
-function spareCollections(entity: AnyEntity, { relations }: EntityMetadata, row: Dictionary, held: Held): boolean {
-  let isAmong = false;
-  for (const { name, kind } of relations) {
-    const value = (entity as Dictionary)[name] as unknown;
-    if (!Utils.isCollection(value) || !(value as Collection<AnyEntity>).isDirty()) continue;
-    const collection = value as Collection<AnyEntity>;
-    if (collection.isInitialized()) delete row[name];
-    hold(collection);
-    held.add(collection);
-    isAmong ||= kind === 'm:n';
-  }
-  return isAmong;
+interface Spared {
+  readonly name: string;
+  readonly kind: string;
+  /** What the user has added to a collection that is not loaded. */
+  readonly added: readonly AnyEntity[];
 }
 
-function hold(collection: Collection<AnyEntity>): void {
-  const { hydrate } = collection;
+/** Takes the items of changed collections out of a row, and holds the collections. One that is not loaded may be. */
+function spareCollections(entity: AnyEntity, { relations }: EntityMetadata, row: Dictionary, held: Held): Spared[] {
+  return relations.flatMap(({ name, kind }) => {
+    const value = (entity as Dictionary)[name] as unknown;
+    if (!Utils.isCollection(value) || !(value as Collection<AnyEntity>).isDirty()) return [];
+    const collection = value as Collection<AnyEntity>;
+    const added = collection.isInitialized() ? [] : collection.getItems(false);
+    if (collection.isInitialized()) delete row[name];
+    hold(collection, added, held);
+    return [{ name, kind, added }];
+  });
+}
+
+/** To one that has been loaded. */
+function addTo(collection: Collection<AnyEntity>, items: readonly AnyEntity[]): void {
+  if (collection.isInitialized()) for (const item of items) collection.addWithoutPropagation(item);
+}
+
+/** MikroORM 6 leaves a list of embedded objects as it was where the row has NULL. */
+function nullLists(entity: AnyEntity, { props }: EntityMetadata, row: Dictionary): void {
+  for (const { name, kind, array } of props) {
+    if (kind === 'embedded' && array === true && row[name] === null) (entity as Dictionary)[name] = null;
+  }
+}
+
+/**
+ * Lets a collection be loaded, if it is not, and nothing else. What MikroORM loads on the other side would have it
+ * forget that it is changed.
+ */
+function hold(collection: Collection<AnyEntity>, added: readonly AnyEntity[], held: Held): void {
+  if (held.has(collection)) return;
+  held.add(collection);
+  const { hydrate, takeSnapshot } = collection;
+  let isLoading = false;
   const hydrateOnce = (...args: Parameters<typeof hydrate>): void => {
     if (collection.isInitialized()) return;
-    const added = collection.getItems(false);
+    isLoading = true;
     hydrate.apply(collection, args);
-    for (const item of added) collection.addWithoutPropagation(item);
+    isLoading = false;
+    addTo(collection, added);
+  };
+  const takeSnapshotOfLoaded = (...args: Parameters<typeof takeSnapshot>): void => {
+    if (isLoading) takeSnapshot.apply(collection, args);
   };
   Object.defineProperty(collection, 'hydrate', { value: hydrateOnce, configurable: true });
+  Object.defineProperty(collection, 'takeSnapshot', { value: takeSnapshotOfLoaded, configurable: true });
 }
 
 export function release(held: Held): void {
-  for (const collection of held) delete (collection as Partial<Collection<AnyEntity>>).hydrate;
+  for (const collection of held) {
+    delete (collection as Partial<Collection<AnyEntity>>).hydrate;
+    delete (collection as Partial<Collection<AnyEntity>>).takeSnapshot;
+  }
 }

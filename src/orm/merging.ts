@@ -2,7 +2,7 @@ import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikr
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isEntity, settleSnapshot } from './entity.ts';
 import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
-import { type Held, mergeRow, type Merging, release, withoutBase } from './merge-row.ts';
+import { type Held, keptRow, mergeRow, type Merging, release } from './merge-row.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -89,7 +89,7 @@ function castShadow(em: EntityManager): Shadow {
     return withForeignKeysOfOthers(em, find, existing, data, metadata, () => {
       if (existing === undefined) return createWithin(entityName, data, options);
       if (!merging.refreshes(existing)) {
-        return createWithin(entityName, withoutBase(existing, data), { ...options, refresh: false });
+        return createWithin(entityName, keptRow(find, existing, data), { ...options, refresh: false });
       }
       const refresh = (row: Dictionary) => createWithin(entityName, row, { ...options, refresh: true });
       return mergeRow(find, existing, data, merging, held, refresh);

@@ -140,7 +140,9 @@ class Loader {
       const primaryKey = PrimaryKey.of(metadata, this.#em.getPlatform());
       const keys = entries.flatMap(([entity]) => primaryKey.databaseKeyOf(entity) ?? []);
       const populate = [...new Set(entries.flatMap(([, names]) => names))];
-      const options = { schema, filters: false, populate, merging: this.#merging, lockMode: undefined };
+      const entities = new Set(entries.map(([entity]) => entity));
+      const merging = { ...this.#merging!, refreshes: (entity: AnyEntity) => entities.has(entity) };
+      const options = { schema, filters: false, populate, merging, lockMode: undefined };
       this.queries++;
       await findByKeys(this.#em, metadata, keys, options);
     }
