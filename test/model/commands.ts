@@ -89,14 +89,11 @@ const isKnown = (world: Readonly<World>, root: string, id: number): boolean => {
 const itemOf = (world: Readonly<World>, name: string, many: string, id: number): AnyEntity | undefined =>
   world.managed(modelOf(modelOf(name).many.find((each) => each.name === many)!.target).root, id);
 /** A collection that is loaded, and an item that can be put into it. */
-const isOpen = (world: Readonly<World>, name: string, many: string, id: number, n: number): boolean => {
-  const item = itemOf(world, name, many, n);
-  return (
-    collectionOf(managed(world, name, id)!, many)?.isInitialized() &&
-    item !== undefined &&
-    isLoaded(item) &&
-    !world.removed.has(item)
-  );
+const isOpen = (world: Readonly<World>, name: string, many: string, id: number, n: number): boolean =>
+  collectionOf(managed(world, name, id)!, many).isInitialized() && isItem(world, name, many, n);
+const isItem = (world: Readonly<World>, name: string, many: string, id: number): boolean => {
+  const item = itemOf(world, name, many, id);
+  return item !== undefined && isLoaded(item) && !world.removed.has(item);
 };
 const isManaged = (world: Readonly<World>, name: string, id: number): boolean =>
   world.managed(modelOf(name).root, id) !== undefined;
@@ -201,6 +198,7 @@ export const COMMANDS: Record<string, Command<never>> = {
       !isManaged(world, name, id) &&
       !world.created.has(`${name} ${id}`),
     run: async (world, name, id) => {
+      if ((await world.execute(`select id from ${modelOf(name).tables[0]} where id = ${id}`)).length > 0) return;
       world.em.create(modelOf(name).class, { id, ...(name === 'Person' && { name: `v${id}` }) } as never);
       world.created.add(`${name} ${id}`);
     },
@@ -266,9 +264,14 @@ export const COMMANDS: Record<string, Command<never>> = {
   add: command({
     args: fc.tuple(COLLECTION, ID, N),
     weight: 2,
-    can: (world, [name, many], id, n) => isFree(world, name, id) && isOpen(world, name, many, id, n),
-    run: async (world, [name, many], id, n) =>
-      world.user(() => collectionOf(managed(world, name, id)!, many).add(itemOf(world, name, many, n)!)),
+    can: (world, [name, many], id, n) => isFree(world, name, id) && isItem(world, name, many, n),
+    run: async (world, [name, many], id, n) => {
+      const collection = collectionOf(managed(world, name, id)!, many);
+      const item = itemOf(world, name, many, n)!;
+      const { pivot } = modelOf(name).many.find((each) => each.name === many)!;
+      if (pivot !== undefined) world.links.push({ [pivot.own]: id, [pivot.other]: n });
+      world.user(() => collection.add(item));
+    },
   }),
   drop: command({
     args: fc.tuple(COLLECTION, ID, N),
@@ -393,6 +396,7 @@ Object.assign(COMMANDS, {
   'elsewhere: insert': command({
     args: fc.tuple(MODEL, ID),
     weight: 2,
+    can: (world, name, id) => !world.created.has(`${modelAt(modelOf(name).root, id).name} ${id}`),
     run: (world, name, id) => world.elsewhere(...insertsOf(modelAt(modelOf(name).root, id), id)),
   }),
   'elsewhere: delete': command({

@@ -13,7 +13,7 @@ import { openDatabase } from '../support/database.ts';
 import { driver } from '../support/driver.ts';
 import { programs, reviving } from './commands.ts';
 import { entities } from './entities.ts';
-import { modelOf } from './fields.ts';
+import { isLeftOut } from './left-out.ts';
 import { startingRows } from './starting-rows.ts';
 import { World } from './world.ts';
 
@@ -27,7 +27,7 @@ const SETUPS: Record<string, object> = {
   joined: { loadStrategy: 'joined' },
   'select-in': { loadStrategy: 'select-in', useBatchInserts: false },
   'result cache': { resultCache: { global: 60_000 } },
-  constructors: { forceEntityConstructor: true },
+  ...(!isLeftOut('forceEntityConstructor in MikroORM 6') && { constructors: { forceEntityConstructor: true } }),
 };
 
 let database: TestOrm;
@@ -85,15 +85,6 @@ function plain(statement: string): string[] {
   return /^update .person. set (?:.changed_at. = \d+, )?.version. = /.test(rest) ? [] : [rest];
 }
 
-async function clashes(world: World): Promise<boolean> {
-  if (world.created.size === 0) return false;
-  const stored = await world.rows();
-  return [...world.created].some((key) => {
-    const [name, id] = key.split(' ');
-    return stored.find(modelOf(name!).root, Number(id)) !== undefined;
-  });
-}
-
 let executed = 0;
 let isConstructing = false;
 const program = fc.asyncProperty(programs(LONGEST), reviving, async (commands, last) => {
@@ -103,8 +94,7 @@ const program = fc.asyncProperty(programs(LONGEST), reviving, async (commands, l
     try {
       await fc.asyncModelRun(() => ({ model: world, real: world }), commands);
       if (!isTwin) executed += world.steps;
-      // A new entity whose key a row has already, MikroORM no longer inserts once it has read that row.
-      if (!isTwin && !(await clashes(world))) await last.run(world);
+      if (!isTwin) await last.run(world);
       ends.push(await flushed(world));
     } finally {
       await world.giveUp();
@@ -114,14 +104,14 @@ const program = fc.asyncProperty(programs(LONGEST), reviving, async (commands, l
   if (last.options.unflushed !== 'overwrite' && !isPhantom) expect(ends[0]).toEqual(ends[1]);
 });
 
-describe.each(Object.entries(SETUPS))('%s', (_name, setup) => {
+describe.each(Object.entries(SETUPS))('%s', (name, setup) => {
   beforeAll(() => open(setup));
   afterAll(close);
 
   test(`${COMMANDS} commands in all`, async () => {
     executed = 0;
     isConstructing = 'forceEntityConstructor' in setup;
-    for (let seed = SEED; ; seed++) {
+    for (let seed = SEED + 1_000 * Object.keys(SETUPS).indexOf(name); ; seed++) {
       await fc.assert(program, { seed, numRuns: 20 });
       if (executed >= COMMANDS / Object.keys(SETUPS).length) return;
     }

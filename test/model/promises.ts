@@ -262,15 +262,19 @@ class Promise_ {
       const isTold = (role === 'inverse' || name === 'badge') && this.#changes.get(view.entity)?.has(name) !== true;
       return isTold ? [was, now ?? 'null', ...(isLoaded(view.entity) ? [] : [undefined])] : [was];
     }
-    if (entityRole === 'met') return [was, now];
     const old = this.#before.get(view.entity);
+    if (entityRole === 'met') {
+      const isKept = this.#options.freshness === 'managed' && old !== undefined && this.#isKept(keyOfView(view));
+      return isKept && role !== 'inverse' && name !== 'badge' ? [was] : [was, now];
+    }
     const spares = this.#options.unflushed !== 'overwrite' && old !== undefined;
     if (spares) {
       if (this.#isBelowNull(old, name)) return [was];
       // What the user has left undefined, MikroORM does not write.
       if (this.#changes.get(view.entity)!.has(name)) return was === undefined ? [was, now] : [was];
       const isBase = role === 'version' || role === 'check';
-      if (isBase && this.#changed(old, false).length > 0) return was === undefined ? [was, now] : [was];
+      const isLearned = was === undefined && isLeftOut('a version that is not loaded in MikroORM 6');
+      if (isBase && (isLearned || this.#changed(old, false).length > 0)) return was === undefined ? [was, now] : [was];
     }
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
     return now === 'null' && (isInNothing(view.entity, name) || isUndefinedForNull(name)) ? [undefined, now] : [now];
@@ -322,7 +326,22 @@ class Promise_ {
       if (points.includes(id)) items.add(idOf(entity));
       else items.delete(idOf(entity));
     }
+    const { pivot } = many;
+    for (const link of pivot === undefined ? [] : this.#world.links) {
+      if (link[pivot!.own] === id && !this.#isDropped(pivot!, link)) items.add(link[pivot!.other]!);
+    }
     return textOf([...items].sort((a, b) => a - b));
+  }
+
+  /** Whether the user has taken out again what they have put into a collection that is loaded. */
+  #isDropped({ own, other }: NonNullable<Model['many'][number]['pivot']>, link: Record<string, number>): boolean {
+    return [...this.#before.values()].some(({ entity, model, many }) =>
+      model.many.some(({ name, pivot }) => {
+        const items = many.get(name);
+        if (pivot === undefined || items === undefined || link[pivot.own] !== idOf(entity)) return false;
+        return [own, other].includes(pivot.own) && !(JSON.parse(items) as number[]).includes(link[pivot.other]!);
+      }),
+    );
   }
 
   /** What the revive has overwritten is no longer the user's. */
@@ -342,6 +361,7 @@ const isInNothing = (entity: AnyEntity, name: string): boolean =>
 const isUndefinedForNull = (name: string): boolean =>
   name === 'history' && isLeftOut('NULL of an embedded array in MikroORM 6');
 
+const keyOfView = ({ model, entity }: View): string => keyOf(model.root, idOf(entity));
 const keyOf = (root: string, id: number): string => `${root} ${id}`;
 const isARow = (found: Model | undefined, model: Model): boolean => found !== undefined && isA(found, model);
 

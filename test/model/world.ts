@@ -103,6 +103,8 @@ export class World {
   /** The entities that are scheduled for removal. */
   readonly removed = new Set<AnyEntity>();
   hasRemoved = false;
+  /** Pivot rows that the user has added, by column. */
+  readonly links: Record<string, number>[] = [];
   /** The keys of entities that are new, and not flushed. */
   readonly created = new Set<string>();
 
@@ -184,6 +186,7 @@ export class World {
     this.touched.clear();
     this.removed.clear();
     this.created.clear();
+    this.links.length = 0;
   }
 
   /** What an application does about a failed unit of work. */
