@@ -4,6 +4,7 @@ import {
   type Dictionary,
   type EntityManager,
   type EntityMetadata,
+  type EntityProperty,
   helper,
   type MikroORM,
   Utils,
@@ -67,11 +68,34 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
   const wrapped = helper(entity);
   const stored = wrapped.__originalEntityData;
   if (stored === undefined || wrapped.__em === undefined) return NONE;
+  settleSnapshot(entity);
   const comparator = wrapped.__em.getComparator();
-  return new Set(Object.keys(comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity))));
+  const diff = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
+  const names = new Set(Object.keys(diff));
+  // MikroORM 6 compares the class of a reference with nothing.
+  const { discriminatorColumn } = wrapped.__meta.root;
+  if (discriminatorColumn !== undefined && !(discriminatorColumn in stored)) names.delete(discriminatorColumn);
+  return names;
 }
 
 const NONE: ReadonlySet<string> = new Set();
+
+/** Whether MikroORM makes the entities of rows by their constructors. */
+export const constructsEntities = (em: EntityManager): boolean => em.config.get('forceEntityConstructor') !== false;
+
+/**
+ * Of entities that are made by their constructors, MikroORM keeps embedded objects as the text that the row had, and
+ * takes them for changed at once.
+ */
+export function settleSnapshot(entity: AnyEntity): void {
+  const { __meta, __originalEntityData: stored, __em } = helper(entity);
+  if (stored === undefined || __em === undefined || !constructsEntities(__em)) return;
+  for (const { name, kind, object, array } of __meta.props) {
+    const value = (stored as Dictionary)[name] as unknown;
+    if (kind !== 'embedded' || typeof value !== 'string' || (object !== true && array !== true)) continue;
+    (stored as Dictionary)[name] = JSON.parse(value);
+  }
+}
 
 /** True when a flush would write something about this entity. */
 export function hasPendingChanges(entity: AnyEntity): boolean {
@@ -90,9 +114,18 @@ export function isPartial(entity: AnyEntity): boolean {
     __meta: EntityMetadata;
     __loadedProperties: ReadonlySet<string>;
   };
-  return __meta.comparableProps.some(
-    ({ name, lazy, kind, object }) =>
-      lazy !== true && !(kind === 'embedded' && object !== true) && !__loadedProperties.has(name),
+  const isMissing = ({ name, lazy }: EntityProperty): boolean => lazy !== true && !__loadedProperties.has(name);
+  return (
+    __meta.comparableProps.some(
+      (property) => !(property.kind === 'embedded' && property.object !== true) && isMissing(property),
+    ) ||
+    __meta.relations.some(
+      (relation) =>
+        relation.kind === '1:1' &&
+        !relation.owner &&
+        isMissing(relation) &&
+        (entity as Dictionary)[relation.name] === undefined,
+    )
   );
 }
 

@@ -22,59 +22,77 @@ export function valueAt(holder: unknown, path: readonly string[]): unknown {
 
 /** What of an entity's embedded objects is to stay. */
 export interface Taken {
-  readonly root: string;
-  readonly object: unknown;
-  /** The user's values, and the objects on the way to them that are not there. */
-  readonly values: readonly (readonly [path: readonly string[], value: unknown])[];
+  /** The objects that hold changed columns, by path, outer ones first; null where the user has set that. */
+  readonly objects: readonly At[];
+  /** The columns that stay: those that are changed, and all of an object that the user has set to null. */
+  readonly columns: ReadonlySet<string>;
+  readonly values: readonly At[];
+}
+type At = readonly [path: readonly string[], value: unknown];
+
+/** Takes note of what the user has changed in embedded objects. */
+export function takeInline(entity: AnyEntity, metadata: EntityMetadata, changes: ReadonlySet<string>): Taken {
+  const paths = new Map<string, readonly string[]>();
+  for (const name of changes) {
+    const path = pathOf(metadata, name);
+    for (let end = 1; end < path.length; end++) paths.set(path.slice(0, end).join('.'), path.slice(0, end));
+  }
+  const objects = [...paths.values()]
+    .sort((a, b) => a.length - b.length)
+    .map((path): At => [path, valueAt(entity, path)]);
+  const gone = objects.flatMap(([path, value]) => (value == null ? [path] : []));
+  const columns = new Set<string>();
+  const values: At[] = [];
+  for (const { name, path } of objects.length === 0 ? [] : inlineColumns(metadata)) {
+    if (!changes.has(name) && !gone.some((start) => isBelow(path, start))) continue;
+    columns.add(name);
+    values.push([path, valueAt(entity, path)]);
+  }
+  return { objects, columns, values };
 }
 
-/** Takes note of the changed columns of embedded objects. */
-export function takeInline(
-  entity: AnyEntity,
-  metadata: EntityMetadata,
-  roots: ReadonlySet<string>,
-  changes: ReadonlySet<string>,
-): Taken[] {
-  return Array.from(roots, (root) => {
-    const paths = columnsOf(metadata, root).flatMap(({ name, path }) => (changes.has(name) ? [path] : []));
-    const values = paths.map((path) => {
-      const missing = path.findIndex((_, end) => end > 0 && valueAt(entity, path.slice(0, end)) == null);
-      const end = missing < 0 ? path.length : missing;
-      return [path.slice(0, end), valueAt(entity, path.slice(0, end))] as const;
-    });
-    return { root, object: (entity as Dictionary)[root] as unknown, values };
-  });
-}
-
-/** Puts them back into embedded objects that a row has been read into, which stay the same objects. */
+/** Puts it back into embedded objects that a row has been read into, which stay the same objects. */
 export function restoreInline(
   entity: AnyEntity,
   metadata: EntityMetadata,
-  taken: readonly Taken[],
-  changes: ReadonlySet<string>,
+  { objects, columns, values }: Taken,
+  row: Dictionary,
 ): void {
-  for (const { root, object, values } of taken) {
-    const fresh = (entity as Dictionary)[root] as unknown;
-    if (object != null && fresh != null && fresh !== object) {
-      for (const { name, path } of columnsOf(metadata, root)) {
-        if (!changes.has(name)) setAt({ [root]: object }, path, valueAt({ [root]: fresh }, path));
-      }
-    }
-    (entity as Dictionary)[root] = object;
-    for (const [path, value] of values) setAt(entity, path, value);
-  }
+  const fresh = inlineColumns(metadata).flatMap(({ name, path }): At[] =>
+    name in row && !columns.has(name) ? [[path, row[name] === null ? null : valueAt(entity, path)]] : [],
+  );
+  for (const [path, object] of objects) setAt(entity, path, object);
+  // MikroORM leaves an object as it was where all is NULL that it has selected of it, and something lazy is not.
+  for (const [path, value] of fresh) if (objects.length > 0 || value === null) setAt(entity, path, value);
+  for (const [path, value] of values) setAt(entity, path, value);
 }
+
+const isBelow = (path: readonly string[], start: readonly string[]): boolean =>
+  start.every((step, index) => path[index] === step);
 
 function setAt(holder: object, path: readonly string[], value: unknown): void {
   const target = valueAt(holder, path.slice(0, -1)) as Dictionary | null | undefined;
   if (target != null) target[path.at(-1)!] = value;
 }
 
-/** The columns of an embedded object, however deep. */
-function columnsOf(metadata: EntityMetadata, root: string): { readonly name: string; readonly path: string[] }[] {
-  return metadata.props.flatMap((property) => {
-    if (property.embedded === undefined || (property.kind === 'embedded' && property.object !== true)) return [];
-    const path = pathOf(metadata, property.name);
-    return path[0] === root ? [{ name: property.name, path }] : [];
-  });
+interface InlineColumn {
+  readonly name: string;
+  readonly path: readonly string[];
+}
+
+/** A memo: what it holds follows from its key alone. */
+const found = new WeakMap<EntityMetadata, readonly InlineColumn[]>();
+
+/** The columns of embedded objects, however deep. */
+function inlineColumns(metadata: EntityMetadata): readonly InlineColumn[] {
+  let columns = found.get(metadata);
+  if (columns === undefined) {
+    columns = metadata.props.flatMap(({ name, embedded, kind, object }) =>
+      embedded === undefined || (kind === 'embedded' && object !== true)
+        ? []
+        : [{ name, path: pathOf(metadata, name) }],
+    );
+    found.set(metadata, columns);
+  }
+  return columns;
 }

@@ -1,8 +1,18 @@
-import { type AnyEntity, Collection, type Dictionary, type EntityMetadata, helper, Utils } from '@mikro-orm/core';
+import {
+  type AnyEntity,
+  Collection,
+  type Dictionary,
+  type EntityMetadata,
+  type EntityProperty,
+  helper,
+  Reference,
+  Utils,
+} from '@mikro-orm/core';
 import type { Admission } from './admission.ts';
-import { changesOf } from './entity.ts';
-import { inlineRoot, pathOf, restoreInline, takeInline, valueAt } from './inline-embedded.ts';
+import { changesOf, isLoaded, isPartial, metadataOf } from './entity.ts';
+import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
+import { type FindManaged, inversesOfChanges } from './one-to-one.ts';
 
 /**
  * How the rows of a query meet the entities that are managed already. MikroORM's `refresh` replaces what the user has
@@ -41,6 +51,7 @@ export const mergesNothing = (admission?: Admission): Merging => newMerging(true
  * `concurrencyCheck` properties that it is based on. `refresh` is MikroORM's own, for what is given to it.
  */
 export function mergeRow(
+  find: FindManaged,
   entity: AnyEntity,
   data: Dictionary,
   { spares, spared, unread }: Merging,
@@ -51,25 +62,27 @@ export function mergeRow(
   const { __meta: metadata, __originalEntityData: before = {}, __touched } = wrapped;
   const changes = spares ? changesOf(entity) : NONE;
   const row = changes.size > 0 || metadata.relations.length > 0 ? { ...data } : data;
-  const inline = new Set<string>();
-  for (const name of changes) {
-    const root = inlineRoot(metadata, name);
-    if (root === undefined) delete row[name];
-    else inline.add(root);
-  }
+  const taken = takeInline(entity, metadata, changes);
+  for (const name of changes) if (inlineRoot(metadata, name) === undefined) delete row[name];
   if (changes.size > 0) for (const name of baseOf(metadata)) delete row[name];
-  const sparesItems = spares && spareCollections(entity, metadata, row, held);
-  if (changes.size > 0 || sparesItems) spared.set(entity, data);
-  const taken = takeInline(entity, metadata, inline, changes);
+  if (spares) for (const name of inversesOfChanges(find, entity, data)) delete row[name];
+  const collections = spares ? spareCollections(entity, metadata, row, held) : [];
+  if (changes.size > 0 || collections.some(({ kind }) => kind === 'm:n')) spared.set(entity, data);
   refresh(row);
-  restoreInline(entity, metadata, taken, changes);
+  restoreInline(entity, metadata, taken, data);
+  for (const { name, added } of collections) {
+    const collection = (entity as Dictionary)[name] as Collection<AnyEntity>;
+    addTo(collection, added);
+    hold(collection, added, held);
+  }
+  nullLists(entity, metadata, row);
   if (__touched !== undefined) wrapped.__touched = changes.size > 0 && __touched;
   const after = wrapped.__originalEntityData!;
   // What the row does not say is not thereby the user's.
   for (const name of Object.keys(before)) {
     if (!(name in after) && holds(entity, metadata, name)) after[name] = before[name];
   }
-  for (const name of changes) {
+  for (const name of [...changes, ...taken.columns]) {
     if (name in before) after[name] = before[name];
     else delete after[name];
   }
@@ -79,9 +92,13 @@ export function mergeRow(
   return entity;
 }
 
-/** False for a column that has gone with the embedded object it was in. */
+/** False for a column that has gone with the embedded object it was in. Of one that is null, all columns are. */
 const holds = (entity: AnyEntity, metadata: EntityMetadata, name: string): boolean =>
-  inlineRoot(metadata, name) === undefined || valueAt(entity, pathOf(metadata, name)) !== undefined;
+  inlineRoot(metadata, name) === undefined ||
+  pathOf(metadata, name).reduce(
+    (value: unknown, step) => (value === null ? null : (value as Dictionary | undefined)?.[step]),
+    entity,
+  ) !== undefined;
 
 /** `__touched` is MikroORM 6's: whether the user has set a property since. */
 type Wrapped = { __meta: EntityMetadata; __originalEntityData?: Dictionary; __touched?: boolean };
@@ -94,24 +111,90 @@ function* baseOf({ versionProperty, concurrencyCheckKeys }: EntityMetadata): Ite
   yield* concurrencyCheckKeys;
 }
 
+/**
+ * What of a row MikroORM merges by itself into an entity that is kept. One that is all there takes what `populate` loads
+ * of its relations, and no columns: some would be newer than others, and a conflict would be lost.
+ */
+export function keptRow(find: FindManaged, entity: AnyEntity, data: Dictionary): Dictionary {
+  if (!isLoaded(entity) || isPartial(entity)) return data;
+  const { primaryKeys, relations, root } = metadataOf(entity);
+  const names = new Set<string>(primaryKeys);
+  if (root.discriminatorColumn !== undefined) names.add(root.discriminatorColumn);
+  for (const relation of relations) {
+    const { name, kind } = relation;
+    if (kind === '1:m' || kind === 'm:n' || holdsRow(find, entity, relation, data[name])) names.add(name);
+  }
+  return Object.fromEntries(Object.entries(data).filter(([name]) => names.has(name)));
+}
+
+/** Whether a relation holds the row that was loaded along, if one was. */
+function holdsRow(find: FindManaged, entity: AnyEntity, { name, targetMeta }: EntityProperty, row: unknown): boolean {
+  const held = (entity as Dictionary)[name] as object | null | undefined;
+  if (held == null || row === null || typeof row !== 'object' || Array.isArray(row)) return false;
+  return find(targetMeta!, row) === (Reference.isReference(held) ? held.unwrap() : held);
+}
+
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
 export type Held = Set<Collection<AnyEntity>>;
 
-/** Takes the items of changed collections out of a row, and holds the collections. Returns whether one of m:n is among them. */
-function spareCollections(entity: AnyEntity, { relations }: EntityMetadata, row: Dictionary, held: Held): boolean {
-  let isAmong = false;
-  for (const { name, kind } of relations) {
+interface Spared {
+  readonly name: string;
+  readonly kind: string;
+  /** What the user has added to a collection that is not loaded. */
+  readonly added: readonly AnyEntity[];
+}
+
+/** Takes the items of changed collections out of a row, and holds the collections. One that is not loaded may be. */
+function spareCollections(entity: AnyEntity, { relations }: EntityMetadata, row: Dictionary, held: Held): Spared[] {
+  return relations.flatMap(({ name, kind }) => {
     const value = (entity as Dictionary)[name] as unknown;
-    if (!Utils.isCollection(value) || !(value as Collection<AnyEntity>).isDirty()) continue;
+    if (!Utils.isCollection(value) || !(value as Collection<AnyEntity>).isDirty()) return [];
     const collection = value as Collection<AnyEntity>;
-    delete row[name];
-    held.add(collection);
-    Object.defineProperty(collection, 'hydrate', { value: () => undefined, configurable: true });
-    isAmong ||= kind === 'm:n';
+    const added = collection.isInitialized() ? [] : collection.getItems(false);
+    if (collection.isInitialized()) delete row[name];
+    hold(collection, added, held);
+    return [{ name, kind, added }];
+  });
+}
+
+/** To one that has been loaded. */
+function addTo(collection: Collection<AnyEntity>, items: readonly AnyEntity[]): void {
+  if (collection.isInitialized()) for (const item of items) collection.addWithoutPropagation(item);
+}
+
+/** MikroORM 6 leaves a list of embedded objects as it was where the row has NULL. */
+function nullLists(entity: AnyEntity, { props }: EntityMetadata, row: Dictionary): void {
+  for (const { name, kind, array } of props) {
+    if (kind === 'embedded' && array === true && row[name] === null) (entity as Dictionary)[name] = null;
   }
-  return isAmong;
+}
+
+/**
+ * Lets a collection be loaded, if it is not, and nothing else. What MikroORM loads on the other side would have it
+ * forget that it is changed.
+ */
+function hold(collection: Collection<AnyEntity>, added: readonly AnyEntity[], held: Held): void {
+  if (held.has(collection)) return;
+  held.add(collection);
+  const { hydrate, takeSnapshot } = collection;
+  let isLoading = false;
+  const hydrateOnce = (...args: Parameters<typeof hydrate>): void => {
+    if (collection.isInitialized()) return;
+    isLoading = true;
+    hydrate.apply(collection, args);
+    isLoading = false;
+    addTo(collection, added);
+  };
+  const takeSnapshotOfLoaded = (...args: Parameters<typeof takeSnapshot>): void => {
+    if (isLoading) takeSnapshot.apply(collection, args);
+  };
+  Object.defineProperty(collection, 'hydrate', { value: hydrateOnce, configurable: true });
+  Object.defineProperty(collection, 'takeSnapshot', { value: takeSnapshotOfLoaded, configurable: true });
 }
 
 export function release(held: Held): void {
-  for (const collection of held) delete (collection as Partial<Collection<AnyEntity>>).hydrate;
+  for (const collection of held) {
+    delete (collection as Partial<Collection<AnyEntity>>).hydrate;
+    delete (collection as Partial<Collection<AnyEntity>>).takeSnapshot;
+  }
 }

@@ -1,7 +1,8 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isEntity } from './entity.ts';
-import { type Held, mergeRow, type Merging, release } from './merge-row.ts';
+import { isEntity, settleSnapshot } from './entity.ts';
+import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
+import { type Held, keptRow, mergeRow, type Merging, release } from './merge-row.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -72,7 +73,9 @@ function castShadow(em: EntityManager): Shadow {
   const createWithin: Factory['create'] = (entityName, data, options) => {
     creating++;
     try {
-      return create.call(factory, entityName, data, options);
+      const entity = create.call(factory, entityName, data, options);
+      settleSnapshot(entity);
+      return entity;
     } finally {
       creating--;
     }
@@ -83,17 +86,22 @@ function castShadow(em: EntityManager): Shadow {
     const isRow = options.newEntity !== true && options.merge === true && options.initialized !== false;
     if (merging === undefined || !isRow || isEntity(data)) return createWithin(entityName, data, options);
     const { admission } = merging;
-    const metadata = em.getMetadata().get(entityName as never);
-    const existing = factory.findEntity(data, metadata, options);
+    const metadata = em.getMetadata().get(entityName as never) as EntityMetadata;
+    const find: FindManaged = (target, key) => factory.findEntity(key, target, options);
+    const existing = find(metadata, data);
     if (admission?.refuses(data, metadata, options) === true) {
       const key = Object.fromEntries(metadata.primaryKeys.map((name) => [name, data[name]]));
       return admission.turnedAway(existing ?? createWithin(entityName, key, { ...options, initialized: false }));
     }
     const row = admission === undefined ? data : admission.strip(data, metadata, options);
-    const entity =
-      existing === undefined || !merging.refreshes(existing)
-        ? createWithin(entityName, row, existing === undefined ? options : { ...options, refresh: false })
-        : mergeRow(existing, row, merging, held, (own) => createWithin(entityName, own, { ...options, refresh: true }));
+    const entity = withForeignKeysOfOthers(em, find, existing, row, metadata, () => {
+      if (existing === undefined) return createWithin(entityName, row, options);
+      if (!merging.refreshes(existing)) {
+        return createWithin(entityName, keptRow(find, existing, row), { ...options, refresh: false });
+      }
+      const refresh = (own: Dictionary) => createWithin(entityName, own, { ...options, refresh: true });
+      return mergeRow(find, existing, row, merging, held, refresh);
+    });
     admission?.admitted(entity);
     return entity;
   };

@@ -37,7 +37,7 @@ export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSetti
       (lockMode === undefined ? work.keep : work.lock).push(row);
       continue;
     }
-    for (const name of entity === undefined ? [] : loadedLazyProperties(entity, row.model.metadata)) lazies.add(name);
+    for (const name of entity === undefined ? [] : loadedLazyProperties(entity, group.metadata)) lazies.add(name);
     work.load.push(row);
   }
   return work;

@@ -2,7 +2,14 @@ import type { AnyEntity, EntityManager, EntityMetadata, LockMode } from '@mikro-
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
 import type { Admission } from '../orm/admission.ts';
-import { isLoaded, isPartial, isScheduledForRemoval, metadataOf, rowSchemaOf } from '../orm/entity.ts';
+import {
+  constructsEntities,
+  isLoaded,
+  isPartial,
+  isScheduledForRemoval,
+  metadataOf,
+  rowSchemaOf,
+} from '../orm/entity.ts';
 import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find.ts';
 import { managesAnything } from '../orm/identity-map.ts';
 import { type Merging, newMerging } from '../orm/merge-row.ts';
@@ -73,7 +80,8 @@ class Loader {
     this.#em = em;
     this.#settings = settings;
     this.#skips = settings.lockMode !== undefined && skipsLocked(settings.lockMode);
-    this.#merging = admission !== undefined || managesAnything(em) ? mergingOf(settings, admission) : undefined;
+    const merges = admission !== undefined || managesAnything(em) || constructsEntities(em);
+    this.#merging = merges ? mergingOf(settings, admission) : undefined;
   }
 
   tasks(work: Work): (() => Promise<void>)[] {
@@ -136,7 +144,9 @@ class Loader {
       const primaryKey = PrimaryKey.of(metadata, this.#em.getPlatform());
       const keys = entries.flatMap(([entity]) => primaryKey.databaseKeyOf(entity) ?? []);
       const populate = [...new Set(entries.flatMap(([, names]) => names))];
-      const options = { schema, filters: false, populate, merging: this.#merging, lockMode: undefined };
+      const entities = new Set(entries.map(([entity]) => entity));
+      const merging = { ...this.#merging!, refreshes: (entity: AnyEntity) => entities.has(entity) };
+      const options = { schema, filters: false, populate, merging, lockMode: undefined };
       this.queries++;
       await findByKeys(this.#em, metadata, keys, options);
     }

@@ -71,6 +71,13 @@ describe('single table', () => {
     expect(await decode([token('Cat', 1), token('Dog', 1)], { missing: 'null' })).toEqual([null, expect.any(Dog)]);
   });
 
+  test('a token of a base class fills a reference of a subclass, which is no change', async () => {
+    const em = database.orm.em.fork();
+    const tom = em.getReference(Cat, 3);
+    expect(await decode(token('Animal', 3), { em, unflushed: 'throw' })).toBe(tom);
+    expect(tom).toMatchObject({ name: 'Tom', meow: null });
+  });
+
   test('a row that has changed its class is missing, also where the identity map knew it', async () => {
     const em = database.orm.em.fork();
     const rex = await em.findOneOrFail(Dog, 1);

@@ -1,9 +1,9 @@
 /** What a revive makes of entities that the EntityManager has already, and what the next flush writes: docs/freshness.md. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { EntityManager } from '@mikro-orm/core';
+import { type EntityManager, ref } from '@mikro-orm/core';
 import { type DeserializeOptions, EntitySerializer } from 'mikro-orm-byref';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
-import { Account, Badge, Group, Note, Profile, profileRows, profiles } from '../../fixtures/profiles.ts';
+import { Account, Address, Badge, Group, Note, Profile, profileRows, profiles } from '../../fixtures/profiles.ts';
 
 import { openDatabase } from '../support/database.ts';
 
@@ -130,6 +130,15 @@ describe('rows that are there in part', () => {
     expect(ann).toMatchObject({ name: 'mine', nickname: 'annie' });
   });
 
+  test('managed: what is whole stays as it is where populate meets it, and its relations are loaded', async () => {
+    const ann = await em.findOneOrFail(Profile, 1, { populate: everyLazy });
+    await execute(`update profile set name = 'new', nickname = null, bio = 'new' where id = 1`);
+    await revive(token('Profile', 2), { freshness: 'managed', populate: { Profile: ['boss.notes'] } });
+    expect(ann).toMatchObject({ name: 'Ann', nickname: 'annie', bio: 'bio 1' });
+    expect(ann.notes.getIdentifiers()).toEqual([1, 2]);
+    expect(await written()).toEqual([]);
+  });
+
   test('managed: what is whole takes no query', async () => {
     await em.findOneOrFail(Profile, 1);
     database.statements.length = 0;
@@ -172,11 +181,36 @@ describe('unflushed changes', () => {
     },
   );
 
+  test('an embedded object that the user has made, in one that NULLs have replaced', async () => {
+    const cid = await em.findOneOrFail(Profile, 3);
+    cid.address = Object.assign(new Address(), { street: 'mine' });
+    const { address } = cid;
+    await execute(`update profile set address_city = 'new' where id = 3`);
+    await revive(token('Profile', 3));
+    expect([cid.address === address, cid.address]).toMatchObject([true, { street: 'mine', city: 'new' }]);
+    await execute('update profile set address_city = null where id = 3');
+    await revive(token('Profile', 3));
+    expect([cid.address === address, cid.address]).toMatchObject([true, { street: 'mine', city: null }]);
+    expect(await written()).toEqual([expect.stringMatching(/^update .profile. set .address_street. = /)]);
+  });
+
+  test('an embedded object that the user has removed stays so, and what is lazy of it is not written', async () => {
+    const ann = await em.findOneOrFail(Profile, 1);
+    ann.address = null;
+    await em.flush();
+    await execute(`update profile set name = 'new' where id = 1`);
+    await revive(token('Profile', 1));
+    expect(ann).toMatchObject({ name: 'new', address: null });
+    expect(await written()).toEqual([]);
+  });
+
   test('a conflict is still one: version', async () => {
     const ann = await em.findOneOrFail(Profile, 1);
     ann.name = 'mine';
     await execute(`update profile set nickname = 'new', version = version + 1`);
-    for (const freshness of ['refresh', 'managed'] as const) await revive(token('Profile', 1), { freshness });
+    for (const freshness of ['refresh', 'managed'] as const) {
+      await revive([token('Profile', 1), token('Profile', 2)], { freshness, populate: { Profile: ['boss'] } });
+    }
     await expect(em.flush()).rejects.toMatchObject({ name: 'OptimisticLockError' });
   });
 
@@ -241,6 +275,17 @@ describe('relations', () => {
     expect(await written()).toHaveLength(isAnythingChanged ? 1 : 0);
   });
 
+  test('a collection that is not loaded, and that the user has put something into, is loaded with it', async () => {
+    const cid = await em.findOneOrFail(Profile, 3);
+    const group = await em.findOneOrFail(Group, 1);
+    group.members.add(cid);
+    await em.findOneOrFail(Profile, 1);
+    await revive(token('Profile', 1), { populate: { Profile: ['groups.members'] } });
+    expect(group.members.getIdentifiers().sort()).toEqual([1, 2, 3]);
+    await em.flush();
+    expect(await em.fork().count(Group, { id: 1, members: 3 })).toBe(1);
+  });
+
   test('changes of related rows and of collections stay', async () => {
     const ann = await em.findOneOrFail(Profile, 1, { populate: ['notes', 'groups', 'badge'] as never });
     ann.notes[0]!.text = 'mine';
@@ -264,5 +309,52 @@ describe('relations', () => {
     await revive(token('Profile', 1));
     expect([ann.notes.length, ann.groups.length]).toEqual([2, 1]);
     expect(await written()).toEqual([]);
+  });
+
+  describe('of a 1:1 the other side', () => {
+    test.each([null, 2])('changes no foreign key of another row (%s)', async (badge) => {
+      const ann = await em.findOneOrFail(Profile, 1);
+      const bob = await em.findOneOrFail(Profile, 2);
+      await execute(`update profile set badge_id = ${badge}, version = 2 where id = 1`);
+      await revive([token('Badge', 1), token('Badge', 2)]);
+      expect(ann.badge!.id).toBe(1);
+      expect(await written()).toEqual([]);
+      await revive([token('Badge', 1), token('Badge', 2), token('Profile', 1)]);
+      expect([ann.badge?.id ?? null, ann.version, bob.badge]).toEqual([badge, 2, null]);
+      expect(await written()).toEqual([]);
+    });
+
+    test('follows a change that is not flushed', async () => {
+      const bob = await em.findOneOrFail(Profile, 2);
+      const badge = await em.findOneOrFail(Badge, 2);
+      bob.badge = ref(badge);
+      await revive([token('Badge', 2), token('Profile', 2)]);
+      expect([bob.badge.unwrap(), badge.profile!.unwrap()]).toEqual([badge, bob]);
+      expect(await written()).toEqual([expect.stringMatching(/^update .profile. set .badge_id. = /)]);
+    });
+  });
+});
+
+describe('entities that are made by their constructors', () => {
+  let constructing: TestOrm;
+  beforeAll(async () => (constructing = await openDatabase(profiles, { forceEntityConstructor: true })));
+  afterAll(() => constructing.close());
+
+  test('embedded objects in JSON are fresh, and no change before the user makes one', async () => {
+    const own = constructing.orm.em.fork();
+    const run = (sql: string) => constructing.orm.em.fork().getConnection().execute(sql);
+    for (const statement of profileRows.split(';\n').filter((text) => text.trim() !== '')) await run(statement);
+    const options = { em: own };
+    const byConstructor = new EntitySerializer(constructing.orm);
+    const bob = await own.findOneOrFail(Profile, 2);
+    await run(`update profile set settings = '{"theme":"new","size":1}', history = null`);
+    await byConstructor.decode({ $byref: 1, data: [token('Profile', 1), token('Profile', 2)] } as never, options);
+    expect([bob.settings, bob.history]).toMatchObject([{ theme: 'new' }, null]);
+    constructing.statements.length = 0;
+    await own.flush();
+    expect(constructing.statements).toEqual([]);
+    bob.settings!.theme = 'mine';
+    await byConstructor.decode({ $byref: 1, data: token('Profile', 2) } as never, options);
+    expect(bob.settings).toMatchObject({ theme: 'mine' });
   });
 });

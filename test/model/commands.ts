@@ -1,0 +1,530 @@
+/** What an application does with its EntityManager, and what others do to its rows meanwhile. */
+import { type AnyEntity, type Collection, LockMode } from '@mikro-orm/core';
+import type { SqlEntityManager } from '@mikro-orm/postgresql';
+import fc from 'fast-check';
+import { clock, hasStreams } from './entities.ts';
+import { type Field, isA, isLoaded, type Model, modelOf, modelOfEntity, models, type Row, set } from './fields.ts';
+import { type ReviveOptions, revive, reviveAsPromised, type Token } from './promises.ts';
+import { viewOf, type World } from './world.ts';
+import { has } from '../support/driver.ts';
+
+/** Rows 1 to 3 are there at first, 4 is not. */
+const ID = fc.integer({ min: 1, max: 4 });
+const N = fc.integer({ min: 0, max: 3 });
+const MODEL = fc.constantFrom(...models.map(({ name }) => name));
+/** Of classes that have more: what remains undefined tells a part of a row from the whole. */
+const FETCHED = fc.constantFrom(
+  ...models.flatMap(({ name, fields }) => {
+    const own = fields.filter(({ role, lazy }) => role !== 'inverse' && role !== 'relation' && !lazy);
+    return own.length > 1 || name === 'Badge' ? own.map((field) => [name, field.name] as const) : [];
+  }),
+);
+const QUERIED = fc.constantFrom(...new Set(models.map(({ root }) => root)));
+const STRATEGY = fc.constantFrom(undefined, 'joined', 'select-in');
+
+/** The class that a row is of, where it is inserted by somebody. */
+const CLASS_AT: Record<string, readonly string[]> = {
+  Animal: ['Animal', 'Dog', 'Cat', 'Animal', 'Dog'],
+  Vehicle: ['Vehicle', 'Car', 'Truck', 'Vehicle', 'Car'],
+};
+export const modelAt = (root: string, id: number): Model => modelOf(CLASS_AT[root]?.[id] ?? root);
+
+/** A model's name and one of its fields. */
+const fieldOf = (of: (field: Field) => boolean): fc.Arbitrary<readonly [string, string]> =>
+  fc.constantFrom(
+    ...models.flatMap(({ name, fields }) => fields.filter(of).map((field) => [name, field.name] as const)),
+  );
+const SETTABLE = fieldOf(({ role }) => role === 'own' || role === 'check');
+const MUTABLE = fieldOf(({ kind }) => kind.mutate !== undefined);
+const RELATION = fieldOf(({ role }) => role === 'relation' || role === 'inverse');
+const COLLECTION = fc.constantFrom(
+  ...models.flatMap(({ name, many }) => many.map((each) => [name, each.name] as const)),
+);
+
+const PATHS: Record<string, readonly string[]> = {
+  Person: [
+    'boss',
+    'home',
+    'badge',
+    'staff',
+    'notes',
+    'pets',
+    'teams',
+    'boss.badge',
+    'teams.members',
+    'staff.notes',
+    'badge.person',
+  ],
+  Badge: ['person', 'person.notes'],
+  Note: ['owner', 'owner.boss'],
+  Team: ['members', 'members.badge'],
+  Animal: ['owner'],
+  Dog: ['owner'],
+  Cat: ['owner'],
+};
+const populateOf = (name: string): fc.Arbitrary<string[]> => fc.subarray([...(PATHS[name] ?? [])]);
+
+interface Command<Args extends unknown[]> {
+  readonly args: fc.Arbitrary<Args>;
+  readonly weight?: number;
+  /** Whether it can be done now. */
+  can?(world: Readonly<World>, ...args: Args): boolean;
+  run(world: World, ...args: Args): Promise<unknown>;
+}
+const command = <Args extends unknown[]>(definition: Command<Args>): Command<never> => definition as never;
+
+const managed = (world: Readonly<World>, name: string, id: number): AnyEntity | undefined => {
+  const entity = world.managed(modelOf(name).root, id);
+  return entity !== undefined && modelOfEntity(entity).name === name ? entity : undefined;
+};
+const isFree = (world: Readonly<World>, name: string, id: number): boolean => {
+  const entity = managed(world, name, id);
+  return entity !== undefined && isLoaded(entity) && !world.removed.has(entity);
+};
+/** A row that is managed and stays, or a reference to one. */
+const isKnown = (world: Readonly<World>, root: string, id: number): boolean => {
+  const entity = world.managed(modelOf(root).root, id);
+  return entity !== undefined && !world.removed.has(entity);
+};
+const itemOf = (world: Readonly<World>, name: string, many: string, id: number): AnyEntity | undefined =>
+  world.managed(modelOf(modelOf(name).many.find((each) => each.name === many)!.target).root, id);
+/** A collection that is loaded, and an item that can be put into it. */
+const isOpen = (world: Readonly<World>, name: string, many: string, id: number, n: number): boolean =>
+  collectionOf(managed(world, name, id)!, many).isInitialized() && isItem(world, name, many, n);
+const isItem = (world: Readonly<World>, name: string, many: string, id: number): boolean => {
+  const item = itemOf(world, name, many, id);
+  return item !== undefined && isLoaded(item) && !world.removed.has(item);
+};
+const isManaged = (world: Readonly<World>, name: string, id: number): boolean =>
+  world.managed(modelOf(name).root, id) !== undefined;
+const fieldNamed = (name: string, field: string): Field => modelOf(name).fields.find((each) => each.name === field)!;
+const collectionOf = (entity: AnyEntity, name: string): Collection<AnyEntity> => (entity as Row)[name] as never;
+const lazies = ({ fields }: Model): string[] => fields.filter(({ lazy }) => lazy).map(({ name }) => name);
+
+/** What an application does about a unit of work that fails: it starts another. */
+async function orGiveUp(world: World, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+    await world.giveUp();
+  }
+}
+
+/** Somebody else was faster: an optimistic lock, or a constraint of the database. */
+const isConflict = (error: unknown): boolean =>
+  error instanceof Error && /^OptimisticLockError$|ConstraintViolation/.test(error.name);
+const isWrite = (statement: string): boolean => /^(?:insert|update|delete)/.test(statement);
+
+const where = (id: number) => ({ id }) as never;
+
+export const COMMANDS: Record<string, Command<never>> = {
+  find: command({
+    args: fc.tuple(MODEL, fc.uniqueArray(ID, { minLength: 1, maxLength: 3 }), STRATEGY),
+    weight: 4,
+    run: ({ em }, name, ids, strategy) =>
+      em.find(modelOf(name).class, { id: { $in: ids } } as never, { ...(strategy && { strategy }) } as never),
+  }),
+  findOne: command({
+    args: fc.tuple(MODEL, ID),
+    weight: 2,
+    run: ({ em }, name, id) => em.findOne(modelOf(name).class, where(id)),
+  }),
+  fields: command({
+    args: fc.tuple(FETCHED, ID),
+    weight: 2,
+    run: ({ em }, [name, field], id) => em.findOne(modelOf(name).class, where(id), { fields: [field] } as never),
+  }),
+  lazies: command({
+    args: fc.tuple(
+      fieldOf(({ lazy }) => lazy),
+      ID,
+    ),
+    weight: 3,
+    run: ({ em }, [name, field], id) => em.findOne(modelOf(name).class, where(id), { populate: [field] } as never),
+  }),
+  populate: command({
+    args: fc
+      .constantFrom(...Object.keys(PATHS))
+      .chain((name) => fc.tuple(fc.constant(name), ID, populateOf(name), STRATEGY)),
+    weight: 3,
+    run: ({ em }, name, id, populate, strategy) =>
+      em.findOne(modelOf(name).class, where(id), { populate, ...(strategy && { strategy }) } as never),
+  }),
+  reference: command({
+    args: fc.tuple(MODEL, ID),
+    run: async ({ em }, name, id) => em.getReference(modelAt(modelOf(name).root, id).class, id as never),
+  }),
+  beside: command({
+    args: fc.tuple(MODEL, ID),
+    run: ({ em }, name, id) => em.find(modelOf(name).class, where(id), { disableIdentityMap: true }),
+  }),
+  ...(hasStreams && {
+    stream: command({
+      args: fc.tuple(MODEL),
+      run: async ({ em }, name) => {
+        for await (const _entity of em.stream(modelOf(name).class));
+      },
+    }),
+  }),
+  qb: command({
+    args: fc.tuple(MODEL, ID),
+    run: ({ em }, name, id) =>
+      (em as SqlEntityManager).createQueryBuilder(modelOf(name).class).where({ id }).getResult(),
+  }),
+  map: command({
+    args: fc.tuple(QUERIED, ID),
+    run: async (world, name, id) => {
+      const { class: entityClass, tables, root } = modelAt(modelOf(name).root, id);
+      if (tables.length > 1) return;
+      const [row] = await world.execute(`select * from ${tables[0]} where id = ${id}`);
+      if (row !== undefined) world.em.map(root === name ? modelOf(root).class : entityClass, row as never);
+    },
+  }),
+  merge: command({
+    args: fc.tuple(SETTABLE, ID, N),
+    can: (world, [name], id) => modelAt(modelOf(name).root, id).name === name && !isManaged(world, name, id),
+    run: async (world, [name, field], id, n) => {
+      const { kind, nullable } = fieldNamed(name, field);
+      if (!field.includes('.'))
+        world.em.merge(modelOf(name).class, { id, [field]: n === 0 && nullable ? null : kind.of(n) } as never);
+    },
+  }),
+  create: command({
+    args: fc.tuple(MODEL, ID),
+    weight: 2,
+    can: (world, name, id) =>
+      modelAt(modelOf(name).root, id).name === name &&
+      !isManaged(world, name, id) &&
+      !world.created.has(`${name} ${id}`),
+    run: async (world, name, id) => {
+      if ((await world.execute(`select id from ${modelOf(name).tables[0]} where id = ${id}`)).length > 0) return;
+      world.em.create(modelOf(name).class, { id, ...(name === 'Person' && { name: `v${id}` }) } as never);
+      world.created.add(`${name} ${id}`);
+    },
+  }),
+  upsert: command({
+    args: fc.tuple(
+      fc.constantFrom(
+        ['Person', 'nickname'],
+        ['Person', 'bio'],
+        ['Badge', 'code'],
+        ['Note', 'draft'],
+        ['Team', 'title'],
+      ),
+      ID,
+      N,
+    ),
+    can: (world, [name], id) => {
+      const entity = managed(world, name!, id);
+      return (entity === undefined || world.changes(viewOf(entity)).size === 0) && !world.created.has(`${name} ${id}`);
+    },
+    run: ({ em }, [name, field], id, n) =>
+      em.upsert(modelOf(name!).class, {
+        id,
+        ...(name === 'Person' && { name: `v${n}` }),
+        [field!]: n === 0 ? null : `v${n}`,
+      } as never),
+  }),
+  change: command({
+    args: fc.tuple(SETTABLE, ID, N),
+    weight: 6,
+    can: (world, [name], id) => isFree(world, name, id),
+    run: async (world, [name, field], id, n) =>
+      world.user(() => set(world.em, managed(world, name, id)!, fieldNamed(name, field), n)),
+  }),
+  mutate: command({
+    args: fc.tuple(MUTABLE, ID, N),
+    weight: 2,
+    can: (world, [name, field], id) =>
+      isFree(world, name, id) && (managed(world, name, id) as unknown as Row)[field] != null,
+    run: async (world, [name, field], id, n) =>
+      world.user(() =>
+        fieldNamed(name, field).kind.mutate!((managed(world, name, id) as unknown as Row)[field] as never, n),
+      ),
+  }),
+  unset: command({
+    args: fc.tuple(fc.constantFrom('address', 'geo'), ID),
+    can: (world, _, id) => isFree(world, 'Person', id),
+    run: async (world, root, id) =>
+      world.user(() => {
+        const person = managed(world, 'Person', id) as unknown as Row;
+        const holder = root === 'geo' ? person['address'] : person;
+        if (holder != null) (holder as Row)[root] = null;
+      }),
+  }),
+  relate: command({
+    args: fc.tuple(RELATION, ID, N),
+    weight: 4,
+    can: (world, [name, field], id, n) =>
+      isFree(world, name, id) && (n === 0 || isKnown(world, fieldNamed(name, field).target!, n)),
+    run: async (world, [name, field], id, n) =>
+      world.user(() => set(world.em, managed(world, name, id)!, fieldNamed(name, field), n)),
+  }),
+  add: command({
+    args: fc.tuple(COLLECTION, ID, N),
+    weight: 2,
+    can: (world, [name, many], id, n) => isFree(world, name, id) && isItem(world, name, many, n),
+    run: async (world, [name, many], id, n) => {
+      const collection = collectionOf(managed(world, name, id)!, many);
+      const item = itemOf(world, name, many, n)!;
+      const { pivot } = modelOf(name).many.find((each) => each.name === many)!;
+      if (pivot !== undefined) world.links.push({ [pivot.own]: id, [pivot.other]: n });
+      world.user(() => collection.add(item));
+    },
+  }),
+  drop: command({
+    args: fc.tuple(COLLECTION, ID, N),
+    weight: 2,
+    can: (world, [name, many], id, n) => isFree(world, name, id) && isOpen(world, name, many, id, n),
+    run: async (world, [name, many], id, n) =>
+      world.user(() => collectionOf(managed(world, name, id)!, many).remove(itemOf(world, name, many, n)!)),
+  }),
+  remove: command({
+    args: fc.tuple(MODEL, ID),
+    can: (world, name, id) => isFree(world, name, id),
+    run: async (world, name, id) => {
+      const entity = managed(world, name, id)!;
+      world.user(() => world.em.remove(entity));
+      world.removed.add(entity);
+      world.hasRemoved = true;
+    },
+  }),
+  refresh: command({
+    args: fc.tuple(MODEL, ID),
+    can: (world, name, id) => isFree(world, name, id),
+    run: async (world, name, id) => {
+      const entity = managed(world, name, id)!;
+      // What is loaded of it: MikroORM takes for the user's what it has not read again.
+      const { fields, model } = viewOf(entity);
+      const populate = lazies(model).filter((lazy) => fields.get(lazy) !== undefined);
+      await world.em.refresh(entity, { populate } as never);
+      world.forget(entity);
+    },
+  }),
+  begin: command({
+    args: fc.tuple(),
+    weight: 2,
+    can: (world) => !world.isInTransaction,
+    run: async (world) => {
+      await world.em.begin();
+      world.isInTransaction = true;
+    },
+  }),
+  savepoint: command({
+    args: fc.tuple(),
+    can: (world) => world.isInTransaction && !world.hasSavepoint,
+    run: async (world) => {
+      await world.execute('savepoint half');
+      world.hasSavepoint = true;
+    },
+  }),
+  'roll back to savepoint': command({
+    args: fc.tuple(),
+    can: (world) => world.hasSavepoint,
+    run: (world) => world.execute('rollback to savepoint half'),
+  }),
+  commit: command({
+    args: fc.tuple(),
+    can: (world) => world.isInTransaction,
+    run: async (world) => {
+      await world.em.commit();
+      world.isInTransaction = world.hasSavepoint = false;
+      world.forget();
+    },
+  }),
+  rollback: command({
+    args: fc.tuple(),
+    can: (world) => world.isInTransaction,
+    run: async (world) => {
+      await world.em.rollback();
+      world.isInTransaction = world.hasSavepoint = false;
+      world.removed.clear();
+    },
+  }),
+  clear: command({
+    args: fc.tuple(),
+    run: async (world) => {
+      world.em.clear();
+      world.forget();
+    },
+  }),
+  flush: command({
+    args: fc.tuple(),
+    weight: 2,
+    run: (world) => world.flush(),
+  }),
+  'elsewhere: update': command({
+    args: fc.tuple(SETTABLE, ID, N),
+    weight: 6,
+    can: (_world, [name], id) => isA(modelAt(modelOf(name).root, id), modelOf(name)),
+    run: (world, [name, field], id, n) => {
+      const { column, kind, nullable } = fieldNamed(name, field);
+      const table = tableOf(modelOf(name), column);
+      const sets = [`${column} = ${n === 0 && nullable ? 'null' : kind.sql(n)}`];
+      if (name === 'Person') sets.push('version = version + 1');
+      return world.elsewhere(`update ${table} set ${sets.join(', ')} where id = ${id}`);
+    },
+  }),
+};
+
+/** A model's name and one of its relations; */
+const POINTS_TO = fieldOf(({ role }) => role === 'relation');
+
+Object.assign(COMMANDS, {
+  'elsewhere: point': command({
+    args: fc.tuple(POINTS_TO, ID, N),
+    weight: 4,
+    run: (world, [name, field], id, n) => {
+      const model = modelOf(name);
+      const { column } = fieldNamed(name, field);
+      const sets = [`${column} = ${n === 0 ? 'null' : n}`];
+      if (name === 'Person') sets.push('version = version + 1');
+      return world.elsewhere(`update ${model.tables[0]} set ${sets.join(', ')} where id = ${id}`);
+    },
+  }),
+  'elsewhere: link': command({
+    args: fc.tuple(ID, ID, fc.boolean()),
+    weight: 3,
+    run: (world, person, team, isLinked) =>
+      world.elsewhere(
+        isLinked
+          ? `insert into person_teams (person_id, team_id) values (${person}, ${team}) on conflict do nothing`
+          : `delete from person_teams where person_id = ${person} and team_id = ${team}`,
+      ),
+  }),
+  'elsewhere: insert': command({
+    args: fc.tuple(MODEL, ID),
+    weight: 2,
+    can: (world, name, id) => !world.created.has(`${modelAt(modelOf(name).root, id).name} ${id}`),
+    run: (world, name, id) => world.elsewhere(...insertsOf(modelAt(modelOf(name).root, id), id)),
+  }),
+  'elsewhere: delete': command({
+    args: fc.tuple(MODEL, ID),
+    weight: 2,
+    run: (world, name, id) => world.elsewhere(...deletesOf(modelOf(name).root, id)),
+  }),
+} satisfies Record<string, Command<never>>);
+
+function insertsOf({ tables, type, root }: Model, id: number): string[] {
+  return tables.map((table) => {
+    const columns: Record<string, unknown> = { id };
+    if (type !== undefined) columns['type'] = `'${type}'`;
+    if (root === 'Person') Object.assign(columns, { name: `'v${id}'`, version: 1 });
+    return `insert into ${table} (${Object.keys(columns).join(', ')}) values (${Object.values(columns).join(', ')}) on conflict do nothing`;
+  });
+}
+
+/** What points to a row goes, or points to nothing. */
+function deletesOf(root: string, id: number): string[] {
+  const own = [...new Set(models.flatMap((model) => (model.root === root ? model.tables : [])))].toReversed();
+  const others = models.flatMap(({ tables, fields }) =>
+    fields.flatMap(({ role, target, column }) =>
+      role === 'relation' && target === root
+        ? [`update ${tables[0]} set ${column} = null where ${column} = ${id}`]
+        : [],
+    ),
+  );
+  const pivots = { Person: ['person_id'], Team: ['team_id'] }[root] ?? [];
+  return [
+    ...pivots.map((column) => `delete from person_teams where ${column} = ${id}`),
+    ...new Set(others),
+    ...own.map((table) => `delete from ${table} where id = ${id}`),
+  ];
+}
+
+/** The table that has a column. */
+function tableOf({ tables, name }: Model, column: string): string {
+  if (tables.length === 1 || column === 'wheels') return tables[0]!;
+  return tables[1] ?? name;
+}
+
+/** A command with its arguments, as fast-check runs and prints it. */
+class Step implements fc.AsyncCommand<World, World> {
+  readonly #name: string;
+  readonly #args: readonly unknown[];
+  constructor(name: string, args: readonly unknown[]) {
+    [this.#name, this.#args] = [name, args];
+  }
+  check(world: Readonly<World>): boolean {
+    return (COMMANDS[this.#name] as unknown as Command<[]>).can?.(world, ...(this.#args as [])) ?? true;
+  }
+  async run(world: World): Promise<void> {
+    clock.now = ++world.steps;
+    const { run } = COMMANDS[this.#name] as unknown as Command<[]>;
+    const sent = await world.sent(() => orGiveUp(world, () => run(world, ...(this.#args as []))));
+    // MikroORM flushes before it reads what has changes.
+    if (!/^(?:upsert$|elsewhere)/.test(this.#name) && sent.some(isWrite)) world.forget();
+  }
+  toString(): string {
+    return `${this.#name}(${this.#args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`;
+  }
+}
+
+/** A revive: its tokens and options. Its `lockMode` counts in a transaction only. */
+export class Revive implements fc.AsyncCommand<World, World> {
+  readonly tokens: readonly Token[];
+  readonly options: ReviveOptions;
+  constructor(tokens: readonly Token[], options: ReviveOptions) {
+    [this.tokens, this.options] = [tokens, options];
+  }
+  check(): boolean {
+    return true;
+  }
+  async run(world: World): Promise<void> {
+    const { lockMode, ...options } = this.options;
+    if (lockMode !== undefined && world.isInTransaction) Object.assign(options, { lockMode });
+    if (options.populate !== undefined) Object.assign(options, { populate: loadable(world, options.populate) });
+    await (world.isTwin ? revive : reviveAsPromised)(world, this.tokens, options);
+  }
+  toString(): string {
+    return `revive(${JSON.stringify(this.tokens)}, ${JSON.stringify(this.options)})`;
+  }
+}
+
+/** What a join can load: see `LEFT_OUT`. */
+function loadable(world: World, populate: NonNullable<ReviveOptions['populate']>): ReviveOptions['populate'] {
+  const strategy = world.database.orm.config.get('loadStrategy') as string;
+  if (strategy !== 'joined') return populate;
+  return Object.fromEntries(
+    Object.entries(populate).map(([name, paths]) => [name, paths!.filter((path) => path !== 'pets')]),
+  );
+}
+
+const token = fc.tuple(MODEL, ID);
+const populating = fc.record(Object.fromEntries(Object.keys(PATHS).map((name) => [name, populateOf(name)])), {
+  requiredKeys: [],
+});
+const refreshing = fc.record(
+  {
+    freshness: fc.constantFrom('refresh' as const, 'managed' as const),
+    unflushed: fc.constantFrom('keep' as const, 'keep' as const, 'throw' as const, 'overwrite' as const),
+    missing: fc.constantFrom('null' as const, 'null' as const, 'omit' as const, 'throw' as const),
+    parallel: fc.constantFrom(1, 4),
+    ...(has('rowLocks') && { lockMode: fc.constant(LockMode.PESSIMISTIC_WRITE) }),
+    populate: populating,
+  },
+  { requiredKeys: ['missing'] },
+);
+const lazy = fc.record({ freshness: fc.constant('lazy' as const), missing: fc.constant('throw' as const) });
+/** An application names a row by the class that it is of, or by its root. */
+const rightToken = fc.tuple(MODEL, ID).map(([name, id]) => [modelAt(modelOf(name).root, id).name, id] as const);
+
+export const reviving: fc.Arbitrary<Revive> = fc
+  .oneof(
+    {
+      weight: 9,
+      arbitrary: fc.tuple(fc.array(token, { minLength: 1, maxLength: 4 }), refreshing),
+    },
+    { weight: 1, arbitrary: fc.tuple(fc.array(rightToken, { minLength: 1, maxLength: 4 }), lazy) },
+  )
+  .map(([tokens, options]) => new Revive(tokens, options as never));
+
+const steps = Object.entries(COMMANDS).flatMap(([name, { args, weight = 1 }]) =>
+  Array<fc.Arbitrary<fc.AsyncCommand<World, World>>>(weight).fill(
+    (args as fc.Arbitrary<never[]>).map((values) => new Step(name, values)),
+  ),
+);
+
+export const programs = (maxCommands: number) =>
+  fc.commands([...steps, ...Array<typeof reviving>(4).fill(reviving)], { maxCommands, size: 'max' });

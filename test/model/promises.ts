@@ -1,0 +1,377 @@
+/** The oracle: docs/freshness.md, worked out from the rows as they are, what was loaded of them, and what the user has set. */
+import { isDeepStrictEqual } from 'node:util';
+import type { AnyEntity, Collection } from '@mikro-orm/core';
+import { ByReferenceError, type DeserializeOptions } from 'mikro-orm-byref';
+import { selects } from '../../fixtures/orm.ts';
+import { idOf, isA, isLoaded, type Model, modelOf, type Row, type Text, textOf } from './fields.ts';
+import { isLeftOut } from './left-out.ts';
+import type { Rows, View, Views, World } from './world.ts';
+
+export type Token = readonly [model: string, id: number];
+export type ReviveOptions = Pick<
+  DeserializeOptions,
+  'freshness' | 'unflushed' | 'populate' | 'missing' | 'lockMode' | 'parallel'
+>;
+
+/** Revives a list of tokens, and holds what comes of it against the promises. */
+export async function reviveAsPromised(world: World, tokens: readonly Token[], options: ReviveOptions): Promise<void> {
+  const before = world.views();
+  const promise = new Promise_(world, before, await world.rows(), tokens, options);
+  let outcome: unknown;
+  const statements = await world.sent(async () => (outcome = await revive(world, tokens, options)));
+  promise.checkOutcome(outcome);
+  promise.checkSelects(selects(statements), statements);
+  promise.checkViews(world.views());
+  promise.settle();
+}
+
+export async function revive(world: World, tokens: readonly Token[], options: ReviveOptions): Promise<unknown> {
+  const payload = { $byref: 1, data: tokens.map((token) => ({ $entity: token })) };
+  try {
+    return await world.serializer.decode(payload as never, { em: world.em, ...options });
+  } catch (error) {
+    if (error instanceof ByReferenceError) return error;
+    throw error;
+  }
+}
+
+/** What a revive does with an entity. */
+type Role =
+  /** It is as its row is now, but for what the user has changed. */
+  | 'read'
+  /** A query may have met it: each value is as it was, or as it is now. */
+  | 'met';
+
+class Promise_ {
+  readonly #world: World;
+  readonly #before: Views;
+  readonly #rows: Rows;
+  readonly #tokens: readonly Token[];
+  readonly #options: ReviveOptions;
+  readonly #changes = new Map<AnyEntity, ReadonlySet<string>>();
+  /** By `root id`. */
+  readonly #managed = new Map<string, View>();
+  readonly #roles = new Map<string, Role>();
+  /** Collections that `populate` names: by `root id name`, of rows that are read. */
+  readonly #loaded = new Set<string>();
+  readonly #refused: boolean;
+
+  constructor(world: World, before: Views, rows: Rows, tokens: readonly Token[], options: ReviveOptions) {
+    [this.#world, this.#before, this.#rows, this.#tokens, this.#options] = [world, before, rows, tokens, options];
+    for (const view of before.values()) {
+      this.#changes.set(view.entity, world.changes(view));
+      this.#managed.set(keyOf(view.model.root, idOf(view.entity)), view);
+    }
+    this.#refused = options.unflushed === 'throw' && options.freshness !== 'lazy' && this.#unflushed().length > 0;
+    if (!this.#refused && options.freshness !== 'lazy') this.#assignRoles();
+  }
+
+  /** The rows of the payload that have changes. */
+  #unflushed(): readonly string[] {
+    return [...new Set(this.#distinct().map(({ key }) => key))].flatMap((key) => {
+      const view = this.#managed.get(key);
+      return view !== undefined && !this.#isRemoved(view) && this.#writes(view) ? [key] : [];
+    });
+  }
+
+  #isRemoved = (view: View | undefined): boolean => view !== undefined && this.#world.removed.has(view.entity);
+
+  /** Whether a flush writes something of an entity: columns, or what it has of a pivot table. */
+  #writes(view: View): boolean {
+    return this.#changed(view, true).length > 0;
+  }
+
+  /** The columns of an entity that the user has changed, and collections of m:n. */
+  #changed({ entity, model }: View, withCollections: boolean): string[] {
+    return [...this.#changes.get(entity)!].filter((name) => {
+      const field = model.fields.find((candidate) => candidate.name === name);
+      if (field !== undefined) return field.role !== 'inverse';
+      return withCollections && model.many.find((many) => many.name === name)?.pivot !== undefined;
+    });
+  }
+
+  #distinct(): { readonly model: Model; readonly id: number; readonly key: string }[] {
+    const rows = this.#tokens.map(([name, id]) => ({ model: modelOf(name), id, key: keyOf(modelOf(name).root, id) }));
+    return [...new Map(rows.map((row) => [`${row.model.name} ${row.id}`, row])).values()];
+  }
+
+  /** Loaded, and nothing is missing that a query would bring. */
+  #isWhole({ entity, model, fields }: View): boolean {
+    if (!isLoaded(entity)) return false;
+    // What pointed to a row that was removed here is undefined, and not missing.
+    const isCut = (role: string): boolean => role === 'relation' && this.#world.hasRemoved;
+    return model.fields.every(
+      ({ name, lazy, role }) =>
+        lazy || fields.get(name) !== undefined || isCut(role) || isUndefinedForNull(name) || isInNothing(entity, name),
+    );
+  }
+
+  #isKept(key: string): boolean {
+    const view = this.#managed.get(key);
+    return this.#options.freshness === 'managed' && view !== undefined && this.#isWhole(view);
+  }
+
+  #assignRoles(): void {
+    for (const { model, id, key } of this.#distinct()) {
+      const found = this.#rows.find(model.root, id);
+      const view = this.#managed.get(key);
+      if (this.#isRemoved(view)) continue;
+      const isKept = this.#isKept(key);
+      if (!isKept && (found === undefined || !isA(found.model, modelOf(groupOf(model))))) continue;
+      if (!isKept) this.#roles.set(key, 'read');
+      for (const path of this.#pathsOf(model)) this.#walk(model.root, id, path.split('.'), !isKept);
+    }
+  }
+
+  /** A base class's entry serves the subclasses that have none. */
+  #pathsOf({ name, root }: Model): readonly string[] {
+    const { populate } = this.#options;
+    return populate?.[name] ?? populate?.[root] ?? [];
+  }
+
+  #walk(root: string, id: number, [name, ...path]: readonly string[], isRead: boolean): void {
+    if (name === undefined) return;
+    const key = keyOf(root, id);
+    const view = this.#managed.get(key);
+    const found = this.#rows.find(root, id);
+    const model = found?.model ?? view!.model;
+    const many = model.many.find((candidate) => candidate.name === name);
+    const target = modelOf((many ?? model.fields.find((field) => field.name === name)!).target!);
+    const stored =
+      found === undefined
+        ? []
+        : many === undefined
+          ? [JSON.parse(this.#rows.valueOf(found, name)!) as number]
+          : this.#rows.items(id, many);
+    const held: unknown = JSON.parse((view?.fields.get(name) ?? view?.many.get(name) ?? 'null') as string);
+    const mine = [held].flat().filter((item) => item !== null) as number[];
+    const isMine = view !== undefined && this.#changes.get(view.entity)!.has(name);
+    if (many !== undefined) this.#loaded.add(`${key} ${name}`);
+    for (const related of new Set([...stored, ...mine])) {
+      if (related === null) continue;
+      const isMetByAll = isRead && stored.includes(related) && !isMine;
+      const relatedKey = keyOf(target.root, related);
+      const isRefreshed = isMetByAll && !this.#isKept(relatedKey) && !this.#isRemoved(this.#managed.get(relatedKey));
+      if (isRefreshed) this.#roles.set(relatedKey, 'read');
+      else if (!this.#roles.has(relatedKey)) this.#roles.set(relatedKey, 'met');
+      this.#walk(target.root, related, path, isRefreshed);
+    }
+  }
+
+  /** Same row, same object; order and duplicates kept; nothing where there is no row. */
+  checkOutcome(outcome: unknown): void {
+    const { missing = 'throw', freshness = 'refresh', lockMode } = this.#options;
+    if (this.#refused) {
+      const keys = ((outcome as ByReferenceError).tokens ?? []).map(({ model, primaryKey }) =>
+        keyOf(modelOf(model).root, Number(primaryKey)),
+      );
+      const told = outcome instanceof ByReferenceError ? outcome.code : 'no error';
+      return expectEqual('the error', [told, keys.sort()], ['E_UNFLUSHED', [...this.#unflushed()].sort()]);
+    }
+    const expected = this.#tokens.map(([name, id]): AnyEntity | null | string => {
+      const model = modelOf(name);
+      const key = keyOf(model.root, id);
+      const view = this.#managed.get(key);
+      if (this.#isRemoved(view)) return null;
+      if (freshness === 'lazy') return view?.entity ?? key;
+      const isThere = isARow(this.#rows.find(model.root, id)?.model, model);
+      if (this.#isKept(key) && (lockMode === undefined || isThere))
+        return isA(view!.model, model) ? view!.entity : null;
+      return isThere ? (view?.entity ?? key) : null;
+    });
+    const isMissing = expected.includes(null);
+    if (missing === 'throw' && isMissing) {
+      const told = outcome instanceof ByReferenceError ? outcome.code : 'no error';
+      return expectEqual('the error', told, 'E_ENTITY_NOT_FOUND');
+    }
+    if (outcome instanceof ByReferenceError) throw new Error(`unexpected ${outcome.code}`, { cause: outcome });
+    const wanted = missing === 'omit' ? expected.filter((entity) => entity !== null) : expected;
+    const got = outcome as (AnyEntity | null)[];
+    expectEqual('the length', got.length, wanted.length);
+    wanted.forEach((entity, index) => {
+      const it = got[index]!;
+      if (typeof entity !== 'string') {
+        if (it !== entity) throw new Error(`$[${index}] is another object than the one that is managed, or none`);
+        return;
+      }
+      if (it === null) throw new Error(`$[${index}] is null`);
+      const [root, id] = entity.split(' ');
+      if (it !== this.#world.managed(root!, Number(id))) throw new Error(`$[${index}] is not the managed object`);
+    });
+  }
+
+  checkSelects(sent: readonly string[], all: readonly string[]): void {
+    const { freshness, lockMode, populate } = this.#options;
+    const writes = all.filter((statement) => /^(?:insert|update|delete)/.test(statement));
+    expectEqual('statements that write', writes, []);
+    if (this.#refused || freshness === 'lazy') return expectEqual('SELECTs', sent, []);
+    const asked = this.#distinct().flatMap(({ model, key }) => {
+      if (this.#isRemoved(this.#managed.get(key))) return [];
+      if (!this.#isKept(key)) return [`load ${groupOf(model)}`, ...this.#apart(model, key)];
+      return lockMode === undefined ? [] : [`lock ${groupOf(model)}`];
+    });
+    const { size } = new Set(asked);
+    if (populate !== undefined) return;
+    if (sent.length !== size) throw new Error(`${sent.length} SELECTs in place of ${size}:\n${sent.join('\n')}`);
+  }
+
+  /** What a query by a base class of tables of their own can't read along: loaded lazy properties of a subclass. */
+  #apart(model: Model, key: string): string[] {
+    const view = this.#managed.get(key);
+    if (view === undefined || view.model === model || !isA(view.model, model) || model.type !== undefined) return [];
+    const isLoadedLazy = view.model.fields.some(({ name, lazy }) => lazy && view.fields.get(name) !== undefined);
+    return isLoadedLazy && this.#rows.find(model.root, idOf(view.entity)) !== undefined
+      ? [`lazy ${view.model.name}`]
+      : [];
+  }
+
+  checkViews(after: Views): void {
+    for (const view of after.values()) {
+      const key = keyOf(view.model.root, idOf(view.entity));
+      const role = this.#roles.get(key);
+      const old = this.#before.get(view.entity);
+      if (role === undefined && old === undefined && !isLoaded(view.entity)) continue;
+      for (const field of view.model.fields) {
+        const was = old?.fields.get(field.name);
+        const is = view.fields.get(field.name);
+        const allowed = this.#allowed(view, field, was, role);
+        if (!allowed.includes(is)) {
+          throw new Error(
+            `${key} ${field.name} is ${is}, not ${allowed.join(' or ')} (${role ?? 'not named'}; was ${was})`,
+          );
+        }
+      }
+      for (const many of view.model.many) {
+        const was = old?.many.get(many.name);
+        const is = view.many.get(many.name);
+        const allowed = this.#allowedItems(view, many, was, role);
+        if (!allowed.includes(is)) {
+          throw new Error(
+            `${key} ${many.name} has ${is}, not ${allowed.join(' or ')} (${role ?? 'not named'}; had ${was})`,
+          );
+        }
+      }
+    }
+  }
+
+  #allowed(view: View, { name, role, lazy }: Model['fields'][number], was: Text, entityRole: Role | undefined): Text[] {
+    const found = this.#rows.find(view.model.root, idOf(view.entity));
+    const now = found === undefined ? undefined : this.#rows.valueOf(found, name);
+    if (entityRole === undefined || found === undefined) {
+      // MikroORM tells the other side of a 1:1.
+      const isTold = (role === 'inverse' || name === 'badge') && this.#changes.get(view.entity)?.has(name) !== true;
+      return isTold ? [was, now ?? 'null', ...(isLoaded(view.entity) ? [] : [undefined])] : [was];
+    }
+    const old = this.#before.get(view.entity);
+    if (entityRole === 'met') {
+      const isKept = this.#options.freshness === 'managed' && old !== undefined && this.#isKept(keyOfView(view));
+      return isKept && role !== 'inverse' && name !== 'badge' ? [was] : [was, now];
+    }
+    const spares = this.#options.unflushed !== 'overwrite' && old !== undefined;
+    if (spares) {
+      if (this.#isBelowNull(old, name)) return [was];
+      // What the user has left undefined, MikroORM does not write.
+      if (this.#changes.get(view.entity)!.has(name)) return was === undefined ? [was, now] : [was];
+      const isBase = role === 'version' || role === 'check';
+      const isLearned = was === undefined && isLeftOut('a version that is not loaded in MikroORM 6');
+      if (isBase && (isLearned || this.#changed(old, false).length > 0)) return was === undefined ? [was, now] : [was];
+    }
+    if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
+    return now === 'null' && (isInNothing(view.entity, name) || isUndefinedForNull(name)) ? [undefined, now] : [now];
+  }
+
+  /** In an embedded object that the user has set to null. */
+  #isBelowNull({ entity, model }: View, name: string): boolean {
+    const changes = this.#changes.get(entity)!;
+    const steps = name.split('.');
+    return steps.slice(1).some((_, index) => {
+      const path = steps.slice(0, index + 1);
+      const isNull = path.reduce<unknown>((value, step) => (value as Row | null)?.[step], entity) == null;
+      return (
+        isNull && model.fields.some((field) => changes.has(field.name) && field.name.startsWith(`${path.join('.')}.`))
+      );
+    });
+  }
+
+  /** A lazy property that another row of the same table has loaded. */
+  #isLoadedElsewhere({ root }: Model, name: string): boolean {
+    return [...this.#before.values()].some(
+      ({ model, fields }) => model.root === root && fields.get(name) !== undefined,
+    );
+  }
+
+  #allowedItems(view: View, many: Model['many'][number], was: Text, role: Role | undefined): Text[] {
+    const key = keyOf(view.model.root, idOf(view.entity));
+    const now = textOf(this.#rows.items(idOf(view.entity), many));
+    if (!this.#loaded.has(`${key} ${many.name}`)) return [was];
+    if (role !== 'read') return [was, now, this.#itemsWithChanges(view, many)];
+    const isMine = this.#changes.get(view.entity)?.has(many.name) === true;
+    if (this.#options.unflushed === 'overwrite') return [now];
+    if (isMine) return [was];
+    return [now, this.#itemsWithChanges(view, many)];
+  }
+
+  /** The rows of a collection, and what the user has put in or taken out from the items' side. */
+  #itemsWithChanges(view: View, many: Model['many'][number]): Text {
+    const id = idOf(view.entity);
+    const items = new Set(this.#rows.items(id, many));
+    for (const { entity, model, fields, many: collections } of this.#before.values()) {
+      if (model.root !== many.target) continue;
+      const side =
+        many.pivot === undefined
+          ? model.fields.find(({ column, role }) => column === many.by && role === 'relation')
+          : model.many.find(({ pivot }) => pivot !== undefined);
+      if (side === undefined || !this.#changes.get(entity)!.has(side.name)) continue;
+      const points = [JSON.parse(fields.get(side.name) ?? collections.get(side.name) ?? 'null')].flat() as unknown[];
+      if (points.includes(id)) items.add(idOf(entity));
+      else items.delete(idOf(entity));
+    }
+    const { pivot } = many;
+    for (const link of pivot === undefined ? [] : this.#world.links) {
+      if (link[pivot!.own] === id && !this.#isDropped(pivot!, link)) items.add(link[pivot!.other]!);
+    }
+    return textOf([...items].sort((a, b) => a - b));
+  }
+
+  /** Whether the user has taken out again what they have put into a collection that is loaded. */
+  #isDropped({ own, other }: NonNullable<Model['many'][number]['pivot']>, link: Record<string, number>): boolean {
+    return [...this.#before.values()].some(({ entity, model, many }) =>
+      model.many.some(({ name, pivot }) => {
+        const items = many.get(name);
+        if (pivot === undefined || items === undefined || link[pivot.own] !== idOf(entity)) return false;
+        return [own, other].includes(pivot.own) && !(JSON.parse(items) as number[]).includes(link[pivot.other]!);
+      }),
+    );
+  }
+
+  /** What the revive has overwritten is no longer the user's. */
+  settle(): void {
+    if (this.#refused || this.#options.unflushed !== 'overwrite') return;
+    for (const [key, role] of this.#roles) {
+      const view = this.#managed.get(key);
+      if (role === 'read' && view !== undefined) this.#world.forget(view.entity);
+    }
+  }
+}
+
+/** MikroORM leaves an embedded object undefined where all that it has selected of it is NULL, and something lazy is not. */
+const isInNothing = (entity: AnyEntity, name: string): boolean =>
+  name.includes('.') && (entity as Row)[name.split('.')[0]!] === undefined;
+
+const isUndefinedForNull = (name: string): boolean =>
+  name === 'history' && isLeftOut('NULL of an embedded array in MikroORM 6');
+
+const keyOfView = ({ model, entity }: View): string => keyOf(model.root, idOf(entity));
+const keyOf = (root: string, id: number): string => `${root} ${id}`;
+const isARow = (found: Model | undefined, model: Model): boolean => found !== undefined && isA(found, model);
+
+/** What one query reads: all of a single table, a class of its own otherwise. */
+const groupOf = ({ name, root, type }: Model): string => (type === undefined ? name : root);
+
+function expectEqual(what: string, actual: unknown, expected: unknown): void {
+  if (!isDeepStrictEqual(actual, expected)) {
+    throw new Error(`${what}: ${JSON.stringify(actual)} in place of ${JSON.stringify(expected)}`);
+  }
+}
+
+export type { Collection, Row };

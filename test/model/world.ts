@@ -1,0 +1,213 @@
+/** One EntityManager and its database, and what the oracle knows of both. */
+import { type AnyEntity, Collection, type EntityManager } from '@mikro-orm/core';
+import type { EntitySerializer } from 'mikro-orm-byref';
+import type { TestOrm } from '../../fixtures/orm.ts';
+import { clock } from './entities.ts';
+import {
+  idOf,
+  type Many,
+  type Model,
+  modelOf,
+  modelOfEntity,
+  models,
+  type Row,
+  type Text,
+  textOf,
+  valueOf,
+} from './fields.ts';
+
+/** What an EntityManager shows of an entity. */
+export interface View {
+  readonly entity: AnyEntity;
+  readonly model: Model;
+  readonly fields: ReadonlyMap<string, Text>;
+  /** The keys of the items, sorted; undefined where it is not loaded. */
+  readonly many: ReadonlyMap<string, Text>;
+}
+/** All that is managed. */
+export type Views = ReadonlyMap<AnyEntity, View>;
+
+export function viewOf(entity: AnyEntity): View {
+  const model = modelOfEntity(entity);
+  const fields = new Map(model.fields.map((field) => [field.name, valueOf(entity, field)]));
+  const many = new Map(model.many.map(({ name }) => [name, itemsOf((entity as Row)[name] as never)]));
+  return { entity, model, fields, many };
+}
+
+const itemsOf = (collection: Collection<AnyEntity> | undefined): Text =>
+  collection?.isInitialized() === true ? textOf(collection.getItems(false).map(idOf).sort(ascending)) : undefined;
+const ascending = (a: number, b: number): number => a - b;
+
+/** The database, as this EntityManager's connection sees it. */
+export class Rows {
+  readonly #tables: ReadonlyMap<string, readonly Row[]>;
+  constructor(tables: ReadonlyMap<string, readonly Row[]>) {
+    this.#tables = tables;
+  }
+
+  /** The columns of a row of all its class's tables, and the class that it is of. */
+  find(root: string, id: number): { readonly model: Model; readonly row: Row } | undefined {
+    const [first] = this.#matching(modelOf(root).tables[0]!, 'id', id);
+    if (first === undefined) return undefined;
+    const model = models.findLast(
+      ({ root: ownRoot, type, tables }) =>
+        ownRoot === root &&
+        (type === undefined || type === first['type']) &&
+        tables.every((table) => this.#matching(table, 'id', id).length > 0),
+    )!;
+    return { model, row: Object.assign({}, ...model.tables.map((table) => this.#matching(table, 'id', id)[0])) as Row };
+  }
+
+  #matching(table: string, column: string, value: unknown): readonly Row[] {
+    return this.#tables.get(table)!.filter((row) => row[column] === value);
+  }
+
+  /** What a field of a row is. */
+  valueOf({ model, row }: { readonly model: Model; readonly row: Row }, name: string): Text {
+    const { role, column, kind, target } = model.fields.find((field) => field.name === name)!;
+    if (role === 'inverse')
+      return textOf(this.#matching(modelOf(target!).tables[0]!, column, row['id'])[0]?.['id'] ?? null);
+    const stored = row[column] ?? null;
+    return textOf(stored === null ? null : kind.read(stored));
+  }
+
+  /** The keys of the rows that a collection has. */
+  items(id: number, { target, by, pivot }: Many): number[] {
+    const found =
+      pivot === undefined
+        ? this.#matching(modelOf(target).tables[0]!, by!, id).map((row) => row['id'])
+        : this.#matching(pivot.table, pivot.own, id).map((row) => row[pivot.other]);
+    return (found as number[]).sort(ascending);
+  }
+
+  /** All of it, to compare two. */
+  toString(): string {
+    return textOf([...this.#tables].map(([name, rows]) => [name, rows.map(textOf).sort()]));
+  }
+}
+
+const TABLES = [...new Set([...models.flatMap(({ tables }) => tables), 'person_teams'])];
+
+export class World {
+  readonly em: EntityManager;
+  readonly database: TestOrm;
+  readonly serializer: EntitySerializer;
+  /** Sends SQL on another connection, where the database has several. Returns false where it had to wait for a lock. */
+  readonly elsewhere: (...sql: string[]) => Promise<boolean>;
+  isInTransaction = false;
+  hasSavepoint = false;
+  /** Steps, for what `onUpdate` writes. */
+  steps = 0;
+  /** What the user has set and not flushed, with the value that it had before. */
+  readonly touched = new Map<AnyEntity, Map<string, Text>>();
+  /** The entities that are scheduled for removal. */
+  readonly removed = new Set<AnyEntity>();
+  hasRemoved = false;
+  /** Pivot rows that the user has added, by column. */
+  readonly links: Record<string, number>[] = [];
+  /** The keys of entities that are new, and not flushed. */
+  readonly created = new Set<string>();
+
+  /** Whether it runs a program a second time, without its last revive. */
+  readonly isTwin: boolean;
+
+  constructor(
+    database: TestOrm,
+    serializer: EntitySerializer,
+    isTwin: boolean,
+    elsewhere: (...sql: string[]) => Promise<boolean>,
+  ) {
+    this.isTwin = isTwin;
+    this.database = database;
+    this.serializer = serializer;
+    this.elsewhere = elsewhere;
+    this.em = database.orm.em.fork();
+    clock.now = 0;
+  }
+
+  /** SQL on the EntityManager's own connection. */
+  execute(sql: string): Promise<Row[]> {
+    const context = this.em.getTransactionContext() as never;
+    return this.database.orm.em.getConnection().execute(sql, [], 'all', context) as never;
+  }
+
+  async rows(): Promise<Rows> {
+    const tables = new Map<string, Row[]>();
+    for (const table of TABLES) tables.set(table, await this.execute(`select * from ${table}`));
+    return new Rows(tables);
+  }
+
+  views(): Views {
+    const entities = new Set<AnyEntity>(this.em.getUnitOfWork().getIdentityMap() as Iterable<AnyEntity>);
+    return new Map(Array.from(entities, (entity) => [entity, viewOf(entity)]));
+  }
+
+  /** The managed entity of a row. */
+  managed(root: string, id: number): AnyEntity | undefined {
+    for (const entity of this.em.getUnitOfWork().getIdentityMap() as Iterable<AnyEntity>) {
+      if (modelOfEntity(entity).root === root && idOf(entity) === id) return entity;
+    }
+    return undefined;
+  }
+
+  /** The user changes something: whatever is another value afterwards, on this or the other side of a relation, is theirs. */
+  user(change: () => void): void {
+    const before = this.views();
+    change();
+    for (const [entity, after] of this.views()) {
+      const view = before.get(entity);
+      if (view === undefined) continue;
+      for (const part of ['fields', 'many'] as const) {
+        for (const [name, value] of after[part]) {
+          const old = view[part].get(name);
+          if (value === old) continue;
+          let bases = this.touched.get(entity);
+          if (bases === undefined) this.touched.set(entity, (bases = new Map()));
+          if (!bases.has(name)) bases.set(name, old);
+        }
+      }
+    }
+  }
+
+  /** The fields and collections of which an entity holds the user's value. */
+  changes(view: View): ReadonlySet<string> {
+    const bases = this.touched.get(view.entity) ?? new Map<string, Text>();
+    const isChanged = ([name, base]: [string, Text]): boolean =>
+      (view.fields.get(name) ?? view.many.get(name)) !== base;
+    return new Set([...bases].filter(isChanged).map(([name]) => name));
+  }
+
+  /** What was the user's is the database's, or gone. */
+  forget(entity?: AnyEntity): void {
+    if (entity !== undefined) {
+      this.touched.delete(entity);
+      return;
+    }
+    this.touched.clear();
+    this.removed.clear();
+    this.created.clear();
+    this.links.length = 0;
+  }
+
+  /** What an application does about a failed unit of work. */
+  async giveUp(): Promise<void> {
+    if (this.isInTransaction) await this.em.rollback();
+    this.isInTransaction = this.hasSavepoint = false;
+    this.em.clear();
+    this.forget();
+  }
+
+  async flush(): Promise<void> {
+    clock.now = ++this.steps;
+    await this.em.flush();
+    this.forget();
+  }
+
+  /** The statements that are sent meanwhile. */
+  async sent(run: () => Promise<unknown>): Promise<string[]> {
+    const { statements } = this.database;
+    statements.length = 0;
+    await run();
+    return statements.map((statement) => statement.replace(/ \[took .*$/s, ''));
+  }
+}
