@@ -1,6 +1,6 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isEntity, settleSnapshot } from './entity.ts';
+import { isEntity, settleHydrated } from './entity.ts';
 import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
 import { type Held, keptRow, mergeRow, type Merging, release } from './merge-row.ts';
 
@@ -71,9 +71,7 @@ function castShadow(em: EntityManager): Shadow {
   const createWithin: Factory['create'] = (entityName, data, options) => {
     creating++;
     try {
-      const entity = create.call(factory, entityName, data, options);
-      settleSnapshot(entity);
-      return entity;
+      return create.call(factory, entityName, data, options);
     } finally {
       creating--;
     }
@@ -87,7 +85,7 @@ function castShadow(em: EntityManager): Shadow {
     const find: FindManaged = (target, key) => factory.findEntity(key, target, options);
     const existing = find(metadata, data);
     return withForeignKeysOfOthers(em, find, existing, data, metadata, () => {
-      if (existing === undefined) return createWithin(entityName, data, options);
+      if (existing === undefined) return settleHydrated(createWithin(entityName, data, options));
       if (!merging.refreshes(existing)) {
         return createWithin(entityName, keptRow(find, existing, data), { ...options, refresh: false });
       }
