@@ -84,17 +84,30 @@ const NONE: ReadonlySet<string> = new Set();
 export const constructsEntities = (em: EntityManager): boolean => em.config.get('forceEntityConstructor') !== false;
 
 /**
- * Of entities that are made by their constructors, MikroORM keeps embedded objects as the text that the row had, and
- * takes them for changed at once.
+ * Of entities that are made by their constructors, MikroORM keeps lists and embedded objects as the text that the row
+ * had, and takes them for changed at once.
  */
-export function settleSnapshot(entity: AnyEntity): void {
-  const { __meta, __originalEntityData: stored, __em } = helper(entity);
-  if (stored === undefined || __em === undefined || !constructsEntities(__em)) return;
-  for (const { name, kind, object, array } of __meta.props) {
-    const value = (stored as Dictionary)[name] as unknown;
-    if (kind !== 'embedded' || typeof value !== 'string' || (object !== true && array !== true)) continue;
-    (stored as Dictionary)[name] = JSON.parse(value);
+function settleSnapshot(entity: AnyEntity): void {
+  const { __meta, __originalEntityData: stored, __em: em } = helper(entity);
+  if (stored === undefined || em === undefined || !constructsEntities(em)) return;
+  const prepared = em.getComparator().prepareEntity(entity) as Dictionary;
+  for (const { name, kind, customType } of __meta.props) {
+    const text = (stored as Dictionary)[name] as unknown;
+    const value = prepared[name] as unknown;
+    if (typeof text !== 'string' || value === null || typeof value !== 'object') continue;
+    if (kind === 'embedded') (stored as Dictionary)[name] = JSON.parse(text);
+    else if (customType !== undefined)
+      (stored as Dictionary)[name] = customType.convertToJSValue(text, em.getPlatform());
   }
+}
+
+/** Right after it was hydrated, an entity is what its row is. */
+export function settleHydrated(entity: AnyEntity): AnyEntity {
+  const { __meta, __originalEntityData: stored, __em: em } = helper(entity);
+  if (stored === undefined || em === undefined || !constructsEntities(em)) return entity;
+  const comparator = em.getComparator();
+  Object.assign(stored, comparator.diffEntities(__meta.class, stored, comparator.prepareEntity(entity)));
+  return entity;
 }
 
 /** True when a flush would write something about this entity. */
@@ -119,12 +132,11 @@ export function isPartial(entity: AnyEntity): boolean {
     __meta.comparableProps.some(
       (property) => !(property.kind === 'embedded' && property.object !== true) && isMissing(property),
     ) ||
-    __meta.relations.some(
-      (relation) =>
-        relation.kind === '1:1' &&
-        !relation.owner &&
-        isMissing(relation) &&
-        (entity as Dictionary)[relation.name] === undefined,
+    __meta.props.some(
+      ({ name, lazy, formula, kind, owner }) =>
+        lazy !== true &&
+        (formula !== undefined || (kind === '1:1' && !owner)) &&
+        (entity as Dictionary)[name] === undefined,
     )
   );
 }

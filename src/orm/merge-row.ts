@@ -9,7 +9,7 @@ import {
   Utils,
 } from '@mikro-orm/core';
 import type { Admission } from './admission.ts';
-import { changesOf, isLoaded, isPartial, metadataOf } from './entity.ts';
+import { changesOf, isLoaded, isPartial, metadataOf, settleHydrated } from './entity.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
 import { type FindManaged, inversesOfChanges } from './one-to-one.ts';
@@ -69,13 +69,14 @@ export function mergeRow(
   const collections = spares ? spareCollections(entity, metadata, row, held) : [];
   if (changes.size > 0 || collections.some(({ kind }) => kind === 'm:n')) spared.set(entity, data);
   refresh(row);
+  nullLists(entity, metadata, row);
+  settleHydrated(entity);
   restoreInline(entity, metadata, taken, data);
   for (const { name, added } of collections) {
     const collection = (entity as Dictionary)[name] as Collection<AnyEntity>;
     addTo(collection, added);
     hold(collection, added, held);
   }
-  nullLists(entity, metadata, row);
   if (__touched !== undefined) wrapped.__touched = changes.size > 0 && __touched;
   const after = wrapped.__originalEntityData!;
   // What the row does not say is not thereby the user's.

@@ -1,6 +1,6 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isEntity, settleSnapshot } from './entity.ts';
+import { isEntity, settleHydrated } from './entity.ts';
 import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
 import { type Held, keptRow, mergeRow, type Merging, release } from './merge-row.ts';
 
@@ -73,9 +73,7 @@ function castShadow(em: EntityManager): Shadow {
   const createWithin: Factory['create'] = (entityName, data, options) => {
     creating++;
     try {
-      const entity = create.call(factory, entityName, data, options);
-      settleSnapshot(entity);
-      return entity;
+      return create.call(factory, entityName, data, options);
     } finally {
       creating--;
     }
@@ -95,7 +93,7 @@ function castShadow(em: EntityManager): Shadow {
     }
     const row = admission === undefined ? data : admission.strip(data, metadata, options);
     const entity = withForeignKeysOfOthers(em, find, existing, row, metadata, () => {
-      if (existing === undefined) return createWithin(entityName, row, options);
+      if (existing === undefined) return settleHydrated(createWithin(entityName, row, options));
       if (!merging.refreshes(existing)) {
         return createWithin(entityName, keptRow(find, existing, row), { ...options, refresh: false });
       }

@@ -15,8 +15,9 @@ class PointType extends Type<Point | null, string | null> {
   override convertToDatabaseValue(value: Point | null): string | null {
     return value === null ? null : `${value.x}:${value.y}`;
   }
-  override convertToJSValue(value: string | null): Point | null {
-    if (value === null) return null;
+  override convertToJSValue(value: string | Point | null): Point | null {
+    // MikroORM 6 hands out what its result cache holds as if it were stored.
+    if (value === null || typeof value !== 'string') return value;
     const [x, y] = value.split(':').map(Number);
     return new Point(x!, y!);
   }

@@ -13,11 +13,13 @@ export const LEFT_OUT = {
   'a row whose class changes': 'an object can not',
   'how often a pivot row is inserted': 'from one side, the other, or both, the second time `on conflict do nothing`',
   'NULL of an embedded array in MikroORM 6': 'it is undefined in an entity that is made from the row',
-  'a version that is not loaded in MikroORM 6': 'a 1:1 that a reference learns from the other side counts as changed',
+  'a 1:1 that a reference learns from the other side in MikroORM 6': 'it counts as changed',
+  'what pointed to a row that was removed': 'it is undefined, in MikroORM 6 also after the flush',
   'populate of `pets` by a join': 'one with a class that has rows of its own leaves out those of subclasses',
   'updates of several rows in one statement': 'of entities with a version it can be no SQL: that is set twice',
-  'what a flush writes of embedded objects in JSON with `forceEntityConstructor`': 'all of them, unchanged or not',
-  'forceEntityConstructor in MikroORM 6': 'lists count as changed as soon as they are read',
+  'what a flush writes of lists and embedded objects in JSON with `forceEntityConstructor`':
+    'all of them, unchanged or not',
+  'custom types and the result cache in MikroORM 6': 'it converts what it has converted',
   'em.stream, tables per type in MikroORM 6': 'it has none',
 } as const;
 

@@ -19,6 +19,7 @@ export async function reviveAsPromised(world: World, tokens: readonly Token[], o
   const promise = new Promise_(world, before, await world.rows(), tokens, options);
   let outcome: unknown;
   const statements = await world.sent(async () => (outcome = await revive(world, tokens, options)));
+  if (promise.isPhantom(outcome)) return;
   promise.checkOutcome(outcome);
   promise.checkSelects(selects(statements), statements);
   promise.checkViews(world.views());
@@ -158,6 +159,12 @@ class Promise_ {
     }
   }
 
+  /** E_UNFLUSHED of what the user has not changed: see `LEFT_OUT`. */
+  isPhantom(outcome: unknown): boolean {
+    if (this.#refused || !isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6')) return false;
+    return outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED';
+  }
+
   /** Same row, same object; order and duplicates kept; nothing where there is no row. */
   checkOutcome(outcome: unknown): void {
     const { missing = 'throw', freshness = 'refresh', lockMode } = this.#options;
@@ -259,21 +266,25 @@ class Promise_ {
     const now = found === undefined ? undefined : this.#rows.valueOf(found, name);
     if (entityRole === undefined || found === undefined) {
       // MikroORM tells the other side of a 1:1.
-      const isTold = (role === 'inverse' || name === 'badge') && this.#changes.get(view.entity)?.has(name) !== true;
-      return isTold ? [was, now ?? 'null', ...(isLoaded(view.entity) ? [] : [undefined])] : [was];
+      const isMine = this.#changes.get(view.entity)?.has(name) === true && this.#options.unflushed !== 'overwrite';
+      const isTold = (role === 'inverse' || name === 'badge') && !isMine;
+      return isTold ? [was, now ?? 'null', 'null', ...(isLoaded(view.entity) ? [] : [undefined])] : [was];
     }
     const old = this.#before.get(view.entity);
     if (entityRole === 'met') {
       const isKept = this.#options.freshness === 'managed' && old !== undefined && this.#isKept(keyOfView(view));
-      return isKept && role !== 'inverse' && name !== 'badge' ? [was] : [was, now];
+      if (role === 'inverse' || name === 'badge') return [was, now, 'null'];
+      return isKept ? [was] : [was, now];
     }
     const spares = this.#options.unflushed !== 'overwrite' && old !== undefined;
+    if (role === 'relation' && was === undefined && this.#world.hasRemoved) return [was, now];
     if (spares) {
       if (this.#isBelowNull(old, name)) return [was];
       // What the user has left undefined, MikroORM does not write.
       if (this.#changes.get(view.entity)!.has(name)) return was === undefined ? [was, now] : [was];
       const isBase = role === 'version' || role === 'check';
-      const isLearned = was === undefined && isLeftOut('a version that is not loaded in MikroORM 6');
+      const isLearned =
+        was === undefined && isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6');
       if (isBase && (isLearned || this.#changed(old, false).length > 0)) return was === undefined ? [was, now] : [was];
     }
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
@@ -303,7 +314,9 @@ class Promise_ {
   #allowedItems(view: View, many: Model['many'][number], was: Text, role: Role | undefined): Text[] {
     const key = keyOf(view.model.root, idOf(view.entity));
     const now = textOf(this.#rows.items(idOf(view.entity), many));
-    if (!this.#loaded.has(`${key} ${many.name}`)) return [was];
+    // MikroORM tells the other side of a pivot table what it loads on the one.
+    if (!this.#loaded.has(`${key} ${many.name}`))
+      return role !== undefined && many.pivot !== undefined && was !== undefined ? [was, now] : [was];
     if (role !== 'read') return [was, now, this.#itemsWithChanges(view, many)];
     const isMine = this.#changes.get(view.entity)?.has(many.name) === true;
     if (this.#options.unflushed === 'overwrite') return [now];
