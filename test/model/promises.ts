@@ -103,7 +103,12 @@ class Promise_ {
     const isCut = (role: string): boolean => role === 'relation' && this.#world.hasRemoved;
     return model.fields.every(
       ({ name, lazy, role }) =>
-        lazy || fields.get(name) !== undefined || isCut(role) || isUndefinedForNull(name) || isInNothing(entity, name),
+        lazy ||
+        fields.get(name) !== undefined ||
+        isCut(role) ||
+        this.#changes.get(entity)!.has(name) ||
+        isUndefinedForNull(name) ||
+        name.includes('.'),
     );
   }
 
@@ -279,7 +284,7 @@ class Promise_ {
     const spares = this.#options.unflushed !== 'overwrite' && old !== undefined;
     if (role === 'relation' && was === undefined && this.#world.hasRemoved) return [was, now];
     if (spares) {
-      if (this.#isBelowNull(old, name)) return [was];
+      if (this.#isBelowNull(old, name)) return was === undefined ? [was, now] : [was];
       // What the user has left undefined, MikroORM does not write.
       if (this.#changes.get(view.entity)!.has(name)) return was === undefined ? [was, now] : [was];
       const isBase = role === 'version' || role === 'check';
@@ -314,9 +319,11 @@ class Promise_ {
   #allowedItems(view: View, many: Model['many'][number], was: Text, role: Role | undefined): Text[] {
     const key = keyOf(view.model.root, idOf(view.entity));
     const now = textOf(this.#rows.items(idOf(view.entity), many));
-    // MikroORM tells the other side of a pivot table what it loads on the one.
-    if (!this.#loaded.has(`${key} ${many.name}`))
-      return role !== undefined && many.pivot !== undefined && was !== undefined ? [was, now] : [was];
+    // MikroORM tells the other side what it loads on the one.
+    if (!this.#loaded.has(`${key} ${many.name}`)) {
+      const isTold = role !== undefined || isLeftOut('a loaded collection of a row that is not named in MikroORM 6');
+      return isTold && was !== undefined ? [was, now, this.#itemsWithChanges(view, many)] : [was];
+    }
     if (role !== 'read') return [was, now, this.#itemsWithChanges(view, many)];
     const isMine = this.#changes.get(view.entity)?.has(many.name) === true;
     if (this.#options.unflushed === 'overwrite') return [now];
