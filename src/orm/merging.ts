@@ -1,8 +1,9 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isEntity, settleHydrated } from './entity.ts';
+import { type Held, release } from './held-collections.ts';
+import { keptRow, mergeRow, type Merging } from './merge-row.ts';
 import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
-import { type Held, keptRow, mergeRow, type Merging, release } from './merge-row.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -12,6 +13,7 @@ interface Shadow {
 }
 
 const shadows = new WeakMap<EntityManager, Shadow>();
+
 const current = new AsyncLocalStorage<Merging>();
 
 /**

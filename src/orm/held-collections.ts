@@ -1,0 +1,64 @@
+import { type AnyEntity, Collection, type Dictionary, type EntityMetadata, Utils } from '@mikro-orm/core';
+
+/** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
+export type Held = Set<Collection<AnyEntity>>;
+
+interface Spared {
+  readonly name: string;
+  readonly kind: string;
+  /** What the user has added to a collection that is not loaded. */
+  readonly added: readonly AnyEntity[];
+}
+
+/** Takes the items of changed collections out of a row, and holds the collections. One that is not loaded may be. */
+export function spareCollections(
+  entity: AnyEntity,
+  { relations }: EntityMetadata,
+  row: Dictionary,
+  held: Held,
+): Spared[] {
+  return relations.flatMap(({ name, kind }) => {
+    const value = (entity as Dictionary)[name] as unknown;
+    if (!Utils.isCollection(value) || !(value as Collection<AnyEntity>).isDirty()) return [];
+    const collection = value as Collection<AnyEntity>;
+    const added = collection.isInitialized() ? [] : collection.getItems(false);
+    if (collection.isInitialized()) delete row[name];
+    hold(collection, added, held);
+    return [{ name, kind, added }];
+  });
+}
+
+/** To one that has been loaded. */
+export function addTo(collection: Collection<AnyEntity>, items: readonly AnyEntity[]): void {
+  if (collection.isInitialized()) for (const item of items) collection.addWithoutPropagation(item);
+}
+
+/**
+ * Lets a collection be loaded, if it is not, and nothing else. What MikroORM loads on the other side would have it
+ * forget that it is changed.
+ */
+export function hold(collection: Collection<AnyEntity>, added: readonly AnyEntity[], held: Held): void {
+  if (held.has(collection)) return;
+  held.add(collection);
+  const { hydrate, takeSnapshot } = collection;
+  let isLoading = false;
+  const hydrateOnce = (...args: Parameters<typeof hydrate>): void => {
+    if (collection.isInitialized()) return;
+    isLoading = true;
+    hydrate.apply(collection, args);
+    isLoading = false;
+    addTo(collection, added);
+  };
+  const takeSnapshotOfLoaded = (...args: Parameters<typeof takeSnapshot>): void => {
+    if (isLoading) takeSnapshot.apply(collection, args);
+  };
+  Object.defineProperty(collection, 'hydrate', { value: hydrateOnce, configurable: true });
+  Object.defineProperty(collection, 'takeSnapshot', { value: takeSnapshotOfLoaded, configurable: true });
+}
+
+export function release(held: Held): void {
+  for (const collection of held) {
+    delete (collection as Partial<Collection<AnyEntity>>).hydrate;
+    delete (collection as Partial<Collection<AnyEntity>>).takeSnapshot;
+  }
+}
