@@ -24,8 +24,11 @@ export interface DatabaseKey {
   readonly canonical: CanonicalKey;
 }
 
-/** Equal for equal rows of one model, whatever spelling of the key they came by. */
-export type CanonicalKey = string | number;
+/**
+ * Equal for equal rows of one model, whatever spelling of the key they came by: `k:7`, `k:["de",7]`. Never a number, nor
+ * text that reads as one: V8 hashes both by their value, so a payload could make them meet in one bucket.
+ */
+export type CanonicalKey = string;
 
 /** One column of a key, with the custom type its property may have. */
 interface Leaf {
@@ -126,9 +129,9 @@ export class PrimaryKey {
   }
 
   canonical(wire: JsonValue): CanonicalKey {
-    if (this.width === 1) return this.#leaves[0]!.column.canonical(wire);
+    if (this.width === 1) return `k:${this.#leaves[0]!.column.canonical(wire)}`;
     const parts = wire as JsonArray;
-    return JSON.stringify(this.#leaves.map((leaf, index) => leaf.column.canonical(parts[index]!)));
+    return `k:${JSON.stringify(this.#leaves.map((leaf, index) => leaf.column.canonical(parts[index]!)))}`;
   }
 
   /** The canonical key of an entity's row, or undefined where `write` has none. */

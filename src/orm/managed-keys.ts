@@ -10,9 +10,9 @@ export interface ComparedKeys {
   readonly isRespelled: boolean;
   /** True for an entity that MikroORM does find. */
   isAsRead(entity: AnyEntity): boolean;
-  canonicalOf(entity: AnyEntity): string | number | undefined;
+  canonicalOf(entity: AnyEntity): string | undefined;
   /** Of a key as the driver has it, flat. */
-  canonicalOfRaw(key: readonly unknown[]): string | number | undefined;
+  canonicalOfRaw(key: readonly unknown[]): string | undefined;
 }
 
 type KeysOf = (root: EntityMetadata) => ComparedKeys;
@@ -114,7 +114,7 @@ class Respelled {
     }
   }
 
-  #keyOf(canonical: string | number, schema: string | undefined): string {
+  #keyOf(canonical: string, schema: string | undefined): string {
     return JSON.stringify([schema ?? this.#em.schema ?? ownSchema(this.#root, this.#em.config), canonical]);
   }
 

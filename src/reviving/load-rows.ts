@@ -1,6 +1,6 @@
 import type { AnyEntity, EntityManager, EntityMetadata, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
+import { PrimaryKey } from '../keys/primary-key.ts';
 import type { Admission } from '../orm/admission.ts';
 import {
   constructsEntities,
@@ -210,4 +210,5 @@ async function runAll(tasks: readonly (() => Promise<void>)[], parallel: number)
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-const compare = <T extends CanonicalKey>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);
+/** Whole numbers from 0 in their own order; the order of anything else is as good as another, where all keep to it. */
+const compare = (a: string, b: string): number => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);

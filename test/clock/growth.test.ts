@@ -12,7 +12,6 @@ const serializer = new EntitySerializer(offlineOrm([...domain, ...keys]), {
   values: [Money],
   limits: { tokens: 1e6, nodes: 1e7 },
 });
-const em = serializer.orm.em.fork();
 
 class Item {
   @ByReference(() => User)
@@ -24,6 +23,9 @@ class Order {
   @Type(() => Item)
   items: Item[] = [];
 }
+
+/** For four times the length: 4 is in proportion, 16 its square. */
+const MOST = 8;
 
 const repeated = (item: (index: number) => JsonValue, bytes: number): JsonValue[] => {
   const length = JSON.stringify(item(0)).length + 1;
@@ -63,6 +65,7 @@ const CASES: Readonly<Record<string, (bytes: number) => JsonValue>> = {
   'value objects': list(() => ({ $value: ['Money', { amount: '1.50', currency: 'EUR' }] })),
   'deep value objects': list(() => nested(100, { $value: ['Money', { amount: '1.50' }] })),
   copies: list((index) => ({ $snapshot: ['User', { id: index }] })),
+  'distinct rows': list(user),
   'deep references': list((index) => nested(150, user(index))),
   ...Object.fromEntries(
     keySamples.map(
@@ -74,16 +77,29 @@ const CASES: Readonly<Record<string, (bytes: number) => JsonValue>> = {
   'keys of zeros': list(() => ({ $entity: ['DecimalKey', `1.${'0'.repeat(9_000)}`] })),
 };
 
-/** Numbers that meet in V8's hash tables would be found by search; here it is enough that the keys are text inside. */
-const distinct: Readonly<Record<string, (bytes: number) => JsonValue>> = {
-  'distinct rows': list(user),
-  'distinct rows, far apart': list((index) => user((index * 65_536) % 2_000_000_000)),
-};
+const { imul } = Math;
+
+/** Where V8's tables put a whole number, whatever the process: `ComputeUnseededHash` in its src/utils/utils.h. */
+function hashOf(number: number): number {
+  let hash = (~number + (number << 15)) | 0;
+  hash ^= hash >>> 12;
+  hash = (hash + (hash << 2)) | 0;
+  hash ^= hash >>> 4;
+  hash = imul(hash, 2057);
+  return (hash ^ (hash >>> 16)) & 0x3f_ff_ff_ff;
+}
+
+/** Keys that meet in one bucket of 16,384, as many as the longest payload has. */
+function meetingKeys(): readonly number[] {
+  const keys: number[] = [];
+  for (let key = 1; keys.length < 20_000; key++) if (hashOf(key) % 16_384 === 0) keys.push(key);
+  return keys;
+}
 
 /** Everything up to the first query: the last token, of no model, stops it there. */
 async function read(data: JsonValue, options: object): Promise<void> {
   try {
-    await serializer.decode({ $byref: 1, data } as never, { em, ...options });
+    await serializer.decode({ $byref: 1, data } as never, { em: serializer.orm.em.fork(), ...options });
   } catch (error) {
     if (error instanceof ByReferenceError && error.code === 'E_UNKNOWN_MODEL') return;
     throw error;
@@ -92,7 +108,7 @@ async function read(data: JsonValue, options: object): Promise<void> {
 const stopped = (data: JsonValue): JsonValue => [data, { $entity: ['Nobody', 1] }];
 
 /** CPU time at 128 and 512 kB, and how much the one is of the other. */
-async function growth(make: (bytes: number) => JsonValue, options: object = {}, end = stopped): Promise<number> {
+async function measure(make: (bytes: number) => JsonValue, options: object, end: typeof stopped): Promise<number> {
   const seconds: number[] = [];
   for (const bytes of [128_000, 512_000]) {
     const data = end(make(bytes));
@@ -109,8 +125,17 @@ async function growth(make: (bytes: number) => JsonValue, options: object = {}, 
   return seconds[1]! / seconds[0]!;
 }
 
-test.each(Object.entries({ ...CASES, ...distinct }))('%s', async (_name, make) => {
-  expect(await growth(make)).toBeLessThan(6);
+/** The least of up to three: a busy machine only adds. What is quadratic takes 16 times as long each time. */
+async function growth(make: (bytes: number) => JsonValue, options: object = {}, end = stopped): Promise<number> {
+  let least = Infinity;
+  for (let attempt = 0; attempt < 3 && least >= MOST; attempt++) {
+    least = Math.min(least, await measure(make, options, end));
+  }
+  return least;
+}
+
+test.each(Object.entries(CASES))('%s', async (_name, make) => {
+  expect(await growth(make)).toBeLessThan(MOST);
 });
 
 test('a DTO', async () => {
@@ -118,5 +143,17 @@ test('a DTO', async () => {
   const end = (data: JsonValue): JsonValue => ({
     items: [...(data as JsonValue[]), { user: { $entity: ['Nobody', 1] }, any: 1 }],
   });
-  expect(await growth(list(item), { as: Order }, end)).toBeLessThan(6);
+  expect(await growth(list(item), { as: Order }, end)).toBeLessThan(MOST);
+});
+
+test("keys that meet in V8's hash tables", async () => {
+  const keys = meetingKeys();
+  const lazily = { freshness: 'lazy' };
+  expect(
+    await growth(
+      list((index) => ({ $entity: ['User', keys[index]!] })),
+      lazily,
+      (data) => data,
+    ),
+  ).toBeLessThan(MOST);
 });
