@@ -1,6 +1,6 @@
 import type { AnyEntity, EntityManager, EntityMetadata, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import { PrimaryKey } from '../keys/primary-key.ts';
+import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
 import type { Admission } from '../orm/admission.ts';
 import {
   constructsEntities,
@@ -45,7 +45,7 @@ export async function loadRows(
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
-  else work.sort((a, b) => compare(a.group.metadata.tableName, b.group.metadata.tableName));
+  else work.sort((a, b) => compareText(a.group.metadata.tableName, b.group.metadata.tableName));
   const loader = new Loader(em, settings, admission);
   const tasks = work.flatMap((item) => loader.tasks(item));
   if (tasks.length === 1) await tasks[0]!();
@@ -95,7 +95,7 @@ class Loader {
   }
 
   #chunks(group: RowGroup, rows: Row[]): Row[][] {
-    if (this.#settings.lockMode !== undefined) rows.sort((a, b) => compare(a.key.canonical, b.key.canonical));
+    if (this.#settings.lockMode !== undefined) rows.sort((a, b) => compareKeys(a.key.canonical, b.key.canonical));
     const size = group.primaryKey.width === 1 ? CHUNK.single : CHUNK.composite;
     if (rows.length <= size) return rows.length === 0 ? [] : [rows];
     return Array.from({ length: Math.ceil(rows.length / size) }, (_, index) =>
@@ -210,5 +210,7 @@ async function runAll(tasks: readonly (() => Promise<void>)[], parallel: number)
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
 /** Whole numbers from 0 in their own order; the order of anything else is as good as another, where all keep to it. */
-const compare = (a: string, b: string): number => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+const compareKeys = (a: CanonicalKey, b: CanonicalKey): number => a.length - b.length || compareText(a, b);
