@@ -93,7 +93,8 @@ describe('leases of Verrou', () => {
       await expect(others.run('long', () => 0, { waitMs: 2 * LEASE_MS })).rejects.toMatchObject({ code: 'E_LOCKED' });
       expect(signal.aborted).toBe(false);
     });
-    expect(await others.tryRun('long', () => 'free')).toEqual({ ran: true, result: 'free' });
+    // Long before a lease would be over. A single try could meet the last ask of the one that gave up above.
+    expect(await others.run('long', () => 'free', { waitMs: LEASE_MS / 3 })).toBe('free');
     await sleep(LEASE_MS);
     expect(await execute('select * from verrou')).toEqual([]);
   });
