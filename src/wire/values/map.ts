@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import type { JsonValue } from '../json.ts';
+import { decodeEntries } from './entries.ts';
 import { type DecodeWalk, isBuiltIn, OMITTED, type ValueType } from './value-type.ts';
 
 /** `{"$map":[[key,value]…]}`, in insertion order; keys may be anything, entities too. */
@@ -9,15 +10,7 @@ export const map: ValueType<Map<unknown, unknown>> = {
   encode: (value, encodeChild) =>
     Array.from(value, ([key, item], index) => [encodeChild(key, index, 0), encodeChild(item, index, 1)]),
   decode(body: JsonValue, walk: DecodeWalk) {
-    const expected = 'an array of [key, value]';
-    if (!Array.isArray(body)) walk.malformed(expected);
-    const keys: unknown[] = [];
-    const items: unknown[] = [];
-    for (const [index, entry] of body.entries()) {
-      if (!Array.isArray(entry) || entry.length !== 2) walk.malformed(expected);
-      walk.childInto(keys, index, entry[0], index, 0);
-      walk.childInto(items, index, entry[1], index, 1);
-    }
+    const { keys, items } = decodeEntries(body, walk, 'an array of [key, value]');
     walk.countKeys(keys);
     const result = new Map<unknown, unknown>();
     walk.whenFilled(() => {

@@ -1,4 +1,5 @@
 import { type JsonValue, setOwn } from '../json.ts';
+import { decodeEntries } from './entries.ts';
 import { type DecodeWalk, type EncodeChild, OMITTED } from './value-type.ts';
 
 /**
@@ -11,20 +12,14 @@ export const object = {
     Object.keys(value).map((key, index) => [encodeChild(key, index, 0), encodeChild(value[key], index, 1)]),
   decode(body: JsonValue, walk: DecodeWalk): Record<string, unknown> {
     const expected = 'an array of [key, value] with different strings as keys';
-    if (!Array.isArray(body)) walk.malformed(expected);
-    const keys: string[] = [];
-    const items: unknown[] = [];
-    for (const [index, entry] of body.entries()) {
-      if (!Array.isArray(entry) || entry.length !== 2) walk.malformed(expected);
-      walk.childInto(keys, index, entry[0], index, 0);
-      walk.childInto(items, index, entry[1], index, 1);
-    }
+    const { keys, items } = decodeEntries(body, walk, expected);
     // An entity in a key's place has not arrived yet and left a hole: for-of reads it as undefined, which is no string.
     for (const key of keys) if (typeof key !== 'string') walk.malformed(expected);
-    if (new Set(keys).size !== body.length) walk.malformed(expected);
+    if (new Set(keys).size !== (body as readonly unknown[]).length) walk.malformed(expected);
     const result: Record<string, unknown> = {};
     walk.whenFilled(() => {
-      for (const [index, key] of keys.entries()) if (items[index] !== OMITTED) setOwn(result, key, items[index]);
+      for (const [index, key] of keys.entries())
+        if (items[index] !== OMITTED) setOwn(result, key as string, items[index]);
     });
     return result;
   },
