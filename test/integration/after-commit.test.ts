@@ -7,6 +7,7 @@ import { afterCommit, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
 import { isMikroOrm6, schemaOf } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
+import { byHand } from '../support/by-hand.ts';
 import { openDatabase } from '../support/database.ts';
 import { driver } from '../support/driver.ts';
 import { failureOf } from '../support/failure.ts';
@@ -192,18 +193,6 @@ test('any savepoints in a transaction: what was in one that rolled back is told 
     { numRuns: 60 },
   );
 });
-
-async function byHand(em: EntityManager, work: (em: EntityManager) => Promise<void>): Promise<void> {
-  const inner = em.fork();
-  await inner.begin({ ctx: em.getTransactionContext() });
-  try {
-    await work(inner);
-    await inner.commit();
-  } catch (error) {
-    await inner.rollback();
-    throw error;
-  }
-}
 
 test('a failure that is caught in a savepoint leaves the transaction and its callbacks', async () => {
   await fork().transactional(async (em) => {

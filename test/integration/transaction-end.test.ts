@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterCommit, type ByReferenceError, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
+import { byHand } from '../support/by-hand.ts';
 import { openProxied, type Proxied } from '../support/proxied.ts';
 
 let proxied: Proxied;
@@ -104,17 +105,7 @@ const nestedWays: Record<
   (em: EntityManager, work: (em: EntityManager) => Promise<unknown>) => Promise<unknown>
 > = {
   'em.transactional': (em, work) => em.transactional(work),
-  'begin and commit': async (em, work) => {
-    const inner = em.fork();
-    await inner.begin({ ctx: em.getTransactionContext() });
-    try {
-      await work(inner);
-      await inner.commit();
-    } catch (error) {
-      await inner.rollback();
-      throw error;
-    }
-  },
+  'begin and commit': byHand,
 };
 
 interface Case {
