@@ -3,15 +3,18 @@ import type { Admission } from './admission.ts';
 import { keyCondition } from './key-condition.ts';
 import { type Merging, mergesNothing } from './merge-row.ts';
 import { merged } from './merging.ts';
-import { eagerRelations } from './metadata.ts';
+import { loadsRelations } from './metadata.ts';
 
-export interface FindByKeysOptions {
-  /** How rows meet the entities that are managed already; undefined where nothing is. */
-  readonly merging: Merging | undefined;
+interface FindOptions {
   readonly schema: string | undefined;
-  readonly populate: readonly string[] | false | undefined;
   readonly filters: FilterOptions | undefined;
   readonly lockMode: LockMode | undefined;
+}
+
+export interface FindByKeysOptions extends FindOptions {
+  /** How rows meet the entities that are managed already; undefined where nothing is. */
+  readonly merging: Merging | undefined;
+  readonly populate: readonly string[] | undefined;
 }
 
 /**
@@ -22,12 +25,14 @@ export function findByKeys(
   em: EntityManager,
   metadata: EntityMetadata,
   keys: readonly unknown[],
-  { merging, ...options }: FindByKeysOptions,
+  { merging, populate, ...options }: FindByKeysOptions,
 ): Promise<AnyEntity[]> {
   const find = (): Promise<AnyEntity[]> =>
-    findEntities(em, metadata, keys, { ...options, refresh: merging !== undefined });
-  const loadsRelations = options.populate === undefined ? eagerRelations(metadata).length > 0 : options.populate;
-  if (merging === undefined && !loadsRelations) return find();
+    findEntities(em, metadata, keys, options, {
+      ...(populate && { populate }),
+      ...(merging && { refresh: true }),
+    });
+  if (merging === undefined && !loadsRelations(metadata, populate)) return find();
   return merged(em, merging ?? mergesNothing(), find);
 }
 
@@ -36,8 +41,8 @@ export const findByKeysBeside = (
   em: EntityManager,
   metadata: EntityMetadata,
   keys: readonly unknown[],
-  options: Omit<FindByKeysOptions, 'merging' | 'populate'>,
-): Promise<AnyEntity[]> => findEntities(em, metadata, keys, { ...options, populate: false, disableIdentityMap: true });
+  options: FindOptions,
+): Promise<AnyEntity[]> => findEntities(em, metadata, keys, options, { populate: false, disableIdentityMap: true });
 
 /**
  * - converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors
@@ -48,20 +53,22 @@ async function findEntities(
   em: EntityManager,
   metadata: EntityMetadata,
   keys: readonly unknown[],
-  options: Record<string, unknown>,
+  { schema, filters, lockMode }: FindOptions,
+  more: object,
 ): Promise<AnyEntity[]> {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const findOptions = {
+  const options = {
     convertCustomTypes: false,
     flushMode: 'commit',
     connectionType: 'write',
     cache: false,
-    ...given,
-    ...(options['lockMode'] !== undefined && { orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })) }),
+    ...(schema !== undefined && { schema }),
+    ...(filters !== undefined && { filters }),
+    ...(lockMode !== undefined && { lockMode, orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })) }),
+    ...more,
   };
   const { where, done } = keyCondition(metadata, keys, em.getPlatform());
   try {
-    return (await em.find<AnyEntity>(metadata.class, where as never, findOptions as never)) as AnyEntity[];
+    return (await em.find<AnyEntity>(metadata.class, where as never, options as never)) as AnyEntity[];
   } finally {
     done();
   }

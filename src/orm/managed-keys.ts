@@ -1,8 +1,8 @@
-import type { AnyEntity, EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager, EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { rowSchemaOf } from './entity.ts';
 import { managedEntities } from './identity-map.ts';
-import { ownSchema } from './metadata.ts';
+import { loadsRelations, ownSchema, targetsOf } from './metadata.ts';
 
 /** How the keys of an inheritance tree are compared. */
 export interface ComparedKeys {
@@ -13,6 +13,13 @@ export interface ComparedKeys {
   canonicalOf(entity: AnyEntity): string | undefined;
   /** Of a key as the driver has it, flat. */
   canonicalOfRaw(key: readonly unknown[]): string | undefined;
+}
+
+/** What a query reads. */
+export interface QueriedRows {
+  readonly metadata: EntityMetadata;
+  /** The relations, and lazy properties, that it loads along with those that are always loaded. */
+  readonly populate: readonly string[] | undefined;
 }
 
 type KeysOf = (root: EntityMetadata) => ComparedKeys;
@@ -32,8 +39,17 @@ const replaced = new WeakMap<UnitOfWork, number>();
  * has assigned, and another for what the driver reads. A second object would stand for the same row, and what is changed
  * on the first would never be written.
  */
-export async function meetingManaged<T>(em: EntityManager, keysOf: KeysOf, query: () => Promise<T>): Promise<T> {
-  if (!hasRespelled(em, keysOf)) return query();
+export function meetingManaged<T>(
+  em: EntityManager,
+  { metadata, populate }: QueriedRows,
+  keysOf: KeysOf,
+  query: () => Promise<T>,
+): Promise<T> {
+  const alone = loadsRelations(metadata, populate) ? undefined : metadata;
+  return meetsRespelled(em, alone, keysOf) ? meeting(em, keysOf, query) : query();
+}
+
+async function meeting<T>(em: EntityManager, keysOf: KeysOf, query: () => Promise<T>): Promise<T> {
   const unit = em.getUnitOfWork(false) as unknown as UnitOfWork;
   const others = replaced.get(unit) ?? 0;
   replaced.set(unit, others + 1);
@@ -50,15 +66,35 @@ export async function meetingManaged<T>(em: EntityManager, keysOf: KeysOf, query
 /** A memo: what it holds follows from its key alone. */
 const respelled = new WeakMap<object, boolean>();
 
-/** Whether any key of the ORM has more spellings than one: its rows may be met as references in those of others. */
-function hasRespelled(em: EntityManager, keysOf: KeysOf): boolean {
+/** Whether any key that rows of a class bring, or of the whole ORM where relations are loaded, has more spellings than one. */
+function meetsRespelled(em: EntityManager, alone: EntityMetadata | undefined, keysOf: KeysOf): boolean {
   const all = em.getMetadata() as unknown as Iterable<EntityMetadata>;
-  let has = respelled.get(all);
-  if (has === undefined) {
-    has = Array.from(all).some(({ root, primaryKeys }) => primaryKeys.length > 0 && keysOf(root).isRespelled);
-    respelled.set(all, has);
+  const key = alone ?? all;
+  let meets = respelled.get(key);
+  if (meets === undefined) {
+    const met = alone === undefined ? Array.from(all) : [...metByRows(alone, all)];
+    meets = met.some(({ root, primaryKeys }) => primaryKeys.length > 0 && keysOf(root).isRespelled);
+    respelled.set(key, meets);
   }
-  return has;
+  return meets;
+}
+
+/** The classes of which rows of one class have the keys: its own tree, what their foreign keys point to, and what those of these keys do. */
+function metByRows(metadata: EntityMetadata, all: Iterable<EntityMetadata>): Set<EntityMetadata> {
+  const tree = Array.from(all).filter(({ root }) => root === metadata.root);
+  const met = new Set(tree);
+  const follow = (properties: readonly EntityProperty[]): void => {
+    for (const property of properties) {
+      if (!['m:1', '1:1', 'embedded'].includes(property.kind)) continue;
+      for (const target of targetsOf(property)) {
+        if (met.has(target)) continue;
+        met.add(target);
+        follow(property.kind === 'embedded' ? target.props : target.getPrimaryProps());
+      }
+    }
+  };
+  for (const { props } of tree) follow(props);
+  return met;
 }
 
 function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): void {

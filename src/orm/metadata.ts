@@ -25,8 +25,9 @@ export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']):
 export const hasRows = ({ embeddable, virtual, primaryKeys }: EntityMetadata): boolean =>
   embeddable !== true && virtual !== true && primaryKeys.length > 0;
 
-export const eagerRelations = (metadata: EntityMetadata): string[] =>
-  metadata.relations.filter((relation) => relation.eager).map((relation) => relation.name);
+/** Whether a query loads more than the rows of its class: what it names, and what is always loaded along. */
+export const loadsRelations = ({ relations }: EntityMetadata, populate: readonly string[] | undefined): boolean =>
+  (populate !== undefined && populate.length > 0) || relations.some(({ eager }) => eager);
 
 /**
  * The class whose table one query reads: the root of a single-table tree, the class itself otherwise. A subclass with
@@ -71,8 +72,12 @@ export function isPopulatable(metadata: EntityMetadata, path: string): boolean {
   const name = step!.split(':')[0]!;
   const property = Object.hasOwn(metadata.properties, name) ? metadata.properties[name as never] : undefined;
   if (property === undefined || rest.length === 0) return property !== undefined;
-  const { polymorphTargets, targetMeta } = property as EntityProperty & { polymorphTargets?: EntityMetadata[] };
+  return targetsOf(property).some((target) => isPopulatable(target, rest.join('.')));
+}
+
+/** The classes that a relation points to, or that an embedded object is of; none for any other property. */
+export function targetsOf(property: EntityProperty): readonly EntityMetadata[] {
+  const { targetMeta, polymorphTargets } = property as EntityProperty & { polymorphTargets?: EntityMetadata[] };
   // MikroORM 7 only: one property that points to rows of several classes.
-  const targets = polymorphTargets ?? (targetMeta === undefined ? [] : [targetMeta]);
-  return targets.some((target) => isPopulatable(target, rest.join('.')));
+  return polymorphTargets ?? targetMeta?.polymorphs ?? (targetMeta === undefined ? [] : [targetMeta]);
 }

@@ -8,7 +8,7 @@ import type { Row, RowGroup } from './resolve.ts';
  * Runs a query for rows, and explains the two errors that may be about the payload or the lock: E_MALFORMED, E_LOCKED.
  * Any other is the database's and passes through.
  */
-export async function blaming<T>(
+export function blaming<T>(
   em: EntityManager,
   group: RowGroup,
   rows: readonly Row[],
@@ -16,31 +16,51 @@ export async function blaming<T>(
 ): Promise<T> {
   // An error aborts a transaction, and then nothing can be asked in it, nor written: a key of the payload's must not do
   // that. Keys of types that this library knows have been checked, so they don't.
-  const isGuarded = group.primaryKey.isUnchecked && em.isInTransaction();
-  if (isGuarded) await execute(em, `savepoint ${SAVEPOINT}`);
+  if (group.primaryKey.isUnchecked && em.isInTransaction()) return blamingInSavepoint(em, group, rows, query);
+  return query().catch(async (error: unknown) => {
+    throw await explain(error, em, group, rows, !em.isInTransaction());
+  });
+}
+
+async function blamingInSavepoint<T>(
+  em: EntityManager,
+  group: RowGroup,
+  rows: readonly Row[],
+  query: () => Promise<T>,
+) {
+  await execute(em, `savepoint ${SAVEPOINT}`);
   let result: T;
   try {
     result = await query();
   } catch (error) {
-    const state = sqlStateOf(error);
-    if (state === LOCK_NOT_AVAILABLE) {
-      throw ByReferenceError.locked(tokensOf(rows), 'roll back and retry the transaction', error);
-    }
-    if (!isDataException(state)) throw error;
-    if (em.isInTransaction() && !isGuarded) throw error;
-    const goBack = async (): Promise<unknown> =>
-      isGuarded ? execute(em, `rollback to savepoint ${SAVEPOINT}`) : undefined;
-    await goBack();
-    if (!(await refusesKeys(em, group, rows))) throw error;
-    await goBack();
-    throw ByReferenceError.malformed('the database refuses a key as a value of its column', {
-      cause: error,
-      tokens: tokensOf(rows),
-      path: rows[0]!.path,
-    });
+    const isData = isDataException(sqlStateOf(error));
+    if (isData) await execute(em, `rollback to savepoint ${SAVEPOINT}`);
+    const explained = await explain(error, em, group, rows, true);
+    if (isData && explained !== error) await execute(em, `rollback to savepoint ${SAVEPOINT}`);
+    throw explained;
   }
-  if (isGuarded) await execute(em, `release savepoint ${SAVEPOINT}`);
+  await execute(em, `release savepoint ${SAVEPOINT}`);
   return result;
+}
+
+/** What is to be thrown for an error of a query: itself, where it is about neither the payload nor the lock. */
+async function explain(
+  error: unknown,
+  em: EntityManager,
+  group: RowGroup,
+  rows: readonly Row[],
+  mayAsk: boolean,
+): Promise<unknown> {
+  const state = sqlStateOf(error);
+  if (state === LOCK_NOT_AVAILABLE) {
+    return ByReferenceError.locked(tokensOf(rows), 'roll back and retry the transaction', error);
+  }
+  if (!isDataException(state) || !mayAsk || !(await refusesKeys(em, group, rows))) return error;
+  return ByReferenceError.malformed('the database refuses a key as a value of its column', {
+    cause: error,
+    tokens: tokensOf(rows),
+    path: rows[0]!.path,
+  });
 }
 
 const SAVEPOINT = 'byref_keys';

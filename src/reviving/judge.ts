@@ -8,10 +8,18 @@ import type { Settings } from './settings.ts';
 
 /** Gives the slots of one payload their values. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
 export async function judge(references: readonly Reference[], { drift }: Settings): Promise<void> {
-  refuseMissing(references);
-  const drifts = driftsOf(references);
+  const fatal: Reference[] = [];
+  let isDated = false;
+  for (const reference of references) {
+    const { slot, row, plan } = reference;
+    isDated ||= slot.parts.version !== undefined;
+    if (isThere(reference)) slot.value = row.entity;
+    else if (plan.missing === 'throw') fatal.push(reference);
+    else slot.value = plan.missing === 'null' ? null : OMITTED;
+  }
+  if (fatal.length > 0) throw notFound(fatal);
+  const drifts = isDated ? driftsOf(references) : [];
   if (drifts.length > 0) await judgeDrift(drifts, drift);
-  for (const reference of references) reference.slot.value = outcomeOf(reference);
 }
 
 /** The tokens that name no row, or one of another class. */
@@ -48,14 +56,11 @@ function driftsOf(references: readonly Reference[]): DatedReference[] {
   return drifts;
 }
 
-function refuseMissing(references: readonly Reference[]): void {
-  const fatal = references.filter((reference) => reference.plan.missing === 'throw' && !isThere(reference));
-  if (fatal.length === 0) return;
-  throw ByReferenceError.entityNotFound(
+const notFound = (fatal: readonly Reference[]): ByReferenceError =>
+  ByReferenceError.entityNotFound(
     tokensOf(fatal),
     fatal.map(({ slot }) => slot.path),
   );
-}
 
 async function judgeDrift(drifts: readonly DatedReference[], policy: Settings['drift']): Promise<void> {
   const early = drifts.filter(({ age }) => age < 0);
@@ -72,11 +77,6 @@ async function judgeDrift(drifts: readonly DatedReference[], policy: Settings['d
 function facts(drifts: readonly DatedReference[]): [EntityToken[], string] {
   const references = drifts.map(({ reference }) => reference);
   return [tokensOf(references), references[0]!.slot.path];
-}
-
-function outcomeOf(reference: Reference): unknown {
-  if (isThere(reference)) return reference.row.entity;
-  return reference.plan.missing === 'null' ? null : OMITTED;
 }
 
 const tokensOf = (references: readonly Reference[]): EntityToken[] =>

@@ -178,7 +178,9 @@ class Loader {
     this.queries++;
     const keys = rows.map((row) => row.key.value);
     const keysOf = (root: EntityMetadata) => PrimaryKey.of(root, this.#em.getPlatform());
-    const entities = await blaming(this.#em, group, rows, () => meetingManaged(this.#em, keysOf, () => query(keys)));
+    const entities = await blaming(this.#em, group, rows, () =>
+      meetingManaged(this.#em, group, keysOf, () => query(keys)),
+    );
     this.queries += await meet(this.#em, group, rows, entities, found);
   }
 }

@@ -26,8 +26,10 @@ export async function revive<Payload>(
     const decoded = decode(payload);
     return { decoded, references: resolver.resolve(decoded.slots) };
   });
-  const sound = resolved.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value.references : []));
-  const refusal = sound.length === 0 ? undefined : await load(resolver.groups, sound, settings);
+  const { groups } = resolver;
+  const sound = (): readonly Reference[] =>
+    resolved.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value.references : []));
+  const refusal = groups.length === 0 ? undefined : await load(groups, sound, settings);
   return eachInTurn(resolved, async ({ decoded, references }) => {
     if (refusal === undefined) await judge(references, settings);
     else if (payloads.length === 1) throw refusal;
@@ -40,7 +42,7 @@ export async function revive<Payload>(
 /** Returns what the rows can't be read for: a ByReferenceError. Throws all else. */
 async function load(
   groups: readonly RowGroup[],
-  references: readonly Reference[],
+  references: () => readonly Reference[],
   settings: Settings,
 ): Promise<ByReferenceError | undefined> {
   const startedAt = performance.now();
@@ -53,7 +55,7 @@ async function load(
   }
   const { onRevive } = settings;
   if (onRevive === undefined && !revivals.hasSubscribers) return undefined;
-  const told = reportOf(groups, references, { queries, ms: performance.now() - startedAt });
+  const told = reportOf(groups, references(), { queries, ms: performance.now() - startedAt });
   onRevive?.(told);
   revivals.publish(told);
   return undefined;
@@ -63,9 +65,13 @@ async function load(
  * The ORMs at once, because each has its own connection. With row locks one after the other, in the order of their
  * names: no database would notice a deadlock across two. Settles only when none is under way. Returns the queries sent.
  */
-async function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
-  const [first] = groups;
-  if (groups.length === 1) return loadAdmitted(first!.em, groups, settings);
+function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
+  const { em } = groups[0]!;
+  const isOne = groups.every((group) => group.em === em);
+  return isOne ? loadAdmitted(em, groups, settings) : loadManagers(groups, settings);
+}
+
+async function loadManagers(groups: readonly RowGroup[], settings: Settings): Promise<number> {
   const byManager = [...Map.groupBy(groups, ({ em }) => em)];
   let queries = 0;
   if (settings.lockMode !== undefined) {
@@ -81,8 +87,11 @@ async function loadGroups(groups: readonly RowGroup[], settings: Settings): Prom
 }
 
 /** Where somebody has to be asked about rows, that comes first. */
-async function loadAdmitted(em: EntityManager, groups: readonly RowGroup[], settings: Settings): Promise<number> {
-  if (settings.authorize === undefined) return loadRows(em, groups, settings);
+function loadAdmitted(em: EntityManager, groups: readonly RowGroup[], settings: Settings): Promise<number> {
+  return settings.authorize === undefined ? loadRows(em, groups, settings) : askAndLoad(em, groups, settings);
+}
+
+async function askAndLoad(em: EntityManager, groups: readonly RowGroup[], settings: Settings): Promise<number> {
   const { admission, queries } = await authorizeRows(em, groups, settings);
   return queries + (await loadRows(em, groups, settings, admission));
 }
