@@ -30,6 +30,7 @@ export type ErrorCode =
   | 'E_TRANSACTION_MISMATCH'
   | 'E_ROLLED_BACK'
   | 'E_COMMIT_UNKNOWN'
+  | 'E_TIMEOUT'
   | 'E_UNSUPPORTED'
   | 'E_INVALID_OPTION';
 
@@ -343,6 +344,15 @@ export class ByReferenceError extends Error {
       'E_COMMIT_UNKNOWN',
       `Nobody can tell whether the transaction was committed, because the connection was lost when COMMIT was sent; look at its rows before you run it again.${meanwhile}`,
       { retryable: true, cause },
+    );
+  }
+
+  /** @internal */
+  static timeout(id: string, state: string, timeoutMs: number): ByReferenceError {
+    return new ByReferenceError(
+      'E_TIMEOUT',
+      `Job ${id} is ${state} after ${timeoutMs} ms; wait longer with timeoutMs, or see whether a worker takes its queue.`,
+      { retryable: true },
     );
   }
 

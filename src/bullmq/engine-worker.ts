@@ -29,6 +29,8 @@ export class EngineWorker extends Worker {
       if (job.deduplicationId !== undefined) await job.removeDeduplicationKey();
       const outcome = await batches.add(this.#received(job, token ?? '', signal));
       if (outcome.status === 'completed') return outcome.output ?? null;
+      if (outcome.status === 'retry' && outcome.delayMs !== undefined)
+        job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
       throw errorOf(outcome.error, outcome.status === 'discard');
     };
     const settled = {

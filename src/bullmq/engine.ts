@@ -89,19 +89,42 @@ class BullMqEngine implements Engine {
     await this.#queue(queue).upsertJobScheduler(key, { pattern: cron, tz: timeZone }, template);
   }
 
-  async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
-    const job = (await this.#queue(queue).getJob(id)) as Job | undefined;
-    const state = job && STATES[await job.getState()];
+  async unschedule(queue: QueueSettings, key: string): Promise<void> {
+    await this.#queue(queue).removeJobScheduler(key);
+  }
+
+  async cancel(settings: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean> {
+    const queue = this.#queue(settings);
+    const isWaiting = async (): Promise<boolean> => STATES[await queue.getJobState(id)] === 'waiting';
+    const remove = async (): Promise<boolean> => {
+      if (!(await isWaiting())) return false;
+      try {
+        return (await queue.remove(id)) === 1;
+      } catch (error) {
+        // A worker has taken it meanwhile.
+        if (await isWaiting()) throw error;
+        return false;
+      }
+    };
+    return this.#pool === undefined || em === undefined ? remove() : this.#pool.run(em, remove);
+  }
+
+  async find(settings: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
+    const queue = this.#queue(settings);
+    // The state first: what a job has left when it ends is there by then.
+    const state = STATES[await queue.getJobState(id)];
+    const job = (await queue.getJob(id)) as Job | undefined;
     if (job === undefined || state === undefined) return undefined;
     const output = (state === 'failed' ? failureOf(job.failedReason, job.stacktrace) : job.returnvalue) as JsonValue;
     return { state, attempt: job.attemptsStarted, output: output ?? undefined };
   }
 
-  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+  async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     const { connection } = this.#options;
     if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
+    worker.on('error', onError);
     this.#workers.push(worker);
     try {
       await worker.waitUntilReady();

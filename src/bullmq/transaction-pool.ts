@@ -57,16 +57,19 @@ export class TransactionPool {
   }
 }
 
-/** `SELECT add_job(…)`, `SELECT id FROM add_flow(…)`: the one name in a statement of BullMQ that adds or completes jobs. */
-const CALL = /\b(select|from)\s+(?=[a-z_]+\()/i;
+/**
+ * `SELECT add_job(…)`, `SELECT id FROM add_flow(…)`, `SELECT state FROM job WHERE …`: the one name in a statement of
+ * BullMQ that adds, completes or removes jobs.
+ */
+const NAME = /\b(?:select|from)\s+(?=[a-z_]+\()|\bfrom\s+(?=job\s+where\b)/i;
 
 /**
  * BullMQ leaves the schema to the search path. That of the transaction is the application's, whose queries may run at
  * the same time; inside its functions BullMQ sets its own.
  */
 function qualified(text: string, schema: string): string {
-  if (!CALL.test(text)) {
+  if (!NAME.test(text)) {
     throw ByReferenceError.unsupported('This call of BullMQ inside a transaction', 'make it in afterCommit()');
   }
-  return text.replace(CALL, (call) => `${call}${schema}.`);
+  return text.replace(NAME, (before) => `${before}${schema}.`);
 }

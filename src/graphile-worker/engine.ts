@@ -15,7 +15,7 @@ import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
-import { addJobs, introduceQueue } from './enqueueing.ts';
+import { addJobs, introduceQueue, removeWaiting } from './enqueueing.ts';
 import { findJob } from './finding.ts';
 import { Finishing } from './finishing.ts';
 import {
@@ -96,20 +96,34 @@ class GraphileWorkerEngine implements Engine {
     items.splice(before === -1 ? items.length : before, 1, item);
   }
 
+  async unschedule(queue: QueueSettings, key: string): Promise<void> {
+    const items = this.#schedulesOf(queue);
+    const { identifier } = cronItem(queue, key, '* * * * *', {}, 'UTC');
+    const at = items.findIndex((item) => item.identifier === identifier);
+    if (at !== -1) items.splice(at, 1);
+  }
+
+  async cancel(_queue: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean> {
+    const isInTransaction = em !== undefined && transactionOf(em) !== undefined;
+    return removeWaiting(isInTransaction ? inTransactionOf(em) : outside(await this.#open()), this.#schemas, id);
+  }
+
   async find(_queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
     return findJob(outside(await this.#open()), this.#schemas, id);
   }
 
-  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+  async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     checkPoolSize('runner option pgPool', this.#options.pgPool, this.#started.length);
     checkQueue(queue);
     await this.#introduce(queue.name);
-    const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing);
+    const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing, onError);
     const runner = await startRunner(
       { ...this.#graphileOptions(queue), concurrency: queue.concurrency * queue.batch },
       { [queue.name]: (_payload, helpers) => worker.work(helpers) },
       this.#schedulesOf(queue),
     );
+    for (const event of ['pool:listen:error', 'worker:getJob:error', 'worker:fatalError', 'pool:fatalError'] as const)
+      runner.events.on(event, ({ error }) => onError(error));
     this.#started.push({ runner, worker });
   }
 

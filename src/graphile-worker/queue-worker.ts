@@ -19,13 +19,21 @@ export class QueueWorker {
   readonly #batches: Batches<ReceivedJob, Outcome>;
   readonly #execute: Execute;
   readonly #finishing: Finishing;
+  readonly #onError: (error: unknown) => void;
   readonly #background = new Set<Promise<void>>();
   #sweptAt = 0;
 
-  constructor(queue: QueueSettings, run: RunJobs, execute: Execute, finishing: Finishing) {
+  constructor(
+    queue: QueueSettings,
+    run: RunJobs,
+    execute: Execute,
+    finishing: Finishing,
+    onError: (error: unknown) => void,
+  ) {
     this.#queue = queue;
     this.#execute = execute;
     this.#finishing = finishing;
+    this.#onError = onError;
     // A fetch of graphile-worker's local queue hands out its jobs in one turn of the event loop.
     this.#batches = new Batches({ size: queue.batch, concurrency: queue.concurrency, idleMs: 0 }, run);
   }
@@ -56,9 +64,11 @@ export class QueueWorker {
     await Promise.all(this.#background);
   }
 
-  async #fail(job: GraphileJob, { status, error }: Exclude<Outcome, { status: 'completed' }>): Promise<never> {
-    if (status === 'discard' || job.attempts >= job.max_attempts) await this.#finishing.fail(this.#execute, job, error);
-    else this.#inBackground(this.#postpone(job));
+  async #fail(job: GraphileJob, outcome: Exclude<Outcome, { status: 'completed' }>): Promise<never> {
+    const { error } = outcome;
+    const isLast = outcome.status === 'discard' || job.attempts >= job.max_attempts;
+    if (isLast) await this.#finishing.fail(this.#execute, job, error);
+    else this.#inBackground(this.#postpone(job, outcome.delayMs));
     throw errorOf(error);
   }
 
@@ -67,9 +77,9 @@ export class QueueWorker {
    * the queue's delay is set once it is unlocked, which happens after this attempt's task has ended. Where this does not
    * come to pass, its own delay applies.
    */
-  async #postpone(job: GraphileJob): Promise<void> {
+  async #postpone(job: GraphileJob, given: number | undefined): Promise<void> {
     const { delayMs, backoff } = this.#queue.retries;
-    const delay = Math.min(delayMs * (backoff ? 2 ** (job.attempts - 1) : 1), LONGEST_DELAY_MS);
+    const delay = Math.min(given ?? delayMs * (backoff ? 2 ** (job.attempts - 1) : 1), LONGEST_DELAY_MS);
     for (let look = 0; look < LOOKS; look++) {
       await sleep(10 * 2 ** look);
       if (await this.#finishing.postpone(this.#execute, job, delay)) return;
@@ -84,7 +94,7 @@ export class QueueWorker {
 
   /** What fails here is made up for by graphile-worker's delay, or by the next sweep. */
   #inBackground(work: Promise<void>): void {
-    const done = work.catch(() => undefined).finally(() => this.#background.delete(done));
+    const done = work.catch(this.#onError).finally(() => this.#background.delete(done));
     this.#background.add(done);
   }
 }

@@ -40,7 +40,7 @@ export interface PgBossLike {
   update(
     name: string,
     data: undefined,
-    options: { singletonKey: string; priority: number; db?: BossDatabase },
+    options: { id?: string; singletonKey?: string; priority?: number; startAfter?: number; db?: BossDatabase },
   ): Promise<{ jobs: string[] }>;
   complete(
     name: string,
@@ -48,6 +48,8 @@ export interface PgBossLike {
     output: object | null,
     options: { db?: BossDatabase },
   ): Promise<object>;
+  deleteJob(name: string, id: string, options: { db?: BossDatabase }): Promise<object>;
+  unschedule(name: string, key: string): Promise<void>;
   schedule(name: string, cron: string, data: object | null, options: object): Promise<void>;
   work(
     name: string,
@@ -56,6 +58,8 @@ export interface PgBossLike {
   ): Promise<string>;
   offWork(name: string, options: { id: string; wait: boolean }): Promise<void>;
   notifyWorker(workerId: string): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  off(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 /** Runs pg-boss's statements in the transaction of an EntityManager. */

@@ -178,7 +178,7 @@ class Adapter {
     if (own?.status === 'completed') return this.#codec.kept(own.output, job);
     const status = own?.status === 'deadletter' ? 'discard' : 'retry';
     const { output = new Error('no disposition returned by handler') } = own ?? {};
-    return { status, error: isJsonObject(output) ? (output as JobFailure) : describe(output) };
+    return { status, error: isJsonObject(output) ? (output as JobFailure) : describe(output), cause: output };
   }
 }
 

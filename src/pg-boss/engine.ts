@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
@@ -38,6 +39,9 @@ export function pgBossEngine(boss: PgBossLike, options: PgBossEngineOptions = {}
 /** While a job of a key is in it and waits, another one of that key is refused. */
 const POLICY = 'short';
 
+/** How often a failed job is looked at until pg-boss has written that; each look waits twice as long, 10 s in all. */
+const LOOKS = 10;
+
 const STATES: Readonly<Record<string, JobState>> = {
   created: 'waiting',
   retry: 'waiting',
@@ -54,6 +58,7 @@ class PgBossEngine implements Engine {
   /** Makes a queue, and has pg-boss know it before a transaction is open: it would ask on another connection. */
   readonly #prepare = once((name: string) => this.#makeQueue(name));
   readonly #workers: { readonly queue: string; readonly id: string }[] = [];
+  #onError: ((error: unknown) => void) | undefined;
 
   constructor(boss: PgBossLike, options: PgBossEngineOptions) {
     this.#boss = boss;
@@ -76,9 +81,16 @@ class PgBossEngine implements Engine {
 
   async schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void> {
     await this.#prepare(queue.name);
-    // pg-boss takes few characters in a key.
-    const safe = /^[\w.-]+$/.test(key) ? key : Buffer.from(key).toString('hex');
-    await this.#boss.schedule(queue.name, cron, data, { tz: timeZone, key: safe, ...this.#settings(queue) });
+    await this.#boss.schedule(queue.name, cron, data, {
+      tz: timeZone,
+      key: scheduleKey(key),
+      ...this.#settings(queue),
+    });
+  }
+
+  async unschedule(queue: QueueSettings, key: string): Promise<void> {
+    await this.#prepare(queue.name);
+    await this.#boss.unschedule(queue.name, scheduleKey(key));
   }
 
   async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
@@ -93,8 +105,18 @@ class PgBossEngine implements Engine {
     };
   }
 
-  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+  async cancel({ name }: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean> {
+    await this.#prepare(name);
+    // Only of a job that waits, which no worker takes from then on.
+    const { jobs } = await this.#boss.update(name, undefined, { id, startAfter: 3_600, ...inTransactionOf(em) });
+    if (jobs.length === 0) return false;
+    await this.#boss.deleteJob(name, id, inTransactionOf(em));
+    return true;
+  }
+
+  async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     await this.#prepare(queue.name);
+    this.#listen(onError);
     const { pollingIntervalSeconds } = this.#options;
     const options = {
       includeMetadata: true,
@@ -109,6 +131,7 @@ class PgBossEngine implements Engine {
         this.#boss.notifyWorker(id);
         const received = jobs.map((job) => this.#received(queue.name, job));
         const outcomes = await run(received);
+        for (const [index, { id: job }] of jobs.entries()) this.#postpone(queue.name, job, outcomes[index]!, onError);
         return jobs.map((job, index) => resultOf(job, outcomes[index]!));
       });
       this.#workers.push({ queue: queue.name, id });
@@ -118,6 +141,28 @@ class PgBossEngine implements Engine {
   async stop(): Promise<void> {
     const workers = this.#workers.splice(0);
     await Promise.all(workers.map(({ queue, id }) => this.#boss.offWork(queue, { id, wait: true })));
+    if (this.#onError !== undefined) this.#boss.off('error', this.#onError);
+    this.#onError = undefined;
+  }
+
+  /** pg-boss is one for all queues. */
+  #listen(onError: (error: unknown) => void): void {
+    if (this.#onError !== undefined) return;
+    this.#onError = onError;
+    this.#boss.on('error', onError);
+  }
+
+  /** A worker's answer has no delay in it: it is set once pg-boss has written that, or its own applies. */
+  #postpone(queue: string, id: string, outcome: Outcome, onError: (error: unknown) => void): void {
+    if (outcome.status !== 'retry' || outcome.delayMs === undefined) return;
+    const startAfter = outcome.delayMs / 1_000;
+    const postpone = async (): Promise<void> => {
+      for (let look = 0; look < LOOKS; look++) {
+        await sleep(10 * 2 ** look);
+        if ((await this.#boss.update(queue, undefined, { id, startAfter })).jobs.length > 0) return;
+      }
+    };
+    void postpone().catch(onError);
   }
 
   /** Inserts what is new, and finds the waiting job for what is not. */
@@ -186,6 +231,9 @@ class PgBossEngine implements Engine {
     };
   }
 }
+
+/** pg-boss takes few characters in a key. */
+const scheduleKey = (key: string): string => (/^[\w.-]+$/.test(key) ? key : Buffer.from(key).toString('hex'));
 
 /** pg-boss keeps failed jobs for a retry, and dead-lettered ones not. */
 export function resultOf(job: Pick<BossJob, 'id'>, outcome: Outcome): BossResult {

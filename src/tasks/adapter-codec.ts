@@ -7,7 +7,7 @@ import { each } from '../reviving/outcomes.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
 import type { Outcome } from './engine.ts';
-import { kept, readJobs, unreadable } from './outcome.ts';
+import { discard, readJobs, unreadable } from './outcome.ts';
 import { type JobId, Seal } from './seal.ts';
 
 /** The data of jobs, written and read as the options of an adapter say. */
@@ -64,10 +64,15 @@ export class AdapterCodec {
 
   /** What becomes of a job that can't be read. */
   unreadable(enqueuedAt: Date, error: unknown): Outcome {
-    return unreadable(enqueuedAt, error, this.retryMissingForMs);
+    return unreadable(error, Date.now() - enqueuedAt.getTime() < this.retryMissingForMs);
   }
 
   kept(result: unknown, job: JobId): Outcome {
-    return kept(result, () => this.seal.closeResult(this.encode(result), job));
+    if (result === undefined) return { status: 'completed', output: undefined };
+    try {
+      return { status: 'completed', output: this.seal.closeResult(this.encode(result), job) };
+    } catch (error) {
+      return discard(error);
+    }
   }
 }
