@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { managesAnything } from '../orm/identity-map.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReference } from '../models/by-reference.ts';
-import type { EntitySerializerOptions, ReviveReport } from '../options.ts';
+import type { EntitySerializerOptions, ReviveTrace } from '../options.ts';
 import type { Engine, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import type { JobFailedError, JobHandle } from '../tasks/job-handle.ts';
 import type { ErrorReport } from '../tasks/error-report.ts';
@@ -466,8 +466,8 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     const handles = await task.bulk(accounts.map((account) => ({ account })));
     await context.orm.em.fork().nativeDelete(Account, accounts[7]!.id);
     const queries: number[] = [];
-    const listen = (report: unknown): void => void queries.push((report as ReviveReport).queries);
-    subscribe('mikro-orm-byref:revive', listen);
+    const listen = (trace: unknown): void => void queries.push((trace as ReviveTrace).report!.queries);
+    subscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
     try {
       await tasks.work();
       for (const [index, handle] of handles.entries()) {
@@ -476,7 +476,7 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
         if (index !== 7) assert.equal(await handle.result(), `${index}`);
       }
     } finally {
-      unsubscribe('mikro-orm-byref:revive', listen);
+      unsubscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
     }
     assert.deepEqual([sizes, queries], [[19], [1]]);
   },
