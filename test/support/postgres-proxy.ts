@@ -7,6 +7,8 @@ export interface PostgresProxy {
   readonly url: string;
   /** `lose` cuts the connection once the server has answered; a number holds the answer back for so many milliseconds. */
   commitAnswer: 'pass' | 'lose' | number;
+  /** Cuts all connections. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -38,8 +40,11 @@ export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
   const proxy: PostgresProxy = {
     url: Object.assign(new URL(databaseUrl), { hostname: '127.0.0.1', port: String(port) }).href,
     commitAnswer: 'pass',
-    async close() {
+    cut() {
       for (const socket of sockets) socket.destroy();
+    },
+    async close() {
+      proxy.cut();
       server.close();
       await once(server, 'close');
     },
