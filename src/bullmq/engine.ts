@@ -4,7 +4,7 @@ import { ByReferenceError } from '../errors.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
-import { EngineWorker, failureOf } from './engine-worker.ts';
+import { attemptsOf, EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
 import { isPool, TransactionPool } from './transaction-pool.ts';
@@ -90,11 +90,13 @@ class BullMqEngine implements Engine {
   }
 
   async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
+    // In this order: what is over stays as it is.
+    const state = STATES[await this.#queue(queue).getJobState(id)];
     const job = (await this.#queue(queue).getJob(id)) as Job | undefined;
-    const state = job && STATES[await job.getState()];
     if (job === undefined || state === undefined) return undefined;
     const output = (state === 'failed' ? failureOf(job.failedReason, job.stacktrace) : job.returnvalue) as JsonValue;
-    return { state, attempt: job.attemptsStarted, output: output ?? undefined };
+    const isRunning = state === 'active' && job.finishedOn === undefined;
+    return { state, attempt: attemptsOf(job) + (isRunning ? 1 : 0), output: output ?? undefined };
   }
 
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {

@@ -57,7 +57,10 @@ export class QueueWorker {
   }
 
   async #fail(job: GraphileJob, { status, error }: Exclude<Outcome, { status: 'completed' }>): Promise<never> {
-    if (status === 'discard' || job.attempts >= job.max_attempts) await this.#finishing.fail(this.#execute, job, error);
+    // Where the database is away for this as well, the attempt counts; graphile-worker's own delay applies in any case.
+    if (status === 'postpone') await this.#finishing.giveBack(this.#execute, job).catch(() => undefined);
+    else if (status === 'discard' || job.attempts >= job.max_attempts)
+      await this.#finishing.fail(this.#execute, job, error);
     else this.#inBackground(this.#postpone(job));
     throw errorOf(error);
   }

@@ -192,7 +192,7 @@ export function resultOf(job: Pick<BossJob, 'id'>, outcome: Outcome): BossResult
   if (outcome.status === 'completed') {
     return { id: job.id, status: 'completed', ...(outcome.output && { output: outcome.output }) };
   }
-  return { id: job.id, status: outcome.status === 'retry' ? 'failed' : 'deadletter', output: outcome.error };
+  return { id: job.id, status: outcome.status === 'discard' ? 'deadletter' : 'failed', output: outcome.error };
 }
 
 const inTransactionOf = (em: EntityManager | undefined): { db?: BossDatabase } =>

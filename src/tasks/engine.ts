@@ -37,7 +37,7 @@ export interface ReceivedJob {
   /** The name that it is stored under, of engines whose jobs have one beside their queue: that of the queue. */
   readonly name?: string;
   readonly data: unknown;
-  /** 1 for the first attempt. */
+  /** 1 for the first attempt. Those that were postponed don't count, where the engine can tell. */
   readonly attempt: number;
   readonly enqueuedAt: Date;
   /** Aborted when the job is no longer this worker's. */
@@ -49,10 +49,14 @@ export interface ReceivedJob {
   complete?(em: EntityManager, output: JsonObject | undefined): Promise<void>;
 }
 
-/** What became of a received job: done, to be tried again, or given up for good in the engine's own way. */
+/**
+ * What became of a received job: done, to be tried again, to be tried again without that this attempt counts, or given
+ * up for good in the engine's own way. `postpone` says that the database was away before the handler was called: the
+ * engine waits longer each time, within bounds, and without end. One that can't give an attempt back retries.
+ */
 export type Outcome =
   | { readonly status: 'completed'; readonly output: JsonObject | undefined }
-  | { readonly status: 'retry' | 'discard'; readonly error: JobFailure };
+  | { readonly status: 'retry' | 'postpone' | 'discard'; readonly error: JobFailure };
 
 /** An error as it is kept with a job: tokens of rows, never their data. */
 export interface JobFailure extends JsonObject {

@@ -1,10 +1,11 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
+import { isDatabaseFailure } from '../orm/platform.ts';
 import { isEnvelope } from '../wire/envelope.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
 import type { Outcome, ReceivedJob } from './engine.ts';
-import { kept, readJobs, retry, unreadable } from './outcome.ts';
+import { kept, postpone, readJobs, retry, unreadable } from './outcome.ts';
 import type { Seal } from './seal.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { JobContext } from './task.ts';
@@ -60,6 +61,8 @@ class Call {
   readonly #serializer: EntitySerializer;
   readonly #seal: Seal;
   readonly #outcomes: (Outcome | undefined)[];
+  /** Where the next failure would be: what is before the handler uses up no attempt if the database is to blame. */
+  #stage: 'context' | 'begin' | 'reading' | 'handler' = 'context';
 
   constructor(task: TaskDefinition, jobs: readonly OpenedJob[], serializer: EntitySerializer, seal: Seal) {
     this.#task = task;
@@ -78,11 +81,14 @@ class Call {
 
   /** A failure of the handler, the database or the context: whatever has no outcome is tried again. */
   fail(error: unknown): void {
-    for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? retry(error);
+    const isPostponed = this.#stage === 'begin' || (this.#stage !== 'handler' && isDatabaseFailure(error));
+    const failed = isPostponed ? postpone(error) : retry(error);
+    for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? failed;
   }
 
   async run(em: EntityManager): Promise<void> {
     if (!this.#task.transactional) return this.#handle(em).catch((error: unknown) => this.#failAndThrow(error));
+    this.#stage = 'begin';
     await em
       .transactional((tx) => this.#handle(tx))
       .catch((error: unknown) => {
@@ -100,10 +106,12 @@ class Call {
   }
 
   async #handle(em: EntityManager): Promise<void> {
+    this.#stage = 'reading';
     const args = await this.#revive(em);
     const live = this.#jobs.flatMap(({ job }, index) => (this.#outcomes[index] === undefined ? { job, index } : []));
     if (live.length === 0) return;
     const contexts = live.map(({ job }) => jobContext(this.#task.name, job, em));
+    this.#stage = 'handler';
     const results = await this.#task.handle(
       live.map(({ index }) => args[index]),
       contexts,

@@ -1,15 +1,18 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { isOrmError } from '../orm/platform.ts';
+import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
 import { harmless, toStorable } from '../text.ts';
 import { isEnvelope } from '../wire/envelope.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
 import type { JobFailure, Outcome } from './engine.ts';
 
-/** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
+/**
+ * What an unreadable payload means: a row may still appear, a deploy may still come, the database may come back; else no
+ * retry will help.
+ */
 export function unreadable(enqueuedAt: Date, error: unknown, retryMissingForMs: number): Outcome {
-  if (!(error instanceof ByReferenceError)) return retry(error);
+  if (!(error instanceof ByReferenceError)) return isDatabaseFailure(error) ? postpone(error) : retry(error);
   const isRetried = mayAppear(error) ? Date.now() - enqueuedAt.getTime() < retryMissingForMs : error.retryable;
   return isRetried ? retry(error) : { status: 'discard', error: describe(error) };
 }
@@ -32,6 +35,12 @@ export function kept(result: unknown, encode: () => JsonObject): Outcome {
 export const takenOver = (id: string): Error => new Error(`Job ${id} is no longer this worker's.`);
 
 export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
+
+/** No fault of the job's: nothing of its handler has run. */
+export const postpone = (error: unknown): Outcome => ({ status: 'postpone', error: describe(error) });
+
+/** Milliseconds until a postponed job is looked at again, `looks` times having been in vain: twice as long each time, up to a minute. */
+export const postponedMs = (looks: number): number => Math.min(1_000 * 2 ** Math.max(0, looks - 1), 60_000);
 
 /** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
 export function describe(error: unknown): JobFailure {
