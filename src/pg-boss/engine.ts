@@ -13,6 +13,7 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
+import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { takenOver } from '../tasks/outcome.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
@@ -69,7 +70,8 @@ class PgBossEngine implements Engine {
     const ids: string[] = [];
     for (const [queue, own] of Map.groupBy(jobs, (job) => job.queue)) {
       await this.#prepare(queue.name);
-      ids.push(...(await this.#insert(queue, own, em)));
+      const isPart = em !== undefined && transactionOf(em) !== undefined;
+      ids.push(...(await this.#insert(queue, isPart ? await lockDedupeKeys(own, em) : own, em)));
     }
     return ids;
   }

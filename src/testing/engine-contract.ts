@@ -520,6 +520,23 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     assert.equal(runs, 3);
   },
 
+  async 'dedupe: transactions that meet crosswise both commit, each with jobs that see what it wrote'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email);
+    const [one, two] = [await context.account('1'), await context.account('2')];
+    let met = 0;
+    const delayBoth = (first: Account, second: Account): Promise<JobHandle<string>[]> =>
+      context.orm.em.fork().transactional(async (em) => {
+        const handles = [await task.delay({ account: first }, { em, dedupe: first })];
+        met++;
+        await context.until(() => met === 2);
+        return [...handles, await task.delay({ account: second }, { em, dedupe: second })];
+      });
+    const handles = (await Promise.all([delayBoth(one, two), delayBoth(two, one)])).flat();
+    await tasks.work();
+    for (const handle of handles) assert.equal((await context.end(handle)).state, 'completed');
+  },
+
   async 'a transaction that commits delivers its jobs, one that rolls back does not'(context) {
     const tasks = context.tasks();
     const emails: string[] = [];

@@ -7,7 +7,7 @@ export interface PostgresProxy {
   readonly url: string;
   /** `lose` cuts the connection once the server has answered; a number holds the answer back for so many milliseconds. */
   commitAnswer: 'pass' | 'lose' | number;
-  /** The start of a simple query at which the connection is cut, before the server has it. */
+  /** The start of a simple query, in lower case, at which the connection is cut, before the server has it. */
   cutAt: string | undefined;
   close(): Promise<void>;
 }
@@ -26,7 +26,7 @@ export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
     client.on('data', (data) => {
       // A simple query: Q, its length, the text.
       const { cutAt } = proxy;
-      if (cutAt !== undefined && data[0] === 0x51 && data.subarray(5).toString().startsWith(cutAt)) {
+      if (cutAt !== undefined && data[0] === 0x51 && data.subarray(5).toString().toLowerCase().startsWith(cutAt)) {
         client.destroy();
         return;
       }
