@@ -1,10 +1,12 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOptions } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
+import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
-import { EngineWorker, failureOf } from './engine-worker.ts';
+import { attemptsOf, EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
 import { isPool, TransactionPool } from './transaction-pool.ts';
@@ -76,8 +78,13 @@ class BullMqEngine implements Engine {
     const ids: string[] = [];
     for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
       const queue = this.#queue(settings);
-      const add = (): Promise<Job[]> => queue.addBulk(own.map((job) => bulkJob(job)));
-      const adding = this.#pool === undefined || em === undefined ? add() : this.#pool.run(em, add);
+      const add = (list: readonly NewJob[]): Promise<Job[]> => queue.addBulk(list.map((job) => bulkJob(job)));
+      const addInTransaction = async (pool: TransactionPool, of: EntityManager): Promise<Job[]> => {
+        const list = await lockDedupeKeys(own, of);
+        return pool.run(of, () => add(list));
+      };
+      const isPart = this.#pool !== undefined && em !== undefined && transactionOf(em) !== undefined;
+      const adding = isPart ? addInTransaction(this.#pool, em) : add(own);
       const added = await this.#sending.track(adding);
       ids.push(...added.map((job) => job.id!));
     }
@@ -116,7 +123,8 @@ class BullMqEngine implements Engine {
     const job = (await queue.getJob(id)) as Job | undefined;
     if (job === undefined || state === undefined) return undefined;
     const output = (state === 'failed' ? failureOf(job.failedReason, job.stacktrace) : job.returnvalue) as JsonValue;
-    return { state, attempt: job.attemptsStarted, output: output ?? undefined };
+    const isRunning = state === 'active' && job.finishedOn === undefined;
+    return { state, attempt: attemptsOf(job) + (isRunning ? 1 : 0), output: output ?? undefined };
   }
 
   async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {

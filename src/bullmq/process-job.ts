@@ -1,14 +1,15 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { DelayedError, UnrecoverableError } from 'bullmq';
+import { UnrecoverableError } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
-import { isOrmError } from '../orm/platform.ts';
-import { describe, mayAppear } from '../tasks/outcome.ts';
+import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
+import { describe, mayAppear, postponedMs } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
 import { jobId, type JobLike, jobView, sandboxView } from './job-view.ts';
+import { delayJob } from './store-away.ts';
 
-/** Milliseconds until a job that can't be read yet is looked at again: the first time, and at most. */
-const [FIRST_LOOK_MS, LONGEST_LOOK_MS] = [1_000, 60_000];
+/** Milliseconds until a row that may still appear is looked for again. */
+const LOOK_MS = 1_000;
 
 /** Looks at a job that waits for a deploy: a week of them. */
 const MOST_LOOKS = 10_000;
@@ -41,20 +42,23 @@ export async function passOnJob<Job extends JobLike>(
 }
 
 async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {
-  const result = await codec.readData(job, em);
+  const result = await codec.readData(job, em).catch((error: unknown) => {
+    if (!isDatabaseFailure(error)) throw error;
+    return { status: 'rejected', reason: error } as const;
+  });
   if (result.status === 'fulfilled') return result.value;
   const { reason } = result;
   const looks = job.attemptsStarted - job.attemptsMade;
+  // Without end: that the database is away is no fault of the job's.
+  if (isDatabaseFailure(reason)) return delayJob(job, postponedMs(looks), token);
   // The store's timestamp may say anything: looks are counted as well.
-  const most = mayAppear(reason) ? Math.ceil(codec.retryMissingForMs / FIRST_LOOK_MS) + 1 : MOST_LOOKS;
+  const most = mayAppear(reason) ? Math.ceil(codec.retryMissingForMs / LOOK_MS) + 1 : MOST_LOOKS;
   const isOver =
     !(looks >= 1 && looks <= most) || codec.unreadable(new Date(job.timestamp), reason).status === 'discard';
   if (isOver) throw unrecoverable(reason);
   if (!(reason instanceof ByReferenceError)) throw reason;
   // Not by a failed attempt: BullMQ's jobs have one unless told otherwise. A row may appear soon, a deploy takes longer.
-  const wait = mayAppear(reason) ? FIRST_LOOK_MS : Math.min(FIRST_LOOK_MS * 2 ** (looks - 1), LONGEST_LOOK_MS);
-  await job.moveToDelayed(Date.now() + wait, token);
-  throw new DelayedError();
+  return delayJob(job, mayAppear(reason) ? LOOK_MS : postponedMs(looks), token);
 }
 
 /** A result that can't be kept is given up: another run would only repeat the work. */

@@ -11,6 +11,7 @@ import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
@@ -85,7 +86,9 @@ class GraphileWorkerEngine implements Engine {
     if (em !== undefined) this.checkDatabase(em);
     for (const job of jobs) checkJob(job);
     for (const { queue } of jobs) await this.#introduce(queue.name);
-    if (em !== undefined && transactionOf(em) !== undefined) return addJobs(inTransactionOf(em), this.#schemas, jobs);
+    if (em !== undefined && transactionOf(em) !== undefined) {
+      return addJobs(inTransactionOf(em), this.#schemas, await lockDedupeKeys(jobs, em));
+    }
     return inTransaction(await this.#open(), (execute) => addJobs(execute, this.#schemas, jobs));
   }
 

@@ -37,6 +37,14 @@ export class Finishing {
     return this.#finish(execute, `job as (${taken})`, mine(job), job, { state: 'failed', output: error });
   }
 
+  /** Gives a job its attempt back, while it is still locked: at no time does it look as if it had none left. */
+  async giveBack(execute: Execute, job: GraphileJob): Promise<void> {
+    await execute(
+      `update ${this.#schemas.worker}._private_jobs set attempts = attempts - 1, updated_at = now() where ${MINE}`,
+      ...mine(job),
+    );
+  }
+
   /** Postpones a failed job once graphile-worker has unlocked it; false while it has not. */
   async postpone(execute: Execute, { id, attempts }: GraphileJob, delayMs: number): Promise<boolean> {
     const [row] = await execute(

@@ -67,8 +67,10 @@ export class QueueWorker {
   async #fail(job: GraphileJob, outcome: Exclude<Outcome, { status: 'completed' }>): Promise<never> {
     const { error } = outcome;
     const isLast = outcome.status === 'discard' || job.attempts >= job.max_attempts;
-    if (isLast) await this.#finishing.fail(this.#execute, job, error);
-    else this.#inBackground(this.#postpone(job, outcome.delayMs));
+    // Where the database is away for this as well, the attempt counts; graphile-worker's own delay applies in any case.
+    if (outcome.status === 'postpone') await this.#finishing.giveBack(this.#execute, job).catch(this.#onError);
+    else if (isLast) await this.#finishing.fail(this.#execute, job, error);
+    else this.#inBackground(this.#postpone(job, outcome.status === 'retry' ? outcome.delayMs : undefined));
     throw errorOf(error);
   }
 

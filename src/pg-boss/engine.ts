@@ -14,6 +14,7 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
+import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { takenOver } from '../tasks/outcome.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
@@ -74,7 +75,8 @@ class PgBossEngine implements Engine {
     const ids: string[] = [];
     for (const [queue, own] of Map.groupBy(jobs, (job) => job.queue)) {
       await this.#prepare(queue.name);
-      ids.push(...(await this.#insert(queue, own, em)));
+      const isPart = em !== undefined && transactionOf(em) !== undefined;
+      ids.push(...(await this.#insert(queue, isPart ? await lockDedupeKeys(own, em) : own, em)));
     }
     return ids;
   }
@@ -240,7 +242,7 @@ export function resultOf(job: Pick<BossJob, 'id'>, outcome: Outcome): BossResult
   if (outcome.status === 'completed') {
     return { id: job.id, status: 'completed', ...(outcome.output && { output: outcome.output }) };
   }
-  return { id: job.id, status: outcome.status === 'retry' ? 'failed' : 'deadletter', output: outcome.error };
+  return { id: job.id, status: outcome.status === 'discard' ? 'deadletter' : 'failed', output: outcome.error };
 }
 
 const inTransactionOf = (em: EntityManager | undefined): { db?: BossDatabase } =>

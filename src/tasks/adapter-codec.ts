@@ -3,6 +3,7 @@ import { check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import type { DeserializeOptions } from '../options.ts';
 import { ByReferenceError } from '../errors.ts';
+import { guardPools } from '../orm/pool-guard.ts';
 import { each } from '../reviving/outcomes.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
@@ -28,6 +29,7 @@ export class AdapterCodec {
     // Signatures are the seal’s.
     this.#revive = { ...Object.fromEntries(revive), signed: false };
     serializer.refuseWrongOptions(this.#revive);
+    guardPools(serializer);
     this.serializer = serializer;
     this.seal = new Seal(serializer, options);
     this.#options = options;

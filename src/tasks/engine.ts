@@ -37,7 +37,7 @@ export interface ReceivedJob {
   /** The name that it is stored under, of engines whose jobs have one beside their queue: that of the queue. */
   readonly name?: string;
   readonly data: unknown;
-  /** 1 for the first attempt. */
+  /** 1 for the first attempt. Those that were postponed don't count, where the engine can tell. */
   readonly attempt: number;
   readonly enqueuedAt: Date;
   /** Aborted when the job is no longer this worker's. */
@@ -51,12 +51,15 @@ export interface ReceivedJob {
 
 /**
  * What became of a received job: done, to be tried again (after `delayMs` instead of the queue's own delay, where the
- * engine can), or given up for good in the engine's own way. `error` is what is kept; `cause`, which was thrown, is not.
+ * engine can), to be tried again without that this attempt counts, or given up for good in the engine's own way.
+ * `postpone` says that the database was away before the handler was called: the engine waits longer each time, within
+ * bounds, and without end. One that can't give an attempt back retries. `error` is what is kept; `cause`, which was
+ * thrown, is not.
  */
 export type Outcome =
   | { readonly status: 'completed'; readonly output: JsonObject | undefined }
   | { readonly status: 'retry'; readonly error: JobFailure; readonly cause: unknown; readonly delayMs?: number }
-  | { readonly status: 'discard'; readonly error: JobFailure; readonly cause: unknown };
+  | { readonly status: 'postpone' | 'discard'; readonly error: JobFailure; readonly cause: unknown };
 
 /** An error as it is kept with a job: tokens of rows, never their data. */
 export interface JobFailure extends JsonObject {

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, Retries, RunJobs } from './engine.ts';
+import { postponedMs } from './outcome.ts';
 
 interface InlineJob {
   readonly id: string;
@@ -14,6 +15,8 @@ interface InlineJob {
   readonly dedupeKey: string | undefined;
   state: JobState;
   attempt: number;
+  /** How often it was postponed. */
+  looks: number;
   output: JsonValue | undefined;
 }
 
@@ -93,6 +96,7 @@ class InlineEngine implements Engine {
       enqueuedAt: new Date(),
       state: 'waiting',
       attempt: 0,
+      looks: 0,
       output: undefined,
     });
     return id;
@@ -125,22 +129,29 @@ class InlineEngine implements Engine {
     for (const [index, job] of jobs.entries()) {
       const outcome = outcomes[index]!;
       if (outcome.status === 'completed') Object.assign(job, { state: 'completed', output: outcome.output });
+      else if (outcome.status === 'postpone') this.#postpone(queue, job);
       else if (outcome.status === 'retry' && job.attempt <= job.retries.limit) this.#retry(queue, job, outcome.delayMs);
       else Object.assign(job, { state: 'failed', output: outcome.error });
     }
   }
 
-  /** Active until its delay is over, so that nothing else takes it up. */
   #retry(queue: string, job: InlineJob, given: number | undefined): void {
     const { delayMs, backoff } = job.retries;
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(job);
-        job.state = 'waiting';
-        void this.#drain(queue);
-      },
-      given ?? delayMs * (backoff ? 2 ** (job.attempt - 1) : 1),
-    );
+    this.#later(queue, job, given ?? delayMs * (backoff ? 2 ** (job.attempt - 1) : 1));
+  }
+
+  #postpone(queue: string, job: InlineJob): void {
+    job.attempt--;
+    this.#later(queue, job, postponedMs(++job.looks));
+  }
+
+  /** Active until its delay is over, so that nothing else takes it up. */
+  #later(queue: string, job: InlineJob, delayMs: number): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(job);
+      job.state = 'waiting';
+      void this.#drain(queue);
+    }, delayMs);
     this.#timers.set(job, timer);
   }
 }

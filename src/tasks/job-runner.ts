@@ -1,10 +1,11 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
+import { isDatabaseFailure } from '../orm/platform.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Outcome, ReceivedJob } from './engine.ts';
 import { metadataOf } from './job-metadata.ts';
-import { failed, readJobs, retry, unreadable, waitedMs } from './outcome.ts';
+import { failed, postpone, readJobs, retry, unreadable, waitedMs } from './outcome.ts';
 import type { Seal } from './seal.ts';
 import { readCaptured, type TaskContext } from './task-context.ts';
 import type { TaskDefinition } from './task-definition.ts';
@@ -78,6 +79,8 @@ class Call {
   readonly #parts: RunnerParts;
   readonly #unflushed: UnflushedWarning;
   readonly #outcomes: (Outcome | undefined)[];
+  /** Where the next failure would be: what is before the handler uses up no attempt if the database is to blame. */
+  #stage: 'context' | 'begin' | 'reading' | 'handler' = 'context';
 
   constructor(task: TaskDefinition, jobs: readonly OpenedJob[], parts: RunnerParts, unflushed: UnflushedWarning) {
     this.#task = task;
@@ -96,7 +99,9 @@ class Call {
 
   /** A failure of the handler, the database or the context: of whatever has no outcome. */
   fail(error: unknown): void {
-    for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? failed(error);
+    const isPostponed = this.#stage === 'begin' || (this.#stage !== 'handler' && isDatabaseFailure(error));
+    const own = isPostponed ? postpone(error) : failed(error);
+    for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? own;
   }
 
   /** An error of what the jobs carry. */
@@ -106,6 +111,7 @@ class Call {
 
   async run(em: EntityManager): Promise<void> {
     if (!this.#task.transactional) return this.#handle(em).catch((error: unknown) => this.#failAndThrow(error));
+    this.#stage = 'begin';
     await em
       .transactional((tx) => this.#handle(tx))
       .catch((error: unknown) => {
@@ -123,10 +129,12 @@ class Call {
   }
 
   async #handle(em: EntityManager): Promise<void> {
+    this.#stage = 'reading';
     const args = await this.#revive(em);
     const live = this.#jobs.flatMap(({ job }, index) => (this.#outcomes[index] === undefined ? { job, index } : []));
     if (live.length === 0) return;
     const contexts = live.map(({ job }) => jobContext(this.#task.name, job, em));
+    this.#stage = 'handler';
     const results = await this.#task.handle(
       live.map(({ index }) => args[index]),
       contexts,

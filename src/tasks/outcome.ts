@@ -1,16 +1,19 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { isOrmError } from '../orm/platform.ts';
+import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
 import { harmless, toStorable } from '../text.ts';
 import { isEnvelope } from '../wire/envelope.ts';
 import { isJsonObject, type JsonValue } from '../wire/json.ts';
 import type { JobFailure, Outcome, Retries } from './engine.ts';
 import { DiscardJobError, RetryJobError } from './job-errors.ts';
 
-/** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
+/**
+ * What an unreadable payload means: a row may still appear, a deploy may still come, the database may come back; else no
+ * retry will help.
+ */
 export function unreadable(error: unknown, isRowAwaited: boolean): Outcome {
-  if (!(error instanceof ByReferenceError)) return retry(error);
+  if (!(error instanceof ByReferenceError)) return isDatabaseFailure(error) ? postpone(error) : retry(error);
   return (mayAppear(error) ? isRowAwaited : error.retryable) ? retry(error) : discard(error);
 }
 
@@ -43,6 +46,12 @@ export const retry = (cause: unknown): Outcome & { readonly status: 'retry' } =>
 });
 
 export const discard = (cause: unknown): Outcome => ({ status: 'discard', error: describe(cause), cause });
+
+/** No fault of the job's: nothing of its handler has run. */
+export const postpone = (cause: unknown): Outcome => ({ status: 'postpone', error: describe(cause), cause });
+
+/** Milliseconds until a postponed job is looked at again, `looks` times having been in vain: twice as long each time, up to a minute. */
+export const postponedMs = (looks: number): number => Math.min(1_000 * 2 ** Math.max(0, looks - 1), 60_000);
 
 /** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
 export function describe(error: unknown): JobFailure {

@@ -5,6 +5,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { contextOf } from '../orm/context.ts';
+import { guardPools } from '../orm/pool-guard.ts';
 import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
 import type { Engine, ReceivedJob } from './engine.ts';
@@ -100,6 +101,7 @@ export class Tasks {
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
     engine.checkDatabase?.(serializer.orm.em);
+    guardPools(serializer);
     const { context } = options;
     const seal = new Seal(serializer, options);
     const runner = new JobRunner({

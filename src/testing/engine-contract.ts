@@ -7,7 +7,7 @@ import { managesAnything } from '../orm/identity-map.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReference } from '../models/by-reference.ts';
 import type { EntitySerializerOptions, ReviveTrace } from '../options.ts';
-import type { Engine, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import type { Engine, NewJob, Outcome, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import type { JobFailedError, JobHandle } from '../tasks/job-handle.ts';
 import type { ErrorReport } from '../tasks/error-report.ts';
 import { DiscardJobError, RetryJobError } from '../tasks/job-errors.ts';
@@ -20,6 +20,8 @@ export interface EngineSetup {
   readonly orm: MikroORM;
   /** A new engine over the same jobs, as another process would have. */
   engine(): Engine | Promise<Engine>;
+  /** Whether a job that could not be read for want of the database gets that attempt back. Default: true. */
+  readonly postpones?: boolean;
   /** The longest that a job may wait before it is picked up or retried, in milliseconds. Default: 15,000. */
   readonly timeoutMs?: number;
 }
@@ -66,6 +68,7 @@ class Context {
   readonly orm: MikroORM;
   readonly engine: Engine;
   readonly timeoutMs: number;
+  readonly postpones: boolean;
   readonly #setup: EngineSetup;
   readonly #started: Tasks[] = [];
   #accounts = Math.floor(Math.random() * 1_000_000_000);
@@ -75,6 +78,7 @@ class Context {
     this.orm = setup.orm;
     this.engine = engine;
     this.timeoutMs = setup.timeoutMs ?? 15_000;
+    this.postpones = setup.postpones ?? true;
   }
 
   tasks(options: EntitySerializerOptions = {}, engine = this.engine, tasksOptions: TasksOptions = {}): Tasks {
@@ -142,15 +146,31 @@ async function enqueueRaw(engine: Engine, queue: string, data: object): Promise<
 const signing = { signingKeys: ['a secret of thirty-two bytes, ok'], signed: { purpose: 'contract' } } as const;
 
 /** The same engine, with word of what it stores. */
-function telling(engine: Engine, tell: (job: NewJob) => void): Engine {
+const telling = (engine: Engine, tell: (job: NewJob) => void): Engine =>
+  replacing(engine, {
+    enqueue(jobs, em) {
+      jobs.forEach(tell);
+      return engine.enqueue(jobs, em);
+    },
+  });
+
+/** The same engine, with word of what became of its jobs. */
+const judging = (engine: Engine, tell: (outcome: Outcome) => void): Engine =>
+  replacing(engine, {
+    work(queue, run, onError) {
+      const judged: RunJobs = async (jobs) => {
+        const outcomes = await run(jobs);
+        outcomes.forEach(tell);
+        return outcomes;
+      };
+      return engine.work(queue, judged, onError);
+    },
+  });
+
+function replacing(engine: Engine, own: Partial<Engine>): Engine {
   return new Proxy(engine, {
     get(target, member) {
-      if (member === 'enqueue') {
-        return (jobs: readonly NewJob[], em: EntityManager | undefined) => {
-          jobs.forEach(tell);
-          return target.enqueue(jobs, em);
-        };
-      }
+      if (Object.hasOwn(own, member)) return Reflect.get(own, member);
       const value: unknown = Reflect.get(target, member, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
@@ -307,24 +327,32 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     await assert.rejects(handle.result(), /failed on purpose/);
   },
 
-  async 'a database that refuses while a job is revived: the job is retried, and no row counts as missing'(context) {
-    const tasks = context.tasks();
-    const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email, {
+  async 'a database that refuses while a job is revived: no attempt is used up, and no row counts as missing'(context) {
+    const statuses: string[] = [];
+    const tasks = context.tasks(
+      {},
+      judging(context.engine, ({ status }) => void statuses.push(status)),
+    );
+    const limit = context.postpones ? 0 : 50;
+    const task = tasks.define(name(), async ({ account }: { account: Account }, job) => [account.email, job.attempt], {
       retryMissingForMs: 0,
-      retries: { ...fast, limit: 50 },
+      retries: { ...fast, limit },
     });
     const handle = await task.delay({ account: await context.account('back@example.org') });
     const run = (sql: string): Promise<unknown> => context.orm.em.fork().getConnection().execute(sql);
     await run('alter table byref_contract_account rename to byref_contract_gone');
     try {
       await tasks.work();
-      await context.until(async () => (await handle.attempt()) >= 1);
+      await context.until(() => statuses.length >= 2);
+      assert.deepEqual(new Set(statuses), new Set(['postpone']));
       assert.notEqual(await handle.state(), 'failed');
     } finally {
       await run('alter table byref_contract_gone rename to byref_contract_account');
     }
-    assert.equal((await context.end(handle)).state, 'completed');
-    assert.equal(await handle.result(), 'back@example.org');
+    const { state, attempt } = await context.end(handle);
+    assert.equal(state, 'completed');
+    assert.deepEqual(await handle.result(), ['back@example.org', attempt]);
+    if (context.postpones) assert.equal(attempt, 1);
   },
 
   async 'a class that was renamed is found by its alias'(context) {
@@ -501,6 +529,23 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     assert.notEqual(again.id, first.id);
     await context.end(again);
     assert.equal(runs, 3);
+  },
+
+  async 'dedupe: transactions that meet crosswise both commit, each with jobs that see what it wrote'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email);
+    const [one, two] = [await context.account('1'), await context.account('2')];
+    let met = 0;
+    const delayBoth = (first: Account, second: Account): Promise<JobHandle<string>[]> =>
+      context.orm.em.fork().transactional(async (em) => {
+        const handles = [await task.delay({ account: first }, { em, dedupe: first })];
+        met++;
+        await context.until(() => met === 2);
+        return [...handles, await task.delay({ account: second }, { em, dedupe: second })];
+      });
+    const handles = (await Promise.all([delayBoth(one, two), delayBoth(two, one)])).flat();
+    await tasks.work();
+    for (const handle of handles) assert.equal((await context.end(handle)).state, 'completed');
   },
 
   async 'a transaction that commits delivers its jobs, one that rolls back does not'(context) {

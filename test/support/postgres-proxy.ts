@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A server between a client and PostgreSQL that does with the answer to COMMIT what it is told. */
+/** A server between a client and PostgreSQL that cuts a connection where it is told. */
 export interface PostgresProxy {
   /** That of the database, through the proxy. */
   readonly url: string;
@@ -9,6 +9,8 @@ export interface PostgresProxy {
   commitAnswer: 'pass' | 'lose' | number;
   /** Cuts all connections. */
   cut(): void;
+  /** The start of a simple query, in lower case, at which the connection is cut, before the server has it. */
+  cutAt: string | undefined;
   close(): Promise<void>;
 }
 
@@ -25,6 +27,11 @@ export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
     }
     client.on('data', (data) => {
       // A simple query: Q, its length, the text.
+      const { cutAt } = proxy;
+      if (cutAt !== undefined && data[0] === 0x51 && data.subarray(5).toString().toLowerCase().startsWith(cutAt)) {
+        client.destroy();
+        return;
+      }
       isCommitting = data[0] === 0x51 && /^commit;?\0$/i.test(data.subarray(5).toString());
       upstream.write(data);
     });
@@ -40,6 +47,7 @@ export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
   const proxy: PostgresProxy = {
     url: Object.assign(new URL(databaseUrl), { hostname: '127.0.0.1', port: String(port) }).href,
     commitAnswer: 'pass',
+    cutAt: undefined,
     cut() {
       for (const socket of sockets) socket.destroy();
     },
