@@ -1,10 +1,12 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOptions } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
+import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
+import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { attemptsOf, EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
@@ -34,6 +36,8 @@ export function bullmqEngine(options: BullMqEngineOptions): Engine {
   return new BullMqEngine(options);
 }
 
+const ENGINE = 'BullMQ on PostgreSQL';
+
 /** BullMQ's priorities are 1 to 2,097,151, the smallest first. */
 const MIDDLE_PRIORITY = 2 ** 20;
 
@@ -53,6 +57,8 @@ class BullMqEngine implements Engine {
   readonly isTransactional: boolean;
   readonly #options: BullMqEngineOptions;
   readonly #pool: TransactionPool | undefined;
+  /** Of the PostgreSQL backend. */
+  readonly #database: SameDatabase | undefined;
   readonly #queues = new Map<string, Queue>();
   readonly #workers: EngineWorker[] = [];
   readonly #sending = new InFlight();
@@ -64,8 +70,16 @@ class BullMqEngine implements Engine {
       throw ByReferenceError.invalidOption('option connection', expected, connection);
     }
     this.#options = options;
-    this.#pool = isPool(connection) ? new TransactionPool(connection) : undefined;
-    this.isTransactional = this.#pool !== undefined;
+    this.isTransactional = isPool(connection);
+    if (!isPool(connection)) return;
+    this.#pool = new TransactionPool(connection);
+    this.#database = new SameDatabase(ENGINE, async (sql) => (await connection.query(sql)).rows);
+  }
+
+  checkDatabase(em: EntityManager): void {
+    if (this.#database === undefined) return;
+    requirePostgres(em, ENGINE);
+    this.#database.serve(em);
   }
 
   check({ priority }: NewJob): void {
@@ -75,6 +89,8 @@ class BullMqEngine implements Engine {
   }
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
+    if (transaction !== undefined) await this.#database?.require(transaction);
     const ids: string[] = [];
     for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
       const queue = this.#queue(settings);
@@ -83,8 +99,8 @@ class BullMqEngine implements Engine {
         const list = await lockDedupeKeys(own, of);
         return pool.run(of, () => add(list));
       };
-      const isPart = this.#pool !== undefined && em !== undefined && transactionOf(em) !== undefined;
-      const adding = isPart ? addInTransaction(this.#pool, em) : add(own);
+      const pool = this.#pool;
+      const adding = pool === undefined || transaction === undefined ? add(own) : addInTransaction(pool, transaction);
       const added = await this.#sending.track(adding);
       ids.push(...added.map((job) => job.id!));
     }
@@ -109,6 +125,7 @@ class BullMqEngine implements Engine {
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
     const { connection } = this.#options;
     if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
+    await this.#database?.requireServed();
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
     this.#workers.push(worker);
