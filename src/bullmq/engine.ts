@@ -6,12 +6,11 @@ import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
-import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { attemptsOf, EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
-import { isPool, TransactionPool } from './transaction-pool.ts';
+import { ENGINE, isPool, TransactionPool } from './transaction-pool.ts';
 
 export interface BullMqEngineOptions {
   /** As BullMQ takes it: options or a client of Redis, or a `pg.Pool` for its PostgreSQL backend. */
@@ -36,8 +35,6 @@ export function bullmqEngine(options: BullMqEngineOptions): Engine {
   return new BullMqEngine(options);
 }
 
-const ENGINE = 'BullMQ on PostgreSQL';
-
 /** BullMQ's priorities are 1 to 2,097,151, the smallest first. */
 const MIDDLE_PRIORITY = 2 ** 20;
 
@@ -57,8 +54,6 @@ class BullMqEngine implements Engine {
   readonly isTransactional: boolean;
   readonly #options: BullMqEngineOptions;
   readonly #pool: TransactionPool | undefined;
-  /** Of the PostgreSQL backend. */
-  readonly #database: SameDatabase | undefined;
   readonly #queues = new Map<string, Queue>();
   readonly #workers: EngineWorker[] = [];
   readonly #sending = new InFlight();
@@ -70,16 +65,14 @@ class BullMqEngine implements Engine {
       throw ByReferenceError.invalidOption('option connection', expected, connection);
     }
     this.#options = options;
-    this.isTransactional = isPool(connection);
-    if (!isPool(connection)) return;
-    this.#pool = new TransactionPool(connection);
-    this.#database = new SameDatabase(ENGINE, async (sql) => (await connection.query(sql)).rows);
+    this.#pool = isPool(connection) ? new TransactionPool(connection) : undefined;
+    this.isTransactional = this.#pool !== undefined;
   }
 
   checkDatabase(em: EntityManager): void {
-    if (this.#database === undefined) return;
+    if (this.#pool === undefined) return;
     requirePostgres(em, ENGINE);
-    this.#database.serve(em);
+    this.#pool.database.serve(em);
   }
 
   check({ priority }: NewJob): void {
@@ -90,7 +83,6 @@ class BullMqEngine implements Engine {
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
     const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
-    if (transaction !== undefined) await this.#database?.require(transaction);
     const ids: string[] = [];
     for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
       const queue = this.#queue(settings);
@@ -125,7 +117,7 @@ class BullMqEngine implements Engine {
   async work(queue: QueueSettings, run: RunJobs): Promise<void> {
     const { connection } = this.#options;
     if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
-    await this.#database?.requireServed();
+    await this.#pool?.database.requireServed();
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
     this.#workers.push(worker);

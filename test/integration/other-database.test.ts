@@ -4,7 +4,7 @@ import { createPostgresBackend, runMigrations } from 'bullmq';
 import { Pool } from 'pg';
 import { PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
-import { bullmqEngine } from 'mikro-orm-byref/bullmq';
+import { bullmqEngine, byReference } from 'mikro-orm-byref/bullmq';
 import { graphileWorkerEngine } from 'mikro-orm-byref/graphile-worker';
 import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { type Engine, Tasks } from 'mikro-orm-byref/tasks';
@@ -84,6 +84,19 @@ describe.each(Object.entries(ENGINES))('%s', (engineName, open) => {
       await end();
     }
   });
+});
+
+test('BullMQ’s own classes are refused in a transaction', async () => {
+  const pool = new Pool({ connectionString: other.url, options: '-c search_path=bullmq' });
+  const { Queue } = byReference(new EntitySerializer(entities.orm));
+  const queue = new Queue(name(), { connection: pool }, createPostgresBackend);
+  try {
+    const added = entities.orm.em.fork().transactional(() => queue.add('job', {}));
+    await expect(added).rejects.toMatchObject({ code: 'E_UNSUPPORTED' });
+  } finally {
+    await queue.close();
+    await pool.end();
+  }
 });
 
 test('a role that may not ask for the system is asked for less', async () => {
