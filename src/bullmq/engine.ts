@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOptions } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
+import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
@@ -9,7 +10,7 @@ import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { attemptsOf, EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
-import { isPool, TransactionPool } from './transaction-pool.ts';
+import { ENGINE, isPool, TransactionPool } from './transaction-pool.ts';
 
 export interface BullMqEngineOptions {
   /** As BullMQ takes it: options or a client of Redis, or a `pg.Pool` for its PostgreSQL backend. */
@@ -68,6 +69,12 @@ class BullMqEngine implements Engine {
     this.isTransactional = this.#pool !== undefined;
   }
 
+  checkDatabase(em: EntityManager): void {
+    if (this.#pool === undefined) return;
+    requirePostgres(em, ENGINE);
+    this.#pool.database.serve(em);
+  }
+
   check({ priority }: NewJob): void {
     if (Math.abs(priority) >= MIDDLE_PRIORITY) {
       throw ByReferenceError.invalidOption('option priority', `below ${MIDDLE_PRIORITY} either way`, priority);
@@ -75,6 +82,7 @@ class BullMqEngine implements Engine {
   }
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
     const ids: string[] = [];
     for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
       const queue = this.#queue(settings);
@@ -83,8 +91,8 @@ class BullMqEngine implements Engine {
         const list = await lockDedupeKeys(own, of);
         return pool.run(of, () => add(list));
       };
-      const isPart = this.#pool !== undefined && em !== undefined && transactionOf(em) !== undefined;
-      const adding = isPart ? addInTransaction(this.#pool, em) : add(own);
+      const pool = this.#pool;
+      const adding = pool === undefined || transaction === undefined ? add(own) : addInTransaction(pool, transaction);
       const added = await this.#sending.track(adding);
       ids.push(...added.map((job) => job.id!));
     }
@@ -130,6 +138,7 @@ class BullMqEngine implements Engine {
   async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     const { connection } = this.#options;
     if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
+    await this.#pool?.database.requireServed();
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
     worker.on('error', onError);

@@ -13,6 +13,7 @@ import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
+import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
@@ -70,6 +71,7 @@ class GraphileWorkerEngine implements Engine {
   });
   /** graphile-worker looks into a runner's list every minute. */
   readonly #schedules = new Map<string, ParsedCronItem[]>();
+  readonly #database = new SameDatabase('graphile-worker', async (sql) => outside(await this.#open())(sql));
   readonly #started: Started[] = [];
 
   constructor(options: GraphileRunnerOptions, keepResultsForMs: number) {
@@ -80,14 +82,17 @@ class GraphileWorkerEngine implements Engine {
 
   checkDatabase(em: EntityManager): void {
     requirePostgres(em, 'graphile-worker');
+    this.#database.serve(em);
   }
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
-    if (em !== undefined) this.checkDatabase(em);
+    if (em !== undefined) requirePostgres(em, 'graphile-worker');
+    const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
+    if (transaction !== undefined) await this.#database.require(transaction);
     for (const job of jobs) checkJob(job);
     for (const { queue } of jobs) await this.#introduce(queue.name);
-    if (em !== undefined && transactionOf(em) !== undefined) {
-      return addJobs(inTransactionOf(em), this.#schemas, await lockDedupeKeys(jobs, em));
+    if (transaction !== undefined) {
+      return addJobs(inTransactionOf(transaction), this.#schemas, await lockDedupeKeys(jobs, transaction));
     }
     return inTransaction(await this.#open(), (execute) => addJobs(execute, this.#schemas, jobs));
   }
@@ -119,6 +124,7 @@ class GraphileWorkerEngine implements Engine {
     checkPoolSize('runner option pgPool', this.#options.pgPool, this.#started.length);
     checkQueue(queue);
     await this.#introduce(queue.name);
+    await this.#database.requireServed();
     const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing, onError);
     const runner = await startRunner(
       { ...this.#graphileOptions(queue), concurrency: queue.concurrency * queue.batch },

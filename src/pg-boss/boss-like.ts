@@ -30,6 +30,8 @@ export interface BossResult {
 
 /** The part of pg-boss 12 that the engine uses; a type test proves that the real one fits. */
 export interface PgBossLike {
+  /** What its own statements run on. */
+  getDb(): BossDatabase;
   createQueue(name: string, options?: { policy?: string }): Promise<void>;
   getQueue(name: string): Promise<{ policy?: string } | null>;
   insert(name: string, jobs: object[], options?: { db?: BossDatabase; returnId?: boolean }): Promise<string[] | null>;

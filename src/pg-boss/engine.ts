@@ -16,6 +16,7 @@ import type {
 } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { takenOver } from '../tasks/outcome.ts';
+import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
@@ -58,25 +59,30 @@ class PgBossEngine implements Engine {
   readonly #options: PgBossEngineOptions;
   /** Makes a queue, and has pg-boss know it before a transaction is open: it would ask on another connection. */
   readonly #prepare = once((name: string) => this.#makeQueue(name));
+  readonly #database: SameDatabase;
   readonly #workers: { readonly queue: string; readonly id: string }[] = [];
   #onError: ((error: unknown) => void) | undefined;
 
   constructor(boss: PgBossLike, options: PgBossEngineOptions) {
     this.#boss = boss;
     this.#options = options;
+    this.#database = new SameDatabase('pg-boss', async (sql) => (await boss.getDb().executeSql(sql)).rows);
   }
 
   checkDatabase(em: EntityManager): void {
     requirePostgres(em, 'pg-boss');
+    this.#database.serve(em);
   }
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
-    if (em !== undefined) this.checkDatabase(em);
+    const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
+    if (em !== undefined) requirePostgres(em, 'pg-boss');
+    if (transaction !== undefined) await this.#database.require(transaction);
     const ids: string[] = [];
     for (const [queue, own] of Map.groupBy(jobs, (job) => job.queue)) {
       await this.#prepare(queue.name);
-      const isPart = em !== undefined && transactionOf(em) !== undefined;
-      ids.push(...(await this.#insert(queue, isPart ? await lockDedupeKeys(own, em) : own, em)));
+      const settled = transaction === undefined ? own : await lockDedupeKeys(own, transaction);
+      ids.push(...(await this.#insert(queue, settled, em)));
     }
     return ids;
   }
@@ -118,6 +124,7 @@ class PgBossEngine implements Engine {
 
   async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     await this.#prepare(queue.name);
+    await this.#database.requireServed();
     this.#listen(onError);
     const { pollingIntervalSeconds } = this.#options;
     const options = {
