@@ -57,6 +57,8 @@ class BullMqEngine implements Engine {
   readonly #queues = new Map<string, Queue>();
   readonly #workers: EngineWorker[] = [];
   readonly #sending = new InFlight();
+  /** Told of what goes wrong with a connection; in a process that works no queue, Node. */
+  #onError: (error: unknown) => void = (error) => process.emitWarning(error as Error);
 
   constructor(options: BullMqEngineOptions) {
     const { connection, backend } = options;
@@ -142,6 +144,7 @@ class BullMqEngine implements Engine {
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
     worker.on('error', onError);
+    this.#onError = onError;
     this.#workers.push(worker);
     try {
       await worker.waitUntilReady();
@@ -180,6 +183,7 @@ class BullMqEngine implements Engine {
     };
     const settled = { ...options, defaultJobOptions, connection: this.#connection } as QueueOptions;
     const queue = new Queue(name, settled, ...(this.#backend as []));
+    queue.on('error', (error) => this.#onError(error));
     this.#queues.set(name, queue);
     return queue;
   }
