@@ -103,8 +103,8 @@ export class PostgresSession {
 
   /** Tries until it has the lock, or until `signal` is aborted. */
   async lock(lock: LockNumbers, signal: AbortSignal, pollMs: number): Promise<Granted | undefined> {
-    const granted = await this.#tryLock(lock);
-    if (granted !== undefined || signal.aborted) return granted;
+    const atOnce = await this.#tryLock(lock);
+    if (atOnce !== undefined || signal.aborted) return atOnce;
     await this.#listen();
     // False while a release looks for waiters: then it is found by asking again.
     const isAnnounced = await this.#ask(`pg_try_advisory_lock_shared('${lock.waiters}')`);
@@ -180,15 +180,13 @@ export class PostgresSession {
    */
   async #tryLock(lock: LockNumbers): Promise<Granted | undefined> {
     try {
-      const [row] = (await this.#query(tryLock(lock.holder, this.#tokenSequence))) as {
-        held: boolean;
-        token?: string;
-      }[];
-      if (!row!.held) return undefined;
-      return row!.token === undefined ? {} : { token: BigInt(row!.token) };
+      const [row] = await this.#query(tryLock(lock.holder, this.#tokenSequence));
+      const { held, token } = row as { readonly held: boolean; readonly token?: string };
+      if (!held) return undefined;
+      return token === undefined ? {} : { token: BigInt(token) };
     } catch (error) {
-      if (!isAnswer(error) || this.#tokenSequence !== undefined)
-        await this.#query(`select pg_advisory_unlock('${lock.holder}')`).catch(this.#fail);
+      const mayBeHeld = !isAnswer(error) || this.#tokenSequence !== undefined;
+      if (mayBeHeld) await this.#query(`select pg_advisory_unlock('${lock.holder}')`).catch(this.#fail);
       throw error;
     }
   }

@@ -1,17 +1,23 @@
 /** What a session that holds locks says to PostgreSQL. Without parameters, which would take more messages. */
 
+/** What Linux takes. */
+const MAX_PROBE_SECONDS = 32_767;
+
+/** What PostgreSQL takes. */
+const MAX_SETTING = 2 ** 31 - 1;
+
 /**
  * Lets the server notice by itself, within about three times `heartbeatMs`, that nobody is there any more: not before the
  * holder has, for whom it takes two. `tcp_user_timeout` is for what the server has sent meanwhile, which nobody confirms.
  * A setting that the server does not know is left out; connections that are no TCP ignore them.
  */
 export function keepalives(heartbeatMs: number): string {
-  const seconds = Math.ceil(heartbeatMs / 1_000);
+  const seconds = Math.min(Math.ceil(heartbeatMs / 1_000), MAX_PROBE_SECONDS);
   return setAll({
     tcp_keepalives_idle: seconds,
     tcp_keepalives_interval: seconds,
     tcp_keepalives_count: 2,
-    tcp_user_timeout: 3 * heartbeatMs,
+    tcp_user_timeout: Math.min(3 * heartbeatMs, MAX_SETTING),
   });
 }
 
