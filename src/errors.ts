@@ -295,6 +295,17 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
+  static crossing(keys: readonly string[]): ByReferenceError {
+    const [key, ...next] = keys.map(brief);
+    const holders = next.map((other) => `which is held by work that waits for ${other}, `).join('');
+    return new ByReferenceError(
+      'E_LOCKED',
+      `Waiting for the lock ${key}, ${holders}which the calling work holds, would never end; take these locks in one order everywhere, then retry.`,
+      { retryable: true },
+    );
+  }
+
+  /** @internal */
   static lockLost(key: string, cause: unknown): ByReferenceError {
     return new ByReferenceError(
       'E_LOCK_LOST',
