@@ -140,14 +140,15 @@ const program = (rare: 'die' | 'roll back') => {
   return fc.record({ processes: fc.array(process, { minLength: 2, maxLength: 3 }), seed: fc.integer() });
 };
 
-/** The same pauses for the same seed (mulberry32). */
+/** The same pauses for the same seed (mulberry32): short ones, and now and then one that outlasts many of them. */
 function pausing(seed: number): () => Promise<void> {
   let state = seed;
   return async () => {
     state = (state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    for (let turns = ((mixed ^ (mixed >>> 14)) >>> 0) % 6; turns > 0; turns--) await setImmediate();
+    const random = (mixed ^ (mixed >>> 14)) >>> 0;
+    for (let turns = random % 8 === 0 ? 30 : random % 3; turns > 0; turns--) await setImmediate();
   };
 }
 
