@@ -14,3 +14,6 @@ export const newStamp = (): Stamp => randomBytes(9).toString('base64url');
 export const newOpenStamp = (): Stamp => OPEN + newStamp();
 
 export const isOpen = (stamp: Stamp): boolean => stamp.startsWith(OPEN);
+
+/** What is read of a tag whose stamp is on its way to the store: open, whatever it will be. */
+export const UNCONFIRMED: Stamp = OPEN;

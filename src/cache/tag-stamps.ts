@@ -1,7 +1,7 @@
 import type { BentoCacheLike } from './bento-like.ts';
 import { STAMP, stampKey } from './cache-key.ts';
 import { FIRST_LEVEL, forgetCopy, type Levels, levelsOf } from './levels.ts';
-import { isOpen, newOpenStamp, newStamp, type Stamp } from './stamp.ts';
+import { isOpen, newOpenStamp, newStamp, type Stamp, UNCONFIRMED } from './stamp.ts';
 import type { Tag } from './tags.ts';
 
 /** How long a stamp is kept. One that is gone, by time or by want of room, is another one when it is read again. */
@@ -42,7 +42,10 @@ export class TagStamps {
   readonly levels: () => Promise<Levels>;
   readonly #bento: BentoCacheLike;
   readonly #now: () => number;
-  /** What this process has written, until the store has confirmed it. */
+  /**
+   * What this process has written, until the store has confirmed it. Nothing hangs on it before: it may arrive there
+   * after what another process writes later.
+   */
   readonly #ahead = new Map<string, Stamp>();
   readonly #reads = new Map<string, Read>();
   readonly #sightings = new Map<string, Sighting>();
@@ -68,8 +71,9 @@ export class TagStamps {
 
   async read(tag: Tag): Promise<Stamp> {
     const key = stampKey(tag);
-    const stamp = this.#ahead.get(key) ?? (await (this.#reads.get(key)?.answer ?? this.#start(key)));
-    this.#sight(tag, key, stamp);
+    if (this.#ahead.has(key)) return UNCONFIRMED;
+    const stamp = await (this.#reads.get(key)?.answer ?? this.#start(key));
+    if (stamp !== UNCONFIRMED) this.#sight(tag, key, stamp);
     return stamp;
   }
 
@@ -135,8 +139,7 @@ export class TagStamps {
         if (!read.isOutdated) return stamp;
         if (await this.#hasSecond()) await forgetCopy(this.#bento, key);
         read.isOutdated = false;
-        const ahead = this.#ahead.get(key);
-        if (ahead !== undefined) return ahead;
+        if (this.#ahead.has(key)) return UNCONFIRMED;
       }
     } finally {
       this.#reads.delete(key);
