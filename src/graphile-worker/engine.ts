@@ -7,6 +7,7 @@ import {
   run as startRunner,
 } from 'graphile-worker';
 import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
@@ -20,6 +21,7 @@ import { inTransaction, inTransactionOf, outside } from './database.ts';
 import { addJobs, introduceQueue, removeWaiting } from './enqueueing.ts';
 import { findJob } from './finding.ts';
 import { Finishing } from './finishing.ts';
+import { LastingRunner } from './lasting-runner.ts';
 import {
   checkEngineOptions,
   checkJob,
@@ -55,11 +57,6 @@ export function graphileWorkerEngine(runner: GraphileRunnerOptions, options: Gra
   return new GraphileWorkerEngine(runner, options.keepResultsForMs ?? 86_400_000);
 }
 
-interface Started {
-  readonly runner: Runner;
-  readonly worker: QueueWorker;
-}
-
 class GraphileWorkerEngine implements Engine {
   readonly isTransactional = true;
   readonly #options: GraphileRunnerOptions & { readonly schema: string };
@@ -72,7 +69,7 @@ class GraphileWorkerEngine implements Engine {
   /** graphile-worker looks into a runner's list every minute. */
   readonly #schedules = new Map<string, ParsedCronItem[]>();
   readonly #database = new SameDatabase('graphile-worker', async (sql) => outside(await this.#open())(sql));
-  readonly #started: Started[] = [];
+  readonly #started: LastingRunner[] = [];
 
   constructor(options: GraphileRunnerOptions, keepResultsForMs: number) {
     this.#options = { ...options, schema: schemaOf(options) };
@@ -126,20 +123,18 @@ class GraphileWorkerEngine implements Engine {
     await this.#introduce(queue.name);
     await this.#database.requireServed();
     const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing, onError);
-    const runner = await startRunner(
-      { ...this.#graphileOptions(queue), concurrency: queue.concurrency * queue.batch },
-      { [queue.name]: (_payload, helpers) => worker.work(helpers) },
-      this.#schedulesOf(queue),
-    );
-    for (const event of ['pool:listen:error', 'worker:getJob:error', 'worker:fatalError', 'pool:fatalError'] as const)
-      runner.events.on(event, ({ error }) => onError(error));
-    this.#started.push({ runner, worker });
+    const events = this.#options.events ?? new EventEmitter();
+    const start = (): Promise<Runner> =>
+      startRunner(
+        { ...this.#graphileOptions(queue), events, concurrency: queue.concurrency * queue.batch },
+        { [queue.name]: (_payload, helpers) => worker.work(helpers) },
+        this.#schedulesOf(queue),
+      );
+    this.#started.push(await LastingRunner.start({ worker, events, start, onError }));
   }
 
   async stop(): Promise<void> {
-    // A signal may have stopped a runner before.
-    await Promise.all(this.#started.map(({ runner }) => runner.stop().catch(() => runner.promise)));
-    await Promise.all(this.#started.splice(0).map(({ worker }) => worker.settled()));
+    await Promise.all(this.#started.splice(0).map((runner) => runner.stop()));
     await (await this.#open.forget())?.release();
   }
 

@@ -13,6 +13,9 @@ const LONGEST_DELAY_MS = 365 * 86_400_000;
 /** How often a failed job is looked at until graphile-worker has unlocked it; each look waits twice as long, 10 s in all. */
 const LOOKS = 10;
 
+/** For how long a locked job may be on its way here: with graphile-worker's local queue, which batches have, five minutes. */
+const [FETCH_MS, LOCAL_QUEUE_MS] = [5_000, 330_000];
+
 /** Works the jobs of one queue: what graphile-worker runs as its task. */
 export class QueueWorker {
   readonly #queue: QueueSettings;
@@ -21,6 +24,10 @@ export class QueueWorker {
   readonly #finishing: Finishing;
   readonly #onError: (error: unknown) => void;
   readonly #background = new Set<Promise<void>>();
+  /** Jobs by graphile-worker's own id. */
+  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #reclaimAfterMs: number;
+  #isReclaiming = false;
   #sweptAt = 0;
 
   constructor(
@@ -34,12 +41,49 @@ export class QueueWorker {
     this.#execute = execute;
     this.#finishing = finishing;
     this.#onError = onError;
+    this.#reclaimAfterMs = queue.batch > 1 ? LOCAL_QUEUE_MS : FETCH_MS;
     // A fetch of graphile-worker's local queue hands out its jobs in one turn of the event loop.
     this.#batches = new Batches({ size: queue.batch, concurrency: queue.concurrency, idleMs: 0 }, run);
   }
 
   /** Resolves for a job that is completed, rejects for one that has failed. */
-  async work({ job, abortSignal }: GraphileHelpers): Promise<void> {
+  async work(helpers: GraphileHelpers): Promise<void> {
+    const { id } = helpers.job;
+    const working = this.#work(helpers);
+    this.#underWay.set(id, working);
+    try {
+      await working;
+    } finally {
+      this.#underWay.delete(id);
+    }
+  }
+
+  /** Resolves when no job is under way. */
+  async idle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay.values());
+  }
+
+  /** Unlocks what a pool that has ended has left locked. */
+  async free(poolId: string): Promise<void> {
+    await this.#finishing.unlock(this.#execute, poolId, [], 0);
+  }
+
+  /** An answer with jobs may have been lost on its way: they are locked for nobody. Looks for them once they would be here. */
+  reclaim(poolId: string): void {
+    if (this.#isReclaiming) return;
+    this.#isReclaiming = true;
+    const reclaim = async (): Promise<void> => {
+      await sleep(this.#reclaimAfterMs, undefined, { ref: false });
+      this.#isReclaiming = false;
+      await this.#finishing.unlock(this.#execute, poolId, [...this.#underWay.keys()], this.#reclaimAfterMs);
+    };
+    void reclaim().catch((error: unknown) => {
+      this.#onError(error);
+      this.reclaim(poolId);
+    });
+  }
+
+  async #work({ job, abortSignal }: GraphileHelpers): Promise<void> {
     let isCompleted = false;
     const outcome = await this.#batches.add({
       id: idOf(job),
