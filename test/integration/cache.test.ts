@@ -505,6 +505,44 @@ describe('what can no longer be read is a miss', () => {
     expect([made, cache.stats.unreadable]).toEqual([2, 1]);
   });
 
+  test('a row that has another version than when the value was made, at no query more', async () => {
+    const page = (em = fork()) =>
+      cache.getOrSet({
+        key: 'page',
+        ttlMs: HOUR,
+        em,
+        factory: counting(async (own) => {
+          const user = await own.findOneOrFail(User, 1);
+          return { user, title: user.name.toUpperCase() };
+        }),
+      });
+    await page();
+    expect(await queries(() => page())).toBe(1);
+    // By a process that died, or whose message was lost: nobody has heard of it.
+    await fork().getConnection().execute(`update "user" set name = 'Ann', version = version + 1 where id = 1`);
+    expect(await page()).toMatchObject({ title: 'ANN', user: { name: 'Ann', version: 2 } });
+    expect([made, cache.stats.unreadable, cache.stats.hits]).toEqual([2, 1, 1]);
+  });
+
+  test('a row that changes while the value is made is served as it is now, and the next one is made again', async () => {
+    const page = () =>
+      cache.getOrSet({
+        key: 'page',
+        ttlMs: HOUR,
+        em: fork(),
+        factory: counting(async (own) => {
+          const user = await own.findOneOrFail(User, 1);
+          if (made === 1) {
+            await fork().getConnection().execute(`update "user" set name = 'Ann', version = version + 1 where id = 1`);
+          }
+          return { user, title: user.name };
+        }),
+      });
+    expect(await page()).toMatchObject({ title: 'user 1', user: { name: 'Ann' } });
+    expect(await page()).toMatchObject({ title: 'Ann', user: { name: 'Ann' } });
+    expect(made).toBe(2);
+  });
+
   test.each([
     ['a newer format', { $byref: 99, data: 1 }],
     ['an unknown model', { $byref: 1, data: { $entity: ['Gone', 1] } }],
