@@ -14,7 +14,7 @@ export function jobClass(codec: JobCodec, base: typeof Job = Job): typeof Job {
     }
 
     override updateData(data: Data): Promise<void> {
-      return super.updateData(codec.writeData(data, this) as Data);
+      return super.updateData(codec.rewriteData(data, this) as Data);
     }
 
     override updateProgress(progress: never): Promise<void> {

@@ -1,8 +1,8 @@
-import type { EntityManager } from '@mikro-orm/core';
 import { DelayedError, UnrecoverableError } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
 import { isOrmError } from '../orm/platform.ts';
+import type { Outcome } from '../reviving/outcomes.ts';
 import { describe, mayAppear } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
 import { jobId, type JobLike, jobView, sandboxView } from './job-view.ts';
@@ -13,7 +13,10 @@ const [FIRST_LOOK_MS, LONGEST_LOOK_MS] = [1_000, 60_000];
 /** Looks at a job that waits for a deploy: a week of them. */
 const MOST_LOOKS = 10_000;
 
-/** Runs a processor on the rows of now, in an EntityManager and request context of its own; its result as it is stored. */
+/**
+ * Runs a processor on the rows of now, in an EntityManager and request context of its own, and in the context that its
+ * job was made in; its result as it is stored.
+ */
 export function processJob<Job extends JobLike>(
   codec: JobCodec,
   job: Job,
@@ -22,8 +25,12 @@ export function processJob<Job extends JobLike>(
 ): Promise<unknown> {
   return runInRequest(globalManagers(codec.serializer), async (em) => {
     try {
-      const data = await readData(codec, job, token, em);
-      return written(codec, job, await processor(jobView(job, data, codec, em)));
+      const opened = await valueOrLater(codec, job, token, codec.openData(job));
+      const context = await valueOrLater(codec, job, token, await codec.context.read(opened));
+      return await codec.context.run(context, em, async () => {
+        const data = await valueOrLater(codec, job, token, await codec.readData(opened, em));
+        return written(codec, job, await processor(jobView(job, data, codec, em)));
+      });
     } catch (error) {
       throw withoutRows(error);
     }
@@ -40,8 +47,13 @@ export async function passOnJob<Job extends JobLike>(
   return codec.accept(await processor(sandboxView(job, codec)));
 }
 
-async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {
-  const result = await codec.readData(job, em);
+/** What is read of a job. One that can't be read is ended, or looked at again later. */
+async function valueOrLater<T>(
+  codec: JobCodec,
+  job: JobLike,
+  token: string | undefined,
+  result: Outcome<T>,
+): Promise<T> {
   if (result.status === 'fulfilled') return result.value;
   const { reason } = result;
   const looks = job.attemptsStarted - job.attemptsMade;

@@ -6,6 +6,7 @@ import { ByReferenceError } from '../errors.ts';
 import { each } from '../reviving/outcomes.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
+import { CapturedContext } from './context.ts';
 import type { Outcome } from './engine.ts';
 import { kept, readJobs, unreadable } from './outcome.ts';
 import { type JobId, Seal } from './seal.ts';
@@ -14,6 +15,7 @@ import { type JobId, Seal } from './seal.ts';
 export class AdapterCodec {
   readonly serializer: EntitySerializer;
   readonly seal: Seal;
+  readonly context: CapturedContext;
   readonly #options: AdapterOptions;
   /** Those of them that are about reviving. */
   readonly #revive: DeserializeOptions;
@@ -30,12 +32,25 @@ export class AdapterCodec {
     serializer.refuseWrongOptions(this.#revive);
     this.serializer = serializer;
     this.seal = new Seal(serializer, options);
+    this.context = new CapturedContext(serializer, options.context);
     this.#options = options;
   }
 
   /** Whether producers write tokens yet. */
   get isEncoding(): boolean {
     return this.#options.encode !== false;
+  }
+
+  /** The data of a job, with what it is and the context that it was made in under its signature. */
+  encodeJob(
+    value: unknown,
+    facts: JsonObject,
+    {
+      entities,
+      context = this.context.capture(),
+    }: { entities?: Set<AnyEntity> | undefined; context?: JsonObject } = {},
+  ): JsonObject {
+    return this.seal.close({ ...this.encode(value, entities), ...context }, 'job', facts);
   }
 
   /** What looks encoded is data all the same, or a request's body could name rows. */
