@@ -18,6 +18,7 @@ export type {
   BatchHandler,
   BatchOptions,
   Change,
+  ChangeOf,
   DelayOptions,
   Handler,
   JobContext,

@@ -5,7 +5,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { contextOf } from '../orm/context.ts';
-import type { EntityOf, EntityType } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { JsonValue } from '../wire/json.ts';
@@ -19,7 +19,7 @@ import { defineTask, type TaskDefinition } from './task-definition.ts';
 import {
   type BatchHandler,
   type BatchOptions,
-  type Change,
+  type ChangeOf,
   checkDelayOptions,
   checkTaskOptions,
   type DelayOptions,
@@ -104,8 +104,16 @@ export class Tasks {
    * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
    * Throws E_INVALID_OPTION for a name that is taken and for options that no job could be read with, and E_UNSUPPORTED for what the engine or the database can't do.
    */
-  define<Args, Result>(name: string, handler: BatchHandler<Args, Result>, options: BatchOptions): Task<Args, Result>;
-  define<Args, Result>(name: string, handler: Handler<Args, Result>, options?: TaskOptions): Task<Args, Result>;
+  define<Args, Result>(
+    name: string,
+    handler: BatchHandler<Args, Result>,
+    options: BatchOptions,
+  ): Task<Args, Awaited<Result>>;
+  define<Args, Result>(
+    name: string,
+    handler: Handler<Args, Result>,
+    options?: TaskOptions,
+  ): Task<Args, Awaited<Result>>;
   define(
     name: string,
     handler: (args: never, job: never) => unknown,
@@ -145,7 +153,7 @@ export class Tasks {
    */
   onFlush<const Models extends readonly EntityType[], Result>(
     models: Models,
-    task: Task<Change<NoInfer<EntityOf<Models[number]>>>, Result>,
+    task: Task<NoInfer<ChangeOf<Models[number]>>, Result>,
   ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)
