@@ -30,5 +30,5 @@ export type { MissingPolicy, PerModel } from './models/per-model.ts';
 export type { Expiry, SigningKey, SignOptions } from './wire/signing.ts';
 export type { Snapshot } from './models/snapshot.ts';
 export type { KeyValue, TokenBody } from './wire/token.ts';
-export type { Encoded, Revived, Serialized } from './types.ts';
+export type { Encoded, Referable, Revived, Serialized } from './types.ts';
 export type { ValueClass, ValueCodec, ValueRegistry } from './models/value-registry.ts';

@@ -54,6 +54,32 @@ export type Revived<T, Nullable = never> = 0 extends 1 & T
                           ? { [Key in keyof T]: Revived<T[Key], Nullable> }
                           : OrNull<Unloaded<T>, Nullable>;
 
+/**
+ * What may be sent where a `T` is to arrive: references in the place of entities too, and entities in that of
+ * references. It looks into what `Revived` looks into.
+ */
+export type Referable<T> = 0 extends 1 & T
+  ? T
+  : unknown extends T
+    ? T
+    : T extends Primitive | void | Opaque | Uint8Array | Snapshot<object> | ScalarReference<unknown>
+      ? T
+      : T extends Reference<infer E>
+        ? T | Unloaded<E>
+        : T extends Collection<infer _>
+          ? T
+          : T extends ReadonlyMap<infer K, infer V>
+            ? ReadonlyMap<Referable<K>, Referable<V>>
+            : T extends ReadonlySet<infer V>
+              ? ReadonlySet<Referable<V>>
+              : T extends readonly unknown[]
+                ? { [Index in keyof T]: Referable<T[Index]> }
+                : IsEntity<T> extends true
+                  ? T | Reference<T & object>
+                  : T extends Record<string, unknown>
+                    ? { [Key in keyof T]: Referable<T[Key]> }
+                    : T | Reference<T & object>;
+
 type Primitive = string | number | boolean | bigint | null | undefined;
 
 type Opaque = Date | URL | EntityToken;

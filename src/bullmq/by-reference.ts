@@ -1,5 +1,6 @@
 import type { Processor, QueueBaseOptions, QueueOptions, WorkerOptions } from 'bullmq';
 import type { EntitySerializer } from '../entity-serializer.ts';
+import { AdapterCodec } from '../tasks/adapter-codec.ts';
 import type { AdapterOptions } from '../tasks/adapter-options.ts';
 import { ByReferenceFlowProducer } from './flow-producer.ts';
 import type { BullMqOptions } from './options.ts';
@@ -27,8 +28,13 @@ export interface ByReferenceClasses {
   ) => ByReferenceFlowProducer;
 }
 
-/** BullMQ's classes for one serializer, so that an application changes its imports and nothing else. */
+/**
+ * BullMQ's classes for one serializer, so that an application changes its imports and nothing else.
+ * Throws E_INVALID_OPTION.
+ */
 export function byReference(serializer: EntitySerializer, options: AdapterOptions = {}): ByReferenceClasses {
+  // Put among BullMQ's own, a wrong name would be found by nobody.
+  void new AdapterCodec(serializer, options);
   const ours = { ...options, serializer };
   return {
     Queue: class Queue<Data, Result, Name extends string> extends ByReferenceQueue<Data, Result, Name> {

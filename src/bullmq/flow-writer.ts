@@ -30,9 +30,14 @@ export class FlowWriter extends Writer {
     const written = flows.map((flow) => this.#written(flow as FlowNode, entities));
     const route = this.route(entities);
     const identified = written.map((flow) => identify(flow, route));
+    const nodes = identified.flatMap(nodesOf);
     return route.send(
-      () => add(identified as FlowJob[]),
+      async (isTaken) => {
+        const kept = identified.flatMap((flow) => without(flow, (node) => isTaken(nodes.indexOf(node))));
+        return kept.length === 0 ? [] : add(kept as FlowJob[]);
+      },
       () => identified.map((flow) => this.#waiting(flow)),
+      (added) => added.flatMap(jobsOf),
     );
   }
 
@@ -68,6 +73,18 @@ function identify(node: FlowNode, route: Route): FlowNode {
     ...(opts && { opts }),
     ...(children && { children: children.map((child) => identify(child, route)) }),
   };
+}
+
+/** A tree's nodes and their jobs, in one order. */
+const nodesOf = (node: FlowNode): FlowNode[] => [node, ...(node.children ?? []).flatMap(nodesOf)];
+
+const jobsOf = ({ job, children = [] }: JobNode): Job[] => [job, ...children.flatMap(jobsOf)];
+
+/** A tree, or none, without the jobs that were taken back: with its children, as BullMQ removes one. */
+function without(node: FlowNode, isTaken: (node: FlowNode) => boolean): FlowNode[] {
+  if (isTaken(node)) return [];
+  const { children } = node;
+  return [{ ...node, ...(children && { children: children.flatMap((child) => without(child, isTaken)) }) }];
 }
 
 /** A flow producer's methods, on top of its own. */

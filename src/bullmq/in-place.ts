@@ -9,13 +9,13 @@ import { isByReference, replaceMethods, accompany } from './host.ts';
 import type { JobCodec } from './job-codec.ts';
 import type { Writing } from './options.ts';
 import { JobProcessing, workerMethods } from './processing.ts';
-import { queueMethods, QueueWriter } from './queue-writer.ts';
+import { QUEUE_METHODS, queueMethods, QueueWriter } from './queue-writer.ts';
 
 export function makeQueueByReference(queue: Queue, writing: Writing): void {
   if (isByReference(queue)) return;
   accompany(queue, new QueueWriter(queue, writing, jobOf(queue)));
-  const { add, addBulk, upsertJobScheduler, updateJobProgress, close } = queue;
-  replaceMethods(queue, queueMethods({ add, addBulk, upsertJobScheduler, updateJobProgress, close }));
+  const own = Object.fromEntries(QUEUE_METHODS.map((name) => [name, queue[name]]));
+  replaceMethods(queue, queueMethods(own as Parameters<typeof queueMethods>[0]));
 }
 
 export function makeFlowProducerByReference(producer: FlowProducer, writing: Writing): void {

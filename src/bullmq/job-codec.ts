@@ -1,8 +1,10 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { isDeepStrictEqual } from 'node:util';
+import { each, type Outcome } from '../reviving/outcomes.ts';
 import { AdapterCodec } from '../tasks/adapter-codec.ts';
 import type { JobId } from '../tasks/seal.ts';
 import { isEnvelope } from '../wire/envelope.ts';
+import type { JsonObject } from '../wire/json.ts';
 
 /** A job by what its queue has it as; BullMQ's Job is one. */
 export interface Named {
@@ -10,14 +12,21 @@ export interface Named {
   readonly queueName: string;
 }
 
+/** A job with its data as it is stored. */
+export interface StoredJob extends Named {
+  readonly data: unknown;
+}
+
 /** What BullMQ stores of a job, written and read: its data, result, progress and its children's results. */
 export class JobCodec extends AdapterCodec {
   /** Job data, always in an envelope. */
-  writeData(data: unknown, { name, queueName: queue }: Named, entities?: Set<AnyEntity>): unknown {
-    if (!this.isEncoding || isWritten(data)) return data;
-    // As BullMQ has it: a job without data has an empty object.
-    const envelope = this.encode(data === undefined ? {} : data, entities);
-    return this.accept(this.seal.close(envelope, 'job', { queue, name }));
+  writeData(data: unknown, named: Named, entities?: Set<AnyEntity>): unknown {
+    return this.#writeJob(data, named, { entities });
+  }
+
+  /** Other data for a job that is there, in the context that the job was made in. */
+  rewriteData(data: unknown, job: StoredJob): unknown {
+    return this.#writeJob(data, job, this.#contextOf(job));
   }
 
   /** Where jobs are signed a result is as well, be it plain: a parent's processor believes it. */
@@ -29,9 +38,13 @@ export class JobCodec extends AdapterCodec {
     return this.#writeValue(value, 'progress', job, true);
   }
 
-  async readData(job: Named & { readonly data: unknown }, em: EntityManager): Promise<PromiseSettledResult<unknown>> {
-    const open = ({ data, queueName: queue, name }: typeof job): unknown => this.seal.openJob(data, { queue, name });
-    return (await this.read([job], open, em))[0]!;
+  /** A job's data as it is stored, where jobs are signed if it is that of this job. */
+  openData(job: StoredJob): Outcome<unknown> {
+    return each([job], ({ data, queueName: queue, name }) => this.seal.openJob(data, { queue, name }))[0]!;
+  }
+
+  async readData(opened: unknown, em: EntityManager): Promise<Outcome<unknown>> {
+    return (await this.read([opened], (data) => data, em))[0]!;
   }
 
   /** The results of other jobs, by their keys: one query per model for all. */
@@ -57,6 +70,18 @@ export class JobCodec extends AdapterCodec {
   accept<T>(value: T): T {
     if (typeof value === 'object' && value !== null) Reflect.defineProperty(value, WRITTEN, { value: true });
     return value;
+  }
+
+  #writeJob(data: unknown, { name, queueName: queue }: Named, options: Parameters<JobCodec['encodeJob']>[2]): unknown {
+    if (!this.isEncoding || isWritten(data)) return data;
+    // As BullMQ has it: a job without data has an empty object.
+    return this.accept(this.encodeJob(data === undefined ? {} : data, { queue, name }, options));
+  }
+
+  /** What nobody has signed says nothing of a context. */
+  #contextOf(job: StoredJob): { readonly context?: JsonObject } {
+    const opened = this.openData(job);
+    return this.context.isOn && opened.status === 'fulfilled' ? { context: this.context.of(opened.value) } : {};
   }
 
   /** What plain JSON says may stay plain JSON, for whoever else reads it. */

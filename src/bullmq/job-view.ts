@@ -1,11 +1,10 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { JobId } from '../tasks/seal.ts';
-import type { JobCodec, Named } from './job-codec.ts';
+import type { JobCodec, StoredJob } from './job-codec.ts';
 
 /** The part of BullMQ's Job that is used here, which a sandboxed job has as well. */
-export interface JobLike extends Named {
+export interface JobLike extends StoredJob {
   readonly id?: string | undefined;
-  readonly data: unknown;
   readonly timestamp: number;
   readonly attemptsMade: number;
   readonly attemptsStarted: number;
@@ -23,7 +22,7 @@ export function jobView<Job extends JobLike>(job: Job, data: unknown, codec: Job
   const own: Record<PropertyKey, unknown> = {
     data,
     async updateData(value: unknown): Promise<void> {
-      await job.updateData(codec.writeData(value, job));
+      await job.updateData(codec.rewriteData(value, job));
       own['data'] = value;
     },
     updateProgress: (progress: unknown) => job.updateProgress(codec.writeProgress(progress, jobId(job)) as never),

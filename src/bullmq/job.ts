@@ -2,9 +2,11 @@ import { Job } from 'bullmq';
 import type { JobCodec } from './job-codec.ts';
 import { jobId } from './job-view.ts';
 import { withoutRows } from './process-job.ts';
+import { type WaitingJob, WaitingJobs } from './waiting-jobs.ts';
 
 /** BullMQ's Job, or another's on top of it, which stores what it is given by reference. */
 export function jobClass(codec: JobCodec, base: typeof Job = Job): typeof Job {
+  const waitingJobs = WaitingJobs.of(codec.serializer);
   return class ByReferenceJob<Data, Result, Name extends string> extends base<Data, Result, Name> {
     /** What comes from the store can be added to another queue as it is. */
     static override fromJSON<T, R, N extends string>(...args: Parameters<typeof Job.fromJSON>): Job<T, R, N> {
@@ -14,7 +16,15 @@ export function jobClass(codec: JobCodec, base: typeof Job = Job): typeof Job {
     }
 
     override updateData(data: Data): Promise<void> {
-      return super.updateData(codec.writeData(data, this) as Data);
+      return super.updateData(codec.rewriteData(data, this) as Data);
+    }
+
+    override async remove(options?: { removeChildren?: boolean }): Promise<void> {
+      const isThis = (job: WaitingJob): boolean =>
+        job.id === this.id && job.queueQualifiedName === this.queueQualifiedName && job.isScheduler === undefined;
+      const remove = (): Promise<void> => super.remove(options);
+      const done = await waitingJobs.takeBack(isThis, (_job, { pool, em }) => pool.run(em, remove));
+      if (done === 'nothing') await remove();
     }
 
     override updateProgress(progress: never): Promise<void> {

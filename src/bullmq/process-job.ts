@@ -1,8 +1,8 @@
-import type { EntityManager } from '@mikro-orm/core';
 import { UnrecoverableError } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
 import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
+import type { Outcome } from '../reviving/outcomes.ts';
 import { describe, mayAppear, postponedMs } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
 import { jobId, type JobLike, jobView, sandboxView } from './job-view.ts';
@@ -14,7 +14,10 @@ const LOOK_MS = 1_000;
 /** Looks at a job that waits for a deploy: a week of them. */
 const MOST_LOOKS = 10_000;
 
-/** Runs a processor on the rows of now, in an EntityManager and request context of its own; its result as it is stored. */
+/**
+ * Runs a processor on the rows of now, in an EntityManager and request context of its own, and in the context that its
+ * job was made in; its result as it is stored.
+ */
 export function processJob<Job extends JobLike>(
   codec: JobCodec,
   job: Job,
@@ -23,8 +26,13 @@ export function processJob<Job extends JobLike>(
 ): Promise<unknown> {
   return runInRequest(globalManagers(codec.serializer), async (em) => {
     try {
-      const data = await readData(codec, job, token, em);
-      return written(codec, job, await processor(jobView(job, data, codec, em)));
+      const opened = await valueOrLater(codec, job, token, codec.openData(job));
+      const context = await valueOrLater(codec, job, token, codec.context.read(opened, em));
+      return await codec.context.run(context, em, async () => {
+        const data = await valueOrLater(codec, job, token, codec.readData(opened, em));
+        const result = await processor(jobView(job, data, codec, em));
+        return codec.resultOr(jobId(job), () => codec.writeResult(result, jobId(job)));
+      });
     } catch (error) {
       throw withoutRows(error);
     }
@@ -41,33 +49,28 @@ export async function passOnJob<Job extends JobLike>(
   return codec.accept(await processor(sandboxView(job, codec)));
 }
 
-async function readData(codec: JobCodec, job: JobLike, token: string | undefined, em: EntityManager): Promise<unknown> {
-  const result = await codec.readData(job, em).catch((error: unknown) => {
+/** What is read of a job. One that can't be read is ended, or looked at again later. */
+async function valueOrLater<T>(
+  codec: JobCodec,
+  job: JobLike,
+  token: string | undefined,
+  reading: Outcome<T> | Promise<Outcome<T>>,
+): Promise<T> {
+  const result = await Promise.resolve(reading).catch((error: unknown): PromiseRejectedResult => {
     if (!isDatabaseFailure(error)) throw error;
-    return { status: 'rejected', reason: error } as const;
+    return { status: 'rejected', reason: error };
   });
   if (result.status === 'fulfilled') return result.value;
   const { reason } = result;
   const looks = job.attemptsStarted - job.attemptsMade;
   // Without end: that the database is away is no fault of the job's.
   if (isDatabaseFailure(reason)) return delayJob(job, postponedMs(looks), token);
-  // The store's timestamp may say anything: looks are counted as well.
-  const most = mayAppear(reason) ? Math.ceil(codec.retryMissingForMs / LOOK_MS) + 1 : MOST_LOOKS;
-  const isOver =
-    !(looks >= 1 && looks <= most) || codec.unreadable(new Date(job.timestamp), reason).status === 'discard';
-  if (isOver) throw unrecoverable(reason);
+  // Looks are counted, as the store's timestamps may say anything.
+  const isCounted = looks >= 1 && looks <= MOST_LOOKS;
+  if (!isCounted || codec.unreadable(reason, (looks - 1) * LOOK_MS).status === 'discard') throw unrecoverable(reason);
   if (!(reason instanceof ByReferenceError)) throw reason;
   // Not by a failed attempt: BullMQ's jobs have one unless told otherwise. A row may appear soon, a deploy takes longer.
   return delayJob(job, mayAppear(reason) ? LOOK_MS : postponedMs(looks), token);
-}
-
-/** A result that can't be kept is given up: another run would only repeat the work. */
-function written(codec: JobCodec, job: JobLike, result: unknown): unknown {
-  try {
-    return codec.writeResult(result, jobId(job));
-  } catch (error) {
-    throw unrecoverable(error);
-  }
 }
 
 const unrecoverable = (cause: unknown): Error =>

@@ -4,6 +4,7 @@ import { companionOf } from './host.ts';
 import type { Named } from './job-codec.ts';
 import { waiting } from './job.ts';
 import type { Writing } from './options.ts';
+import type { WaitingJob } from './waiting-jobs.ts';
 import { Writer } from './writer.ts';
 
 /** A job as BullMQ's addBulk takes it, and a scheduler's template with less of it. */
@@ -33,8 +34,9 @@ export class QueueWriter extends Writer {
     const route = this.route(entities);
     const opts = route.identified(given);
     return route.send(
-      () => add(stored, opts),
+      async (isTaken) => (isTaken(0) ? NONE : add(stored, opts)),
       () => this.#waiting({ name, data: stored, opts }),
+      (job) => [job],
     );
   }
 
@@ -47,8 +49,9 @@ export class QueueWriter extends Writer {
     const route = this.route(entities);
     const identified = stored.map((job) => ({ ...job, opts: route.identified(job.opts) }));
     return route.send(
-      () => addBulk(identified),
+      (isTaken) => addBulk(identified.filter((_job, index) => !isTaken(index))),
       () => identified.map((job) => this.#waiting(job)),
+      (added) => added,
     );
   }
 
@@ -62,13 +65,54 @@ export class QueueWriter extends Writer {
     const named = this.#named(template?.name ?? id);
     const stored = { ...template, data: this.codec.writeData(template?.data, named, entities) } as Template;
     return this.route(entities).send(
-      () => upsert(stored),
-      () => undefined as never,
+      async (isTaken) => (isTaken(0) ? NONE : upsert(stored)),
+      () => NONE,
+      () => [{ id, queueQualifiedName: this.#queue.qualifiedName, opts: {}, isScheduler: true }],
     );
+  }
+
+  /** Also one that still waits for the commit of a transaction, in this process. */
+  async remove(id: string, remove: (id: string) => Promise<number>): Promise<number> {
+    const done = await this.#takeBack((job) => job.id === id && job.isScheduler === undefined, remove);
+    // What the transaction has removed it has locked.
+    const removed = done === 'within' ? 1 : await remove(id);
+    return done === 'taken' ? 1 : removed;
+  }
+
+  async removeJobScheduler(id: string, remove: (id: string) => Promise<boolean>): Promise<boolean> {
+    const done = await this.#takeBack((job) => job.id === id && job.isScheduler === true, remove);
+    return (done !== 'within' && (await remove(id))) || done !== 'nothing';
+  }
+
+  /** As BullMQ has it, delayed jobs are left unless they are asked for. */
+  async drain(delayed: boolean, remove: (id: string) => Promise<unknown>): Promise<void> {
+    const isMeant = ({ isScheduler, opts }: WaitingJob): boolean =>
+      isScheduler === undefined && (delayed || !(opts.delay! > 0));
+    await this.#takeBack(isMeant, remove);
+  }
+
+  /** On PostgreSQL by the transaction around the call: it has locked what it used of the queue. */
+  async obliterate(
+    obliterate: () => Promise<void>,
+    remove: (id: string) => Promise<unknown>,
+    removeScheduler: typeof remove,
+  ): Promise<void> {
+    await this.#takeBack(({ isScheduler }) => isScheduler === undefined, remove);
+    await this.#takeBack(({ isScheduler }) => isScheduler === true, removeScheduler);
+    await this.route([]).within(obliterate);
   }
 
   updateJobProgress(id: string, progress: unknown, update: (stored: never) => Promise<void>): Promise<void> {
     return update(this.codec.writeProgress(progress, { queue: this.#queue.name, id }) as never);
+  }
+
+  /** On PostgreSQL what is part of a transaction is removed within it. */
+  #takeBack(isMeant: (job: WaitingJob) => boolean, remove: (id: string) => Promise<unknown>) {
+    const { qualifiedName } = this.#queue;
+    return this.waiting.takeBack(
+      (job) => job.queueQualifiedName === qualifiedName && isMeant(job),
+      ({ id }, { em }) => this.pool!.run(em, () => remove(id!)),
+    );
   }
 
   #named(name: string): Named {
@@ -81,10 +125,24 @@ export class QueueWriter extends Writer {
   }
 }
 
+/** What a call resolves with whose jobs were all taken back: nobody waits for it. */
+const NONE = undefined as never;
+
+/** Those of BullMQ's methods that have ours on top. */
+export const QUEUE_METHODS = [
+  'add',
+  'addBulk',
+  'upsertJobScheduler',
+  'updateJobProgress',
+  'remove',
+  'removeJobScheduler',
+  'drain',
+  'obliterate',
+  'close',
+] as const;
+
 /** A queue's methods, on top of its own. */
-export const queueMethods = (
-  own: Pick<Queue, 'add' | 'addBulk' | 'upsertJobScheduler' | 'updateJobProgress' | 'close'>,
-) => ({
+export const queueMethods = (own: Pick<Queue, (typeof QUEUE_METHODS)[number]>) => ({
   async add(this: Queue, name: string, data: unknown, given?: JobsOptions): Promise<Job> {
     const add = (stored: unknown, options?: JobsOptions): Promise<Job> => own.add.call(this, name, stored, options);
     return companionOf<QueueWriter>(this).add(name, data, given, add);
@@ -105,6 +163,27 @@ export const queueMethods = (
   async updateJobProgress(this: Queue, id: string, progress: unknown): Promise<void> {
     const update = (stored: never): Promise<void> => own.updateJobProgress.call(this, id, stored);
     return companionOf<QueueWriter>(this).updateJobProgress(id, progress, update);
+  },
+
+  async remove(this: Queue, id: string, options?: { removeChildren?: boolean }): Promise<number> {
+    return companionOf<QueueWriter>(this).remove(id, (one) => own.remove.call(this, one, options));
+  },
+
+  async removeJobScheduler(this: Queue, id: string): Promise<boolean> {
+    return companionOf<QueueWriter>(this).removeJobScheduler(id, (one) => own.removeJobScheduler.call(this, one));
+  },
+
+  async drain(this: Queue, delayed = false): Promise<void> {
+    await companionOf<QueueWriter>(this).drain(delayed, (one) => own.remove.call(this, one));
+    return own.drain.call(this, delayed);
+  },
+
+  async obliterate(this: Queue, options?: Parameters<Queue['obliterate']>[0]): Promise<void> {
+    return companionOf<QueueWriter>(this).obliterate(
+      () => own.obliterate.call(this, options),
+      (one) => own.remove.call(this, one),
+      (one) => own.removeJobScheduler.call(this, one),
+    );
   },
 
   close(this: Queue): Promise<void> {

@@ -5,19 +5,22 @@ import type { JobCodec } from './job-codec.ts';
 import { jobClass } from './job.ts';
 import type { Writing } from './options.ts';
 import { Route } from './route.ts';
+import { WaitingJobs } from './waiting-jobs.ts';
 
 /** What a queue and a flow producer have in common that write by reference. */
 export abstract class Writer {
   readonly job: typeof Job;
   protected readonly codec: JobCodec;
-  readonly #pool: Writing['pool'];
+  protected readonly pool: Writing['pool'];
+  protected readonly waiting: WaitingJobs;
   /** Jobs whose transaction has committed, on their way to Redis. */
   readonly #sending = new InFlight();
 
   constructor({ codec, pool }: Writing, base: typeof Job | undefined) {
     this.job = jobClass(codec, base);
     this.codec = codec;
-    this.#pool = pool;
+    this.pool = pool;
+    this.waiting = WaitingJobs.of(codec.serializer);
   }
 
   /** What is on its way at the end still arrives. */
@@ -27,6 +30,6 @@ export abstract class Writer {
   }
 
   protected route(entities: Iterable<AnyEntity>): Route {
-    return new Route(this.codec.serializer, entities, this.#pool, this.#sending);
+    return new Route(this.codec.serializer, entities, this.pool, this.#sending);
   }
 }

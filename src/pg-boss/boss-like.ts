@@ -13,6 +13,9 @@ export interface BossJob {
   readonly retryCount: number;
   readonly signal: AbortSignal;
   readonly createdOn?: Date;
+  /** When it is due; a retry moves it. */
+  readonly startAfter?: Date;
+  readonly startedOn?: Date;
 }
 
 /** A job as pg-boss finds it. */

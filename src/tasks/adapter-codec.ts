@@ -7,15 +7,19 @@ import { guardPools } from '../orm/pool-guard.ts';
 import { each } from '../reviving/outcomes.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
+import { CapturedContext } from './task-context.ts';
 import type { Outcome } from './engine.ts';
-import { discard, readJobs, unreadable } from './outcome.ts';
+import { type ErrorReport, tellingOf } from './error-report.ts';
+import { readJobs, unreadable } from './outcome.ts';
 import { type JobId, Seal } from './seal.ts';
 
 /** The data of jobs, written and read as the options of an adapter say. */
 export class AdapterCodec {
   readonly serializer: EntitySerializer;
   readonly seal: Seal;
+  readonly context: CapturedContext;
   readonly #options: AdapterOptions;
+  readonly #tell: (report: ErrorReport) => void;
   /** Those of them that are about reviving. */
   readonly #revive: DeserializeOptions;
 
@@ -32,12 +36,26 @@ export class AdapterCodec {
     guardPools(serializer);
     this.serializer = serializer;
     this.seal = new Seal(serializer, options);
+    this.context = new CapturedContext(serializer, options.context);
     this.#options = options;
+    this.#tell = tellingOf(serializer, undefined);
   }
 
   /** Whether producers write tokens yet. */
   get isEncoding(): boolean {
     return this.#options.encode !== false;
+  }
+
+  /** The data of a job, with what it is and the context that it was made in under its signature. */
+  encodeJob(
+    value: unknown,
+    facts: JsonObject,
+    {
+      entities,
+      context = this.context.capture(),
+    }: { entities?: Set<AnyEntity> | undefined; context?: JsonObject } = {},
+  ): JsonObject {
+    return this.seal.close({ ...this.encode(value, entities), ...context }, 'job', facts);
   }
 
   /** What looks encoded is data all the same, or a request's body could name rows. */
@@ -60,21 +78,24 @@ export class AdapterCodec {
     return opened.map((outcome) => (outcome.status === 'fulfilled' ? results.next().value! : outcome));
   }
 
-  get retryMissingForMs(): number {
-    return this.#options.retryMissingForMs ?? 10_000;
-  }
-
-  /** What becomes of a job that can't be read. */
-  unreadable(enqueuedAt: Date, error: unknown): Outcome {
-    return unreadable(error, Date.now() - enqueuedAt.getTime() < this.retryMissingForMs);
+  /** What becomes of a job that can't be read, after a missing row has been waited for that long. */
+  unreadable(error: unknown, waitedMs: number): Outcome {
+    return unreadable(error, waitedMs < (this.#options.retryMissingForMs ?? 10_000));
   }
 
   kept(result: unknown, job: JobId): Outcome {
-    if (result === undefined) return { status: 'completed', output: undefined };
+    const write = (): JsonObject | undefined =>
+      result === undefined ? undefined : this.seal.closeResult(this.encode(result), job);
+    return { status: 'completed', output: this.resultOr(job, write) };
+  }
+
+  /** A result as `write` has it. One that can't be kept is told of, and is none: it undoes no work. */
+  resultOr<Result>({ queue, id }: JobId, write: () => Result): Result | undefined {
     try {
-      return { status: 'completed', output: this.seal.closeResult(this.encode(result), job) };
+      return write();
     } catch (error) {
-      return discard(error);
+      this.#tell({ task: undefined, queue, id, attempt: undefined, final: false, tokens: [], error });
+      return undefined;
     }
   }
 }

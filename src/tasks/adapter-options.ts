@@ -1,6 +1,7 @@
 import { type Check, milliseconds, oneOf } from '../check.ts';
 import { DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
 import { aJobSigning, type JobSigning } from './seal.ts';
+import { aTaskContext, type TaskContext } from './task-context.ts';
 
 /** What the adapters to an engine's own API take. */
 export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missing' | 'populate'> {
@@ -15,6 +16,11 @@ export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missi
   readonly retryMissingForMs?: number;
   /** False for the first step of a deploy: workers understand tokens already, producers write what they wrote before. Not with `signed`. Default: true. */
   readonly encode?: boolean;
+  /**
+   * What travels with a job beside its data, tenant, locale, parameters of filters: captured where the job is enqueued,
+   * and given to `run`, which is called around the processor and before its rows are read. Default: none.
+   */
+  readonly context?: TaskContext;
 }
 
 export const ADAPTER_CHECKS: Record<keyof AdapterOptions, Check> = {
@@ -25,4 +31,5 @@ export const ADAPTER_CHECKS: Record<keyof AdapterOptions, Check> = {
   populate: DESERIALIZE_CHECKS.populate,
   retryMissingForMs: milliseconds,
   encode: oneOf(true, false),
+  context: aTaskContext,
 };

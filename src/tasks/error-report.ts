@@ -10,7 +10,7 @@ export interface ErrorReport {
   readonly queue: string;
   /** Undefined for what an engine reports of itself, as a lost connection. */
   readonly id: string | undefined;
-  /** 1 for the first; undefined as `id`. */
+  /** 1 for the first; undefined as `id`, and where an adapter tells of a result. */
   readonly attempt: number | undefined;
   /** The job has failed for good. False also where only its result was lost: it is completed. */
   readonly final: boolean;
@@ -43,7 +43,8 @@ function lineOf({ task, queue, id, attempt, final, tokens, error }: ErrorReport)
   if (id === undefined) return `The engine of queue "${queue}" reports ${what}`;
   const job = `Job ${id} of ${task === undefined ? `queue "${queue}"` : `task "${task}"`}`;
   const about = tokens.length === 0 ? '' : ` It is about ${listed(tokens)}.`;
-  return `${job}, attempt ${attempt}${final ? ', failed for good' : ''}: ${what}${about}`;
+  const which = attempt === undefined ? '' : `, attempt ${attempt}`;
+  return `${job}${which}${final ? ', failed for good' : ''}: ${what}${about}`;
 }
 
 function listed(tokens: readonly EntityToken[]): string {

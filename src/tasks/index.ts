@@ -20,6 +20,7 @@ export type {
   BatchHandler,
   BatchOptions,
   Change,
+  ChangeOf,
   DeclaredTask,
   DeclareOptions,
   DelayOptions,

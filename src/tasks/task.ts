@@ -2,7 +2,8 @@ import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { aCount, type Check, check, isCount, isName, milliseconds, oneOf, whole } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
-import type { Revived } from '../types.ts';
+import type { EntityOf, EntityType } from '../orm/entity-class.ts';
+import type { Referable, Revived } from '../types.ts';
 import type { EntityToken } from '../wire/token.ts';
 import type { Retries } from './engine.ts';
 import type { JobHandle } from './job-handle.ts';
@@ -77,29 +78,36 @@ export type BatchHandler<Args, Result> = (
   jobs: readonly JobContext[],
 ) => readonly Result[] | undefined | void | Promise<readonly Result[] | undefined | void>;
 
-/** A task as a producer has it. */
-export interface DeclaredTask<Args, Result> {
+/**
+ * A task as a producer has it. `Given` is what `delay` takes for the arguments, `Stored` what the result comes back as.
+ */
+export interface DeclaredTask<Args, Result, Given = Referable<Args>, Stored = Revived<Result>> {
   readonly taskName: string;
   /**
    * Runs in a worker, with the rows of then. On an engine in the application's database the job is part of the
    * transaction: rolled back with it, and delivered once it has committed; on others it is enqueued after the commit.
    * Throws as `serialize`, and E_TRANSACTION_MISMATCH.
    */
-  delay(args: Args, options?: DelayOptions): Promise<JobHandle<Revived<Awaited<Result>>>>;
+  delay(args: Given, options?: DelayOptions): Promise<JobHandle<Stored>>;
   /** The same for many, in one statement where the engine can. */
-  bulk(list: readonly Args[], options?: Omit<DelayOptions, 'dedupe'>): Promise<JobHandle<Revived<Awaited<Result>>>[]>;
+  bulk(list: readonly Given[], options?: Omit<DelayOptions, 'dedupe'>): Promise<JobHandle<Stored>[]>;
   /** Runs whenever the cron expression says so; once more replaces the schedule. */
-  schedule(cron: string, args: Args, options?: { readonly timeZone?: string }): Promise<void>;
+  schedule(cron: string, args: Given, options?: { readonly timeZone?: string }): Promise<void>;
   /** Ends the schedule. */
   unschedule(): Promise<void>;
   /** The handle of a job whose id was kept. */
-  handle(id: string): JobHandle<Revived<Awaited<Result>>>;
+  handle(id: string): JobHandle<Stored>;
 }
 
-/** A function that can also run later, in a worker. */
-export interface Task<Args, Result> extends DeclaredTask<Args, Result> {
+/** A function that can also run later, in a worker: `Task<Args, Result>`, by what its handler takes and resolves with. */
+export interface Task<Args, Result, Given = Referable<Args>, Stored = Revived<Result>> extends DeclaredTask<
+  Args,
+  Result,
+  Given,
+  Stored
+> {
   /** Runs here and now, without the engine. */
-  (args: Args): Promise<Awaited<Result>>;
+  (args: Args): Promise<Result>;
 }
 
 /** What `onFlush` tells a task. */
@@ -109,6 +117,9 @@ export interface Change<Entity extends object = AnyEntity> {
   /** The row of now; null where it is deleted, or gone by the time the job runs. */
   readonly entity: Entity | null;
 }
+
+/** The change of one of several models. */
+export type ChangeOf<Model> = Model extends EntityType ? Change<EntityOf<Model>> : never;
 
 const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   as: DESERIALIZE_CHECKS.as,

@@ -6,7 +6,7 @@ import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { contextOf } from '../orm/context.ts';
 import { guardPools } from '../orm/pool-guard.ts';
-import type { EntityOf, EntityType } from '../orm/entity-class.ts';
+import type { EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
 import type { Engine, ReceivedJob } from './engine.ts';
 import { type ErrorReport, type OnError, tellingOf } from './error-report.ts';
@@ -20,7 +20,7 @@ import { defineTask, queueOf, type TaskDefinition } from './task-definition.ts';
 import {
   type BatchHandler,
   type BatchOptions,
-  type Change,
+  type ChangeOf,
   checkDeclareOptions,
   checkTaskOptions,
   type DeclaredTask,
@@ -125,8 +125,16 @@ export class Tasks {
    * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
    * Throws E_INVALID_OPTION for a name that is taken and for options that no job could be read with, and E_UNSUPPORTED for what the engine or the database can't do.
    */
-  define<Args, Result>(name: string, handler: BatchHandler<Args, Result>, options: BatchOptions): Task<Args, Result>;
-  define<Args, Result>(name: string, handler: Handler<Args, Result>, options?: TaskOptions): Task<Args, Result>;
+  define<Args, Result>(
+    name: string,
+    handler: BatchHandler<Args, Result>,
+    options: BatchOptions,
+  ): Task<Args, Awaited<Result>>;
+  define<Args, Result>(
+    name: string,
+    handler: Handler<Args, Result>,
+    options?: TaskOptions,
+  ): Task<Args, Awaited<Result>>;
   define(
     name: string,
     handler: (args: never, job: never) => unknown,
@@ -167,7 +175,7 @@ export class Tasks {
    */
   onFlush<const Models extends readonly EntityType[], Result>(
     models: Models,
-    task: Task<Change<NoInfer<EntityOf<Models[number]>>>, Result>,
+    task: Task<NoInfer<ChangeOf<Models[number]>>, Result>,
   ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)

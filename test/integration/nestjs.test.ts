@@ -299,6 +299,7 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
         const author = this.em.create(Author, { id, email: `${id}@example.org` });
         await this.em.flush();
         const job = await this.mails.add('welcome', { author });
+        await this.mails.remove((await this.mails.add('too much', { author })).id!);
         expect([await hasJobs(), seen]).toEqual([false, []]);
         end();
         return job.id!;

@@ -21,6 +21,7 @@ export const LANES: readonly Lane[] = [
   { name: 'newest', scripts: ['test:newest'] },
   { name: 'bench', scripts: ['bench:short'] },
   { name: 'package', scripts: ['test:package'] },
+  { name: 'types', scripts: ['test:types:versions'] },
   { name: 'check', scripts: ['check:source', 'check:package'] },
   { name: 'browser', scripts: ['test:browser'] },
 ];

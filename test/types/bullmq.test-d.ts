@@ -1,6 +1,8 @@
 /** Compiled, never run: the classes are typed as BullMQ's own, and pg's pool and Tasks fit. */
+import type * as bullmq from 'bullmq';
 import { createPostgresBackend, type Job, Queue, Worker } from 'bullmq';
 import type { Pool } from 'pg';
+import type * as types from 'mikro-orm-byref/bullmq';
 import {
   bullmqEngine,
   byReference,
@@ -43,6 +45,20 @@ const connection = { host: 'localhost' };
   await new FlowProducer({ connection }).add({ name: 'a', queueName: 'b', children: [] });
   // @ts-expect-error no such option
   byReference(serializer, { mising: 'null' });
+}
+
+// As types: those of a module of the application's own, and ours, which are the classes' own and BullMQ's.
+{
+  const { Queue, Worker, FlowProducer } = byReference(serializer);
+  type Queue<Data, Result = unknown> = InstanceType<typeof Queue<Data, Result>>;
+  const queue: Queue<{ user: User }, number> = new Queue<{ user: User }, number>('q', { connection });
+  const given: types.Queue<{ user: User }, number> = queue;
+  const worker: types.Worker<{ user: User }, number> = new Worker<{ user: User }, number>('q', null, { connection });
+  const flows: types.FlowProducer = new FlowProducer({ connection });
+  expectType<types.Job<{ user: User }, number>>()(await given.add('mail', { user }), true);
+  expectType<User | undefined>()((await given.getJob('1'))?.data.user, true);
+  const plain: bullmq.Queue<{ user: User }, number> = given;
+  void [worker, flows, plain];
 }
 
 // Without types of their own, as BullMQ's: anything.

@@ -1,5 +1,5 @@
 /** Compiled, never run: values are typed from the factory to the result, and bentocache fits the cache. */
-import type { Ref } from '@mikro-orm/core';
+import { defineEntity, p, type Ref } from '@mikro-orm/core';
 import type { BentoCache } from 'bentocache';
 import type { CacheProvider } from 'bentocache/types';
 import type { EntitySerializer } from 'mikro-orm-byref';
@@ -40,6 +40,12 @@ await cache.touch(Comments, { text: 'a' });
 // @ts-expect-error a property of another class
 await cache.touch(Comments, { email: 'a' });
 await cache.getOrSet({ key: 'a', ttlMs: 1, dependsOn: [Comments, CommentClass], factory: () => 1 });
+// A schema without a class.
+const Author = defineEntity({ name: 'Author', properties: { id: p.integer().primary(), penName: p.string() } });
+await cache.touch(Author, { penName: 'a' });
+await cache.getOrSet({ key: 'a', ttlMs: 1, dependsOn: [Author], factory: () => 1 });
+// @ts-expect-error a property of another class
+await cache.touch(Author, { text: 'a' });
 // @ts-expect-error no class
 await cache.getOrSet({ key: 'a', ttlMs: 1, dependsOn: ['Comment'], factory: () => 1 });
 

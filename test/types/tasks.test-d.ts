@@ -1,9 +1,9 @@
 /** Compiled, never run: tasks are typed from `define` to the result, and pg-boss fits the engine. */
-import type { Ref } from '@mikro-orm/core';
+import { defineEntity, type InferEntity, type Loaded, p, type Ref } from '@mikro-orm/core';
 import type { Job, PgBoss } from 'pg-boss';
 import type { EntityToken } from 'mikro-orm-byref';
 import { byReference, pgBossEngine, type PgBossLike } from 'mikro-orm-byref/pg-boss';
-import type { Change, Engine, JobContext, JobHandle, Tasks } from 'mikro-orm-byref/tasks';
+import type { Change, Engine, JobContext, JobHandle, Task, Tasks } from 'mikro-orm-byref/tasks';
 import type { Post, PostSchema, User } from '../../fixtures/domain.ts';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -14,6 +14,9 @@ declare const boss: PgBoss;
 declare const serializer: ConstructorParameters<typeof Tasks>[0];
 declare const user: User;
 declare const userRef: Ref<User>;
+declare const loadedUser: Loaded<User, 'posts'>;
+declare const post: Post;
+declare const postRef: Ref<Post>;
 declare const UserClass: typeof User;
 declare const PostClass: typeof Post;
 declare const Posts: typeof PostSchema;
@@ -63,10 +66,93 @@ declare const Posts: typeof PostSchema;
   tasks.onFlush([Posts], index);
   const all = tasks.define('d', async (change: Change<Post | User>) => void change.entity, { missing: 'null' });
   tasks.onFlush([UserClass, Posts], all);
+  const either = tasks.define('e', async (change: Change<Post> | Change<User>) => void change.entity);
+  tasks.onFlush([UserClass, Posts], either);
+  tasks.onFlush(
+    [UserClass, Posts],
+    tasks.define('f', async (change: Change) => void change.entity),
+  );
   // @ts-expect-error a task for some of them
   tasks.onFlush([UserClass, Posts], index);
   // @ts-expect-error a task for other entities
   tasks.onFlush([UserClass], index);
+}
+
+// A field says what it holds, and a handler without types of its own has them from there.
+{
+  type Args = { user: User };
+  class Mailing {
+    readonly typed: Task<Args, void> = tasks.define('g', async ({ user: mailed }: Args) => void mailed.id);
+    readonly untyped: Task<Args, void> = tasks.define('h', async ({ user: mailed }) => void mailed.id);
+    readonly wider: Task<Args, User | null> = tasks.define('i', async ({ user: mailed }) => mailed);
+    readonly batch: Task<Args, number> = tasks.define('j', (list) => list.map(({ user: { id } }) => id), {
+      batch: true,
+    });
+    readonly entity: Task<User, void> = tasks.define('k', async (mailed) => void mailed.email);
+    readonly nothing: Task<void, void> = tasks.define('l', async () => {});
+    readonly reference: Task<{ user: Ref<User> }, void>;
+
+    constructor() {
+      this.reference = tasks.define('m', async ({ user: mailed }) => void mailed.email);
+    }
+  }
+  const mailing = new Mailing();
+  expectType<JobHandle<void>>()(await mailing.nothing.delay(), true);
+  expectType<JobHandle<User | null>>()(await mailing.wider.delay({ user }), true);
+  expectType<User | null>()(await mailing.wider({ user }), true);
+  // @ts-expect-error the result may be null
+  const narrower: Task<Args, User> = mailing.wider;
+  // @ts-expect-error other arguments
+  const other: Task<{ post: Post }, void> = mailing.typed;
+  void [narrower, other];
+}
+
+// A reference stands for its entity, and an entity for its reference.
+{
+  const one = tasks.define('n', async (args: { user: User; of: [User, { posts: Post[] }] }) => void args);
+  await one.delay({ user: userRef, of: [userRef, { posts: [] }] });
+  await one.delay({ user: loadedUser, of: [user, { posts: [postRef, post] }] });
+  await one.bulk([{ user: userRef, of: [user, { posts: [] }] }]);
+  await one.schedule('* * * * *', { user: userRef, of: [user, { posts: [] }] });
+  await tasks.define('o', async (mailed: User) => void mailed.email).delay(userRef);
+  await tasks.define('p', async (by: Map<string, User>) => void by).delay(new Map([['a', userRef]]));
+  const two: Task<{ user: Ref<User> }, void> = tasks.define('q', async (args) => void args.user.email);
+  await two.delay({ user });
+  await two.delay({ user: userRef });
+  // @ts-expect-error a reference to another entity
+  await one.delay({ user: postRef, of: [user, { posts: [] }] });
+  // @ts-expect-error an id is no reference
+  await two.delay({ user: 1 });
+  // @ts-expect-error here and now it is called with what it takes
+  await one({ user: userRef, of: [user, { posts: [] }] });
+}
+
+// Entities without classes.
+{
+  const Author = defineEntity({
+    name: 'Author',
+    properties: { id: p.integer().primary(), books: () => p.oneToMany(Book).mappedBy('author') },
+  });
+  const Book = defineEntity({
+    name: 'Book',
+    properties: { id: p.integer().primary(), author: () => p.manyToOne(Author).ref() },
+  });
+  type IAuthor = InferEntity<typeof Author>;
+  const book = {} as InferEntity<typeof Book>;
+  const only = { only: [Author, UserClass], missing: 'null' } as const;
+  const write = tasks.define('r', async (args: { author: IAuthor }) => void args.author.id, only);
+  await write.delay({ author: book.author });
+  await write.delay({ author: {} as IAuthor });
+  tasks.onFlush(
+    [Author],
+    tasks.define('s', async (change: Change<IAuthor>) => void change.entity),
+  );
+  tasks.onFlush(
+    [Author, UserClass],
+    tasks.define('t', async (change: Change<IAuthor | User>) => void change.entity),
+  );
+  // @ts-expect-error a task for other entities
+  tasks.onFlush([Book], write);
 }
 
 // The real pg-boss is what the engine asks for, and stays itself by reference.
