@@ -336,7 +336,7 @@ describeStores('BullMQ', ({ name: kind, open }) => {
       expect((await finished(queue, late.id!)).returnvalue).toBe('late@example.org');
     });
 
-    test('a result that can’t be kept ends the job; what the database says of rows is not kept', async () => {
+    test('a result that can’t be kept undoes no work; what the database says of rows is not kept', async () => {
       const queue = queueOf<object>(name());
       workerOf<object>(queue.name, async (job) => {
         if (job.name === 'result') return new (class Secret {})();
@@ -344,7 +344,7 @@ describeStores('BullMQ', ({ name: kind, open }) => {
         return own.getConnection().execute(`select 'ann@old.example'::int`);
       });
       const result = await finished(queue, (await queue.add('result', {}, { attempts: 5 })).id!);
-      expect([await result.getState(), result.attemptsMade]).toEqual(['failed', 1]);
+      expect([await result.getState(), result.attemptsMade, result.returnvalue]).toEqual(['completed', 1, null]);
       const sql = await finished(queue, (await queue.add('sql', {}, { attempts: 2 })).id!);
       expect([await sql.getState(), sql.attemptsMade]).toEqual(['failed', 2]);
       expect(sql.failedReason).toMatch(/refused/);
