@@ -189,8 +189,10 @@ const givenUp = (signal: AbortSignal): Promise<undefined> =>
   });
 
 function orFail(lease: Lease | undefined, key: string, { waitMs = DEFAULT_WAIT_MS }: LockOptions): Lease {
-  if (lease === undefined) throw ByReferenceError.notFree(key, waitMs);
-  return lease;
+  if (lease !== undefined) return lease;
+  const since = waitMs === 0 ? 'at once' : `within ${waitMs} ms`;
+  const advice = 'retry later, or wait longer with the option waitMs';
+  throw ByReferenceError.notFree(key, `is held elsewhere and was not free ${since}; ${advice}`);
 }
 
 const grantOf = ({ signal, token }: Lease): LockGrant => (token === undefined ? { signal } : { signal, token });
