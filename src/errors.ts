@@ -285,24 +285,8 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
-  static notFree(key: string, waitMs: number): ByReferenceError {
-    const since = waitMs === 0 ? 'at once' : `within ${waitMs} ms`;
-    return new ByReferenceError(
-      'E_LOCKED',
-      `The lock ${brief(key)} is held elsewhere and was not free ${since}; retry later, or wait longer with the option waitMs.`,
-      { retryable: true },
-    );
-  }
-
-  /** @internal */
-  static crossing(keys: readonly string[]): ByReferenceError {
-    const [key, ...next] = keys.map(brief);
-    const holders = next.map((other) => `which is held by work that waits for ${other}, `).join('');
-    return new ByReferenceError(
-      'E_LOCKED',
-      `Waiting for the lock ${key}, ${holders}which the calling work holds, would never end; take these locks in one order everywhere, then retry.`,
-      { retryable: true },
-    );
+  static notFree(key: string, why: string): ByReferenceError {
+    return new ByReferenceError('E_LOCKED', `The lock ${brief(key)} ${why}.`, { retryable: true });
   }
 
   /** @internal */
@@ -379,7 +363,7 @@ export class ByReferenceError extends Error {
   }
 }
 
-const brief = (key: string): string => (key.length <= 200 ? key : `${key.slice(0, 200)}…`);
+export const brief = (key: string): string => (key.length <= 200 ? key : `${key.slice(0, 200)}…`);
 
 const at = (path: string | undefined): string => (path === undefined ? '' : ` at ${path}`);
 

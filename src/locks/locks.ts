@@ -3,10 +3,10 @@ import { type Check, check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { Lease } from './lease.ts';
-import type { LockProvider } from './lock-provider.ts';
+import type { HeldLock, LockProvider } from './lock-provider.ts';
 import { traced } from './tracing.ts';
-import { type Held, leasesOf, WaitsFor } from './waits-for.ts';
 import { DEFAULT_WAIT_MS, patience, waitMs } from './waiting.ts';
+import { type Held, leasesOf, WaitsFor } from './waits-for.ts';
 
 export interface LockOptions {
   /**
@@ -89,9 +89,9 @@ export class Locks {
    * Runs `fn` while nobody else holds the key. Nested in work that holds it already, it runs at once.
    *
    * Rejects with E_LOCKED, retryable, when the key was not free within `waitMs`, and at once when its holder in this
-   * process waits for a lock that the calling work holds; with what `fn` rejects with; and with
-   * E_LOCK_LOST where `fn` succeeded although its lock was lost meanwhile: then another may have run beside it. Throws
-   * what `dedupeKey` throws, and E_INVALID_OPTION. A failure of the lock's store passes through as it is.
+   * process waits for a lock that the calling work holds; with what `fn` rejects with; and with E_LOCK_LOST where `fn`
+   * succeeded although its lock was lost meanwhile: then another may have run beside it. Throws what `dedupeKey` throws,
+   * and E_INVALID_OPTION. A failure of the lock's store passes through as it is.
    */
   async run<T>(key: unknown, fn: LockedWork<T>, options: LockOptions = {}): Promise<T> {
     checkLockOptions(options);
@@ -142,13 +142,16 @@ export class Locks {
     if (outer !== undefined) return outer.enter();
     const endWait = waitMs === 0 ? undefined : this.#waitsFor.begin(key, context);
     const { signal: until, end } = patience(waitMs, signal);
-    const acquiring = this.#provider.acquire(key, { signal: until });
-    // A store that does not answer makes nobody wait for longer; a single try is as long as it takes.
-    const held = await (waitMs === 0 ? acquiring : Promise.race([acquiring, givenUp(until)])).finally(() => {
+    let held: HeldLock | undefined;
+    try {
+      const acquiring = this.#provider.acquire(key, { signal: until });
+      // A store that does not answer makes nobody wait for longer; a single try is as long as it takes.
+      held = await (waitMs === 0 ? acquiring : Promise.race([acquiring, givenUp(until)]));
+      if (held === undefined) acquiring.then((late) => late?.release()).catch(() => undefined);
+    } finally {
       end();
       endWait?.();
-    });
-    if (held === undefined) acquiring.then((late) => late?.release()).catch(() => undefined);
+    }
     if (signal?.aborted === true) {
       await held?.release();
       throw signal.reason;
@@ -189,8 +192,10 @@ const givenUp = (signal: AbortSignal): Promise<undefined> =>
   });
 
 function orFail(lease: Lease | undefined, key: string, { waitMs = DEFAULT_WAIT_MS }: LockOptions): Lease {
-  if (lease === undefined) throw ByReferenceError.notFree(key, waitMs);
-  return lease;
+  if (lease !== undefined) return lease;
+  const since = waitMs === 0 ? 'at once' : `within ${waitMs} ms`;
+  const advice = 'retry later, or wait longer with the option waitMs';
+  throw ByReferenceError.notFree(key, `is held elsewhere and was not free ${since}; ${advice}`);
 }
 
 const grantOf = ({ signal, token }: Lease): LockGrant => (token === undefined ? { signal } : { signal, token });

@@ -1,4 +1,4 @@
-import { ByReferenceError } from '../errors.ts';
+import { brief, ByReferenceError } from '../errors.ts';
 import type { Lease } from './lease.ts';
 
 /** The locks that an async context has taken, innermost first. */
@@ -37,7 +37,7 @@ export class WaitsFor {
     const own = new Set(leasesOf(held).map((lease) => lease.key));
     if (held === undefined || own.size === 0) return () => undefined;
     const circle = this.#path(key, own, new Set());
-    if (circle !== undefined) throw ByReferenceError.crossing(circle);
+    if (circle !== undefined) throw ByReferenceError.notFree(key, within(circle));
     const wait = { key, held };
     this.#waits.add(wait);
     return () => this.#waits.delete(wait);
@@ -54,6 +54,11 @@ export class WaitsFor {
     }
     return undefined;
   }
+}
+
+function within([, ...keys]: readonly string[]): string {
+  const holders = keys.map((key) => `is held by work that waits for ${brief(key)}, which `).join('');
+  return `${holders}the calling work holds; take these locks in one order everywhere, then retry`;
 }
 
 const holds = (held: Held, key: string): boolean => leasesOf(held).some((lease) => lease.key === key);

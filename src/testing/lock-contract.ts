@@ -371,6 +371,24 @@ const IN_A_PROCESS: Record<string, (context: Context<LocalLockSetup>) => Promise
     assert.deepEqual(await Promise.all([inOrder(), inOrder(), inOrder()]), ['ran', 'ran', 'ran']);
   },
 
+  async 'a circle through another process ends with waitMs'(context) {
+    const [first, second] = [name(), name()];
+    const others = await context.others();
+    const [here, there] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const impatient = context.locks.run(first, async () => {
+      here.resolve();
+      await there.promise;
+      return context.locks.run(second, () => assert.fail(), { waitMs: 60 });
+    });
+    const patient = others.run(second, async () => {
+      there.resolve();
+      await here.promise;
+      return others.run(first, () => 'ran', { waitMs: 20_000 });
+    });
+    await assert.rejects(impatient, lockedFor(60));
+    assert.equal(await patient, 'ran');
+  },
+
   async 'work that is left behind keeps what it has begun, and holds nothing after it'(context) {
     const key = name();
     const others = await context.others();

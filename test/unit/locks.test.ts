@@ -53,6 +53,23 @@ test('a lock of another Locks is none of the circle’s, and neither is a lock i
   await hand.release();
 });
 
+test('who failed to take a lock waits for it no longer', async () => {
+  let isDown = true;
+  const acquire: LockProvider['acquire'] = (key, options) => {
+    if (key === '"b"' && isDown) throw new Error('down');
+    return free.acquire(key, options);
+  };
+  const locks = new Locks(serializer, { acquire });
+  const mayCross = Promise.withResolvers<void>();
+  const crossing = mayCross.promise.then(() => locks.run('b', () => locks.run('a', () => 'ran')));
+  await locks.run('a', async () => {
+    await expect(locks.run('b', () => 0)).rejects.toThrow('down');
+    isDown = false;
+    mayCross.resolve();
+    expect(await crossing).toBe('ran');
+  });
+});
+
 test('nothing is made for the tracing channel while nobody listens, and a listener sees the call as its own', async () => {
   const locks = new Locks(serializer, free);
   const channel = tracingChannel<unknown, LockTrace>('mikro-orm-byref:locks');
