@@ -140,6 +140,7 @@ class BullMqEngine implements Engine {
   async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     const { connection } = this.#options;
     if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
+    await this.#pool?.reach();
     await this.#pool?.database.requireServed();
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);

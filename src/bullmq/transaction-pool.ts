@@ -1,10 +1,12 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { executeInTransaction, transactionOf } from '../orm/transaction.ts';
 import { SameDatabase } from '../tasks/same-database.ts';
+import { isAway, STORE_AWAY_MS } from './store-away.ts';
 
 /** The part of a `pg.Pool` that is used here; BullMQ takes one as the connection of its PostgreSQL backend. */
 export interface PoolLike {
@@ -29,6 +31,8 @@ export class TransactionPool {
   readonly database: SameDatabase;
   readonly #pool: PoolLike;
   readonly #current = new AsyncLocalStorage<EntityManager>();
+  /** BullMQ keeps the failure of its first look for good, and then asks again without a pause. */
+  #isWaiting = true;
   readonly #ownSchema = once(() => this.#askOwnSchema());
 
   constructor(pool: PoolLike) {
@@ -37,9 +41,11 @@ export class TransactionPool {
     // Each queue and worker of BullMQ listens to its errors.
     if (pool instanceof EventEmitter) pool.setMaxListeners(0);
     const query = (text: string, values?: unknown[]): Promise<{ rows: object[] }> => this.#query(text, values);
+    const connect = (): Promise<object> => this.#connect();
     this.connection = new Proxy(pool, {
       get(target, name) {
         if (name === 'query') return query;
+        if (name === 'connect') return connect;
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === 'function' ? value.bind(target) : value;
       },
@@ -52,9 +58,39 @@ export class TransactionPool {
     return this.#current.run(em, fn);
   }
 
+  /** Rejects at once where the server is away. */
+  async reach(): Promise<void> {
+    await this.#pool.query('select 1');
+  }
+
+  /** Waits no longer for a server that is away. */
+  giveUp(): void {
+    this.#isWaiting = false;
+  }
+
+  /** Until the server was there once, waits for it. */
+  async #connect(): Promise<object> {
+    for (;;) {
+      try {
+        const client = await this.#pool.connect();
+        this.#isWaiting = false;
+        return client;
+      } catch (error) {
+        if (!isAway(error)) throw error;
+        await sleep(STORE_AWAY_MS);
+        if (!this.#isWaiting) throw error;
+      }
+    }
+  }
+
   async #query(text: string, values: unknown[] | undefined): Promise<{ rows: object[] }> {
     const em = this.#current.getStore();
-    if (em === undefined || transactionOf(em) === undefined) return this.#pool.query(text, values);
+    if (em === undefined || transactionOf(em) === undefined) {
+      return this.#pool.query(text, values).catch(async (error: unknown) => {
+        if (isAway(error)) await sleep(STORE_AWAY_MS);
+        throw error;
+      });
+    }
     return { rows: await executeInTransaction(em, qualified(text, await this.#ownSchema()), values) };
   }
 

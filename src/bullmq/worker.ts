@@ -26,6 +26,7 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
   ) {
     const { bullmq, writing } = split<WorkerOptions>(options);
     super(name, processor, bullmq, ...(backend as []));
+    this.once('closing', () => writing.pool?.giveUp());
     accompany(this, new JobProcessing(processor, writing.codec));
   }
 }

@@ -8,13 +8,18 @@ export class Door {
   readonly #server: Server;
   readonly #port: number;
   readonly #sockets = new Set<Socket>();
+  #answer: Buffer | undefined;
 
   private constructor(server: Server, url: URL) {
     this.#server = server;
     this.#port = (server.address() as { port: number }).port;
     this.url = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(this.#port) }).href;
     const { hostname, port } = url;
-    server.on('connection', (client) => this.#join(client, connect(Number(port), hostname)));
+    server.on('connection', (client) => {
+      const answer = this.#answer;
+      if (answer === undefined) this.#join(client, connect(Number(port), hostname));
+      else client.on('error', () => undefined).once('data', () => client.end(answer));
+    });
   }
 
   static async before(url: string): Promise<Door> {
@@ -23,7 +28,9 @@ export class Door {
     return new Door(server, new URL(url));
   }
 
-  async open(): Promise<void> {
+  /** With an answer, that is all that whoever comes gets. */
+  async open(answer?: Buffer): Promise<void> {
+    this.#answer = answer;
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
   }
