@@ -1,5 +1,7 @@
 import { type EntityManager, type MikroORM, RequestContext, TransactionContext } from '@mikro-orm/core';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { isFunction, isObject } from '../check.ts';
+import { openTransactionOf } from './transaction.ts';
 
 export const isEntityManager = (value: unknown): value is EntityManager =>
   isObject(value) && isFunction((value as Partial<EntityManager>).getContext);
@@ -38,6 +40,21 @@ export function freshFork(em: EntityManager, { inTransaction }: { readonly inTra
   return em.fork({ keepTransactionContext: inTransaction, ...(schema !== undefined && { schema }) });
 }
 
+const joined = new AsyncLocalStorage<EntityManager>();
+
+/** Has the EntityManagers of `runInRequest` join the open transaction of another one, as a test's that is rolled back. */
+export const joinTransaction = <T>(em: EntityManager, fn: () => Promise<T>): Promise<T> => joined.run(em, fn);
+
+/** A fork in the transaction that is to be joined, where it is open and of the same ORM. */
+function forkToJoin(own: EntityManager): EntityManager | undefined {
+  const em = joined.getStore();
+  const transaction = em?.config === own.config ? openTransactionOf(em!) : undefined;
+  if (transaction === undefined) return undefined;
+  const fork = freshFork(em!, { inTransaction: false });
+  fork.setTransactionContext(transaction);
+  return fork;
+}
+
 /**
  * Gives `fn` an EntityManager of its own for each ORM, to which the global ones resolve meanwhile: for a job, what a
  * request has. It is told the first. A transaction around the call is left, which would go before the request.
@@ -45,12 +62,12 @@ export function freshFork(em: EntityManager, { inTransaction }: { readonly inTra
 export const runInRequest = <T>(globals: readonly EntityManager[], fn: (em: EntityManager) => Promise<T>): Promise<T> =>
   RequestContext.create([...globals], () => {
     const managers = globals.map(({ name }) => RequestContext.getEntityManager(name)!);
-    const em = managers[0]!;
+    const em = forkToJoin(managers[0]!) ?? managers[0]!;
     return TransactionContext.create(em, async () => {
       try {
         return await fn(em);
       } finally {
-        for (const manager of managers) manager.clear();
+        for (const manager of [em, ...managers]) manager.clear();
       }
     });
   });

@@ -91,6 +91,7 @@ export class Tasks {
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
     engine.checkDatabase?.(serializer.orm.em);
+    engine.attach?.(serializer);
     this.#serializer = serializer;
     this.#engine = engine;
     this.#options = options;
