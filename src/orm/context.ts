@@ -1,7 +1,6 @@
 import { type EntityManager, type MikroORM, RequestContext, TransactionContext } from '@mikro-orm/core';
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { isFunction, isObject } from '../check.ts';
-import { openTransactionOf } from './transaction.ts';
+import { forkToJoin } from './joined-transaction.ts';
 
 export const isEntityManager = (value: unknown): value is EntityManager =>
   isObject(value) && isFunction((value as Partial<EntityManager>).getContext);
@@ -38,21 +37,6 @@ export function ambientContext(em: EntityManager): EntityManager | undefined {
 export function freshFork(em: EntityManager, { inTransaction }: { readonly inTransaction: boolean }): EntityManager {
   const { schema } = em;
   return em.fork({ keepTransactionContext: inTransaction, ...(schema !== undefined && { schema }) });
-}
-
-const joined = new AsyncLocalStorage<EntityManager>();
-
-/** Has the EntityManagers of `runInRequest` join the open transaction of another one, as a test's that is rolled back. */
-export const joinTransaction = <T>(em: EntityManager, fn: () => Promise<T>): Promise<T> => joined.run(em, fn);
-
-/** A fork in the transaction that is to be joined, where it is open and of the same ORM. */
-function forkToJoin(own: EntityManager): EntityManager | undefined {
-  const em = joined.getStore();
-  const transaction = em?.config === own.config ? openTransactionOf(em!) : undefined;
-  if (transaction === undefined) return undefined;
-  const fork = freshFork(em!, { inTransaction: false });
-  fork.setTransactionContext(transaction);
-  return fork;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import { joinTransaction } from '../orm/context.ts';
+import { joinTransaction } from '../orm/joined-transaction.ts';
 import type {
   Engine,
   JobFailure,
