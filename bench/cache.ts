@@ -4,7 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { MikroORM } from '@mikro-orm/core';
 import { BentoCache, bentostore } from 'bentocache';
 import { memoryDriver } from 'bentocache/drivers/memory';
-import type { EntitySerializer, ReviveReport } from 'mikro-orm-byref';
+import type { EntitySerializer, ReviveTrace } from 'mikro-orm-byref';
 import { EntityCache } from 'mikro-orm-byref/cache';
 import { Comment, User } from '../fixtures/domain.ts';
 import { race, type Race } from './measure.ts';
@@ -59,9 +59,9 @@ async function queriesOfHit(cache: EntityCache, orm: MikroORM): Promise<number> 
     });
   await users();
   let queries = 0;
-  const listen = (report: unknown): void => void (queries += (report as ReviveReport).queries);
-  subscribe('mikro-orm-byref:revive', listen);
+  const listen = (trace: unknown): void => void (queries += (trace as ReviveTrace).report!.queries);
+  subscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
   if ((await users()).users.length !== 10) throw new Error('Expected 10 users.');
-  unsubscribe('mikro-orm-byref:revive', listen);
+  unsubscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
   return queries;
 }

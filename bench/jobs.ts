@@ -1,7 +1,7 @@
 /** Jobs through pg-boss, from enqueueing to the last one done: by reference, and with ids and finds written by hand. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type MikroORM, RequestContext } from '@mikro-orm/core';
-import type { EntitySerializer, ReviveReport } from 'mikro-orm-byref';
+import type { EntitySerializer, ReviveTrace } from 'mikro-orm-byref';
 import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { Tasks } from 'mikro-orm-byref/tasks';
 import { PgBoss } from 'pg-boss';
@@ -121,11 +121,11 @@ async function batch(serializer: EntitySerializer, orm: MikroORM, boss: PgBoss):
     ids.slice(0, 100).map((id) => ({ user: em.getReference(User, id), post: em.getReference(Post, id) })),
   );
   let queries = 0;
-  const listen = (report: unknown): void => void (queries += (report as ReviveReport).queries);
-  subscribe('mikro-orm-byref:revive', listen);
+  const listen = (trace: unknown): void => void (queries += (trace as ReviveTrace).report!.queries);
+  subscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
   await tasks.work();
   if ((await promise) !== 100) throw new Error('Expected one batch.');
-  unsubscribe('mikro-orm-byref:revive', listen);
+  unsubscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
   await tasks.stop();
   return queries;
 }

@@ -30,6 +30,7 @@ export type ErrorCode =
   | 'E_TRANSACTION_MISMATCH'
   | 'E_ROLLED_BACK'
   | 'E_COMMIT_UNKNOWN'
+  | 'E_TIMEOUT'
   | 'E_UNSUPPORTED'
   | 'E_INVALID_OPTION';
 
@@ -294,6 +295,17 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
+  static crossing(keys: readonly string[]): ByReferenceError {
+    const [key, ...next] = keys.map(brief);
+    const holders = next.map((other) => `which is held by work that waits for ${other}, `).join('');
+    return new ByReferenceError(
+      'E_LOCKED',
+      `Waiting for the lock ${key}, ${holders}which the calling work holds, would never end; take these locks in one order everywhere, then retry.`,
+      { retryable: true },
+    );
+  }
+
+  /** @internal */
   static lockLost(key: string, cause: unknown): ByReferenceError {
     return new ByReferenceError(
       'E_LOCK_LOST',
@@ -343,6 +355,15 @@ export class ByReferenceError extends Error {
       'E_COMMIT_UNKNOWN',
       `Nobody can tell whether the transaction was committed, because the connection was lost when COMMIT was sent; look at its rows before you run it again.${meanwhile}`,
       { retryable: true, cause },
+    );
+  }
+
+  /** @internal */
+  static timeout(id: string, state: string, timeoutMs: number): ByReferenceError {
+    return new ByReferenceError(
+      'E_TIMEOUT',
+      `Job ${id} is ${state} after ${timeoutMs} ms; wait longer with timeoutMs, or see whether a worker takes its queue.`,
+      { retryable: true },
     );
   }
 

@@ -18,6 +18,7 @@ export type {
   LocateOptions,
   ReviveDefaults,
   ReviveReport,
+  ReviveTrace,
   SerializeOptions,
   Signed,
   TokenOptions,

@@ -32,7 +32,7 @@ export interface Drift {
   readonly current: number | Date;
 }
 
-/** What one call revived. Published on the diagnostics channel `mikro-orm-byref:revive` too. */
+/** What one call revived. */
 export interface ReviveReport {
   /** References met, duplicates counted. */
   readonly tokens: number;
@@ -46,6 +46,16 @@ export interface ReviveReport {
   readonly drifted: readonly EntityToken[];
   /** Entities returned with their unflushed changes, not re-read. */
   readonly unflushed: readonly EntityToken[];
+}
+
+/**
+ * The message of Node's `tracingChannel('mikro-orm-byref:revive')`, one object for all events of a call that reads rows:
+ * `start` before the first query, `asyncEnd` after the last, `error` before it where the rows could not be read.
+ */
+export interface ReviveTrace {
+  /** Undefined while rows are read, and where they could not be. */
+  report?: ReviveReport;
+  error?: unknown;
 }
 
 /** What a signature has to be for; false where none has to be there. */

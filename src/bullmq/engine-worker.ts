@@ -2,7 +2,9 @@ import type { EntityManager } from '@mikro-orm/core';
 import { type Job, UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
 import { Batches } from '../tasks/batches.ts';
 import type { JobFailure, Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
+import { postponedMs } from '../tasks/outcome.ts';
 import type { JsonObject } from '../wire/json.ts';
+import { delayJob } from './store-away.ts';
 import type { TransactionPool } from './transaction-pool.ts';
 
 /** BullMQ fetches jobs one after the other. */
@@ -29,6 +31,9 @@ export class EngineWorker extends Worker {
       if (job.deduplicationId !== undefined) await job.removeDeduplicationKey();
       const outcome = await batches.add(this.#received(job, token ?? '', signal));
       if (outcome.status === 'completed') return outcome.output ?? null;
+      if (outcome.status === 'retry' && outcome.delayMs !== undefined)
+        job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
+      if (outcome.status === 'postpone') return delayJob(job, postponedMs(looksAt(job)), token);
       throw errorOf(outcome.error, outcome.status === 'discard');
     };
     const settled = {
@@ -46,7 +51,7 @@ export class EngineWorker extends Worker {
       id: job.id!,
       name: job.name,
       data: job.data as unknown,
-      attempt: job.attemptsStarted,
+      attempt: attemptsOf(job) + 1,
       enqueuedAt: new Date(job.timestamp),
       signal,
     };
@@ -76,6 +81,12 @@ export class EngineWorker extends Worker {
     return undefined as never;
   }
 }
+
+/** How often a job has been begun, by attempts that ended and by workers that died; not what was postponed. */
+export const attemptsOf = ({ attemptsMade, stalledCounter }: Job): number => attemptsMade + stalledCounter;
+
+/** This one, and those before it that were postponed. */
+const looksAt = (job: Job): number => job.attemptsStarted - attemptsOf(job);
 
 /**
  * A failure as the error that BullMQ keeps: its message, and a stack whose last line says the rest, for people and for

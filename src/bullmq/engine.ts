@@ -1,13 +1,16 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOptions } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
+import { requirePostgres } from '../orm/platform.ts';
+import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
-import { EngineWorker, failureOf } from './engine-worker.ts';
+import { attemptsOf, EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
-import { isPool, TransactionPool } from './transaction-pool.ts';
+import { ENGINE, isPool, TransactionPool } from './transaction-pool.ts';
 
 export interface BullMqEngineOptions {
   /** As BullMQ takes it: options or a client of Redis, or a `pg.Pool` for its PostgreSQL backend. */
@@ -54,6 +57,8 @@ class BullMqEngine implements Engine {
   readonly #queues = new Map<string, Queue>();
   readonly #workers: EngineWorker[] = [];
   readonly #sending = new InFlight();
+  /** Told of what goes wrong with a connection; in a process that works no queue, Node. */
+  #onError: (error: unknown) => void = (error) => process.emitWarning(error as Error);
 
   constructor(options: BullMqEngineOptions) {
     const { connection, backend } = options;
@@ -66,6 +71,12 @@ class BullMqEngine implements Engine {
     this.isTransactional = this.#pool !== undefined;
   }
 
+  checkDatabase(em: EntityManager): void {
+    if (this.#pool === undefined) return;
+    requirePostgres(em, ENGINE);
+    this.#pool.database.serve(em);
+  }
+
   check({ priority }: NewJob): void {
     if (Math.abs(priority) >= MIDDLE_PRIORITY) {
       throw ByReferenceError.invalidOption('option priority', `below ${MIDDLE_PRIORITY} either way`, priority);
@@ -73,11 +84,17 @@ class BullMqEngine implements Engine {
   }
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
+    const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
     const ids: string[] = [];
     for (const [settings, own] of Map.groupBy(jobs, (job) => job.queue)) {
       const queue = this.#queue(settings);
-      const add = (): Promise<Job[]> => queue.addBulk(own.map((job) => bulkJob(job)));
-      const adding = this.#pool === undefined || em === undefined ? add() : this.#pool.run(em, add);
+      const add = (list: readonly NewJob[]): Promise<Job[]> => queue.addBulk(list.map((job) => bulkJob(job)));
+      const addInTransaction = async (pool: TransactionPool, of: EntityManager): Promise<Job[]> => {
+        const list = await lockDedupeKeys(own, of);
+        return pool.run(of, () => add(list));
+      };
+      const pool = this.#pool;
+      const adding = pool === undefined || transaction === undefined ? add(own) : addInTransaction(pool, transaction);
       const added = await this.#sending.track(adding);
       ids.push(...added.map((job) => job.id!));
     }
@@ -89,19 +106,45 @@ class BullMqEngine implements Engine {
     await this.#queue(queue).upsertJobScheduler(key, { pattern: cron, tz: timeZone }, template);
   }
 
-  async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
-    const job = (await this.#queue(queue).getJob(id)) as Job | undefined;
-    const state = job && STATES[await job.getState()];
-    if (job === undefined || state === undefined) return undefined;
-    const output = (state === 'failed' ? failureOf(job.failedReason, job.stacktrace) : job.returnvalue) as JsonValue;
-    return { state, attempt: job.attemptsStarted, output: output ?? undefined };
+  async unschedule(queue: QueueSettings, key: string): Promise<void> {
+    await this.#queue(queue).removeJobScheduler(key);
   }
 
-  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+  async cancel(settings: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean> {
+    const queue = this.#queue(settings);
+    const isWaiting = async (): Promise<boolean> => STATES[await queue.getJobState(id)] === 'waiting';
+    const remove = async (): Promise<boolean> => {
+      if (!(await isWaiting())) return false;
+      try {
+        return (await queue.remove(id)) === 1;
+      } catch (error) {
+        // A worker has taken it meanwhile.
+        if (await isWaiting()) throw error;
+        return false;
+      }
+    };
+    return this.#pool === undefined || em === undefined ? remove() : this.#pool.run(em, remove);
+  }
+
+  async find(settings: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
+    const queue = this.#queue(settings);
+    // The state first: what a job has left when it ends is there by then.
+    const state = STATES[await queue.getJobState(id)];
+    const job = (await queue.getJob(id)) as Job | undefined;
+    if (job === undefined || state === undefined) return undefined;
+    const output = (state === 'failed' ? failureOf(job.failedReason, job.stacktrace) : job.returnvalue) as JsonValue;
+    const isRunning = state === 'active' && job.finishedOn === undefined;
+    return { state, attempt: attemptsOf(job) + (isRunning ? 1 : 0), output: output ?? undefined };
+  }
+
+  async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     const { connection } = this.#options;
     if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
+    await this.#pool?.database.requireServed();
     const options = { ...this.#options.queue, ...this.#options.worker, connection: this.#connection } as WorkerOptions;
     const worker = new EngineWorker(queue, run, options, this.#pool, ...this.#backend);
+    worker.on('error', onError);
+    this.#onError = onError;
     this.#workers.push(worker);
     try {
       await worker.waitUntilReady();
@@ -140,6 +183,7 @@ class BullMqEngine implements Engine {
     };
     const settled = { ...options, defaultJobOptions, connection: this.#connection } as QueueOptions;
     const queue = new Queue(name, settled, ...(this.#backend as []));
+    queue.on('error', (error) => this.#onError(error));
     this.#queues.set(name, queue);
     return queue;
   }

@@ -1,14 +1,15 @@
-import { DelayedError, UnrecoverableError } from 'bullmq';
+import { UnrecoverableError } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
-import { isOrmError } from '../orm/platform.ts';
+import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
 import type { Outcome } from '../reviving/outcomes.ts';
-import { describe, mayAppear } from '../tasks/outcome.ts';
+import { describe, mayAppear, postponedMs } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
 import { jobId, type JobLike, jobView, sandboxView } from './job-view.ts';
+import { delayJob } from './store-away.ts';
 
-/** Milliseconds until a job that can't be read yet is looked at again: the first time, and at most. */
-const [FIRST_LOOK_MS, LONGEST_LOOK_MS] = [1_000, 60_000];
+/** Milliseconds until a row that may still appear is looked for again. */
+const LOOK_MS = 1_000;
 
 /** Looks at a job that waits for a deploy: a week of them. */
 const MOST_LOOKS = 10_000;
@@ -26,10 +27,11 @@ export function processJob<Job extends JobLike>(
   return runInRequest(globalManagers(codec.serializer), async (em) => {
     try {
       const opened = await valueOrLater(codec, job, token, codec.openData(job));
-      const context = await valueOrLater(codec, job, token, await codec.context.read(opened));
+      const context = await valueOrLater(codec, job, token, codec.context.read(opened, em));
       return await codec.context.run(context, em, async () => {
-        const data = await valueOrLater(codec, job, token, await codec.readData(opened, em));
-        return written(codec, job, await processor(jobView(job, data, codec, em)));
+        const data = await valueOrLater(codec, job, token, codec.readData(opened, em));
+        const result = await processor(jobView(job, data, codec, em));
+        return codec.resultOr(jobId(job), () => codec.writeResult(result, jobId(job)));
       });
     } catch (error) {
       throw withoutRows(error);
@@ -52,30 +54,23 @@ async function valueOrLater<T>(
   codec: JobCodec,
   job: JobLike,
   token: string | undefined,
-  result: Outcome<T>,
+  reading: Outcome<T> | Promise<Outcome<T>>,
 ): Promise<T> {
+  const result = await Promise.resolve(reading).catch((error: unknown): PromiseRejectedResult => {
+    if (!isDatabaseFailure(error)) throw error;
+    return { status: 'rejected', reason: error };
+  });
   if (result.status === 'fulfilled') return result.value;
   const { reason } = result;
   const looks = job.attemptsStarted - job.attemptsMade;
-  // The store's timestamp may say anything: looks are counted as well.
-  const most = mayAppear(reason) ? Math.ceil(codec.retryMissingForMs / FIRST_LOOK_MS) + 1 : MOST_LOOKS;
-  const isOver =
-    !(looks >= 1 && looks <= most) || codec.unreadable(new Date(job.timestamp), reason).status === 'discard';
-  if (isOver) throw unrecoverable(reason);
+  // Without end: that the database is away is no fault of the job's.
+  if (isDatabaseFailure(reason)) return delayJob(job, postponedMs(looks), token);
+  // Looks are counted, as the store's timestamps may say anything.
+  const isCounted = looks >= 1 && looks <= MOST_LOOKS;
+  if (!isCounted || codec.unreadable(reason, (looks - 1) * LOOK_MS).status === 'discard') throw unrecoverable(reason);
   if (!(reason instanceof ByReferenceError)) throw reason;
   // Not by a failed attempt: BullMQ's jobs have one unless told otherwise. A row may appear soon, a deploy takes longer.
-  const wait = mayAppear(reason) ? FIRST_LOOK_MS : Math.min(FIRST_LOOK_MS * 2 ** (looks - 1), LONGEST_LOOK_MS);
-  await job.moveToDelayed(Date.now() + wait, token);
-  throw new DelayedError();
-}
-
-/** A result that can't be kept is given up: another run would only repeat the work. */
-function written(codec: JobCodec, job: JobLike, result: unknown): unknown {
-  try {
-    return codec.writeResult(result, jobId(job));
-  } catch (error) {
-    throw unrecoverable(error);
-  }
+  return delayJob(job, mayAppear(reason) ? LOOK_MS : postponedMs(looks), token);
 }
 
 const unrecoverable = (cause: unknown): Error =>

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { executeInTransaction, transactionOf } from '../orm/transaction.ts';
+import { SameDatabase } from '../tasks/same-database.ts';
 
 /** The part of a `pg.Pool` that is used here; BullMQ takes one as the connection of its PostgreSQL backend. */
 export interface PoolLike {
@@ -18,16 +19,21 @@ export function isPool(connection: unknown): connection is PoolLike {
   return [pool?.query, pool?.connect, pool?.end].every((method) => typeof method === 'function');
 }
 
+/** What errors call it. */
+export const ENGINE = 'BullMQ on PostgreSQL';
+
 /** Lets BullMQ's statements join a transaction of MikroORM. */
 export class TransactionPool {
   /** The given pool, but for what runs inside `run()`. */
   readonly connection: PoolLike;
+  readonly database: SameDatabase;
   readonly #pool: PoolLike;
   readonly #current = new AsyncLocalStorage<EntityManager>();
   readonly #ownSchema = once(() => this.#askOwnSchema());
 
   constructor(pool: PoolLike) {
     this.#pool = pool;
+    this.database = new SameDatabase(ENGINE, async (sql) => (await pool.query(sql)).rows);
     // Each queue and worker of BullMQ listens to its errors.
     if (pool instanceof EventEmitter) pool.setMaxListeners(0);
     const query = (text: string, values?: unknown[]): Promise<{ rows: object[] }> => this.#query(text, values);
@@ -40,8 +46,9 @@ export class TransactionPool {
     });
   }
 
-  /** Runs BullMQ's calls in the transaction of an EntityManager. */
-  run<T>(em: EntityManager, fn: () => Promise<T>): Promise<T> {
+  /** Runs BullMQ's calls in the transaction of an EntityManager. Throws E_UNSUPPORTED where that is of another database. */
+  async run<T>(em: EntityManager, fn: () => Promise<T>): Promise<T> {
+    await this.database.require(em);
     return this.#current.run(em, fn);
   }
 
@@ -57,16 +64,19 @@ export class TransactionPool {
   }
 }
 
-/** `SELECT add_job(…)`, `SELECT id FROM add_flow(…)`: the one name in a statement of BullMQ that adds or completes jobs. */
-const CALL = /\b(select|from)\s+(?=[a-z_]+\()/i;
+/**
+ * `SELECT add_job(…)`, `SELECT id FROM add_flow(…)`, `SELECT state FROM job WHERE …`: the one name in a statement of
+ * BullMQ that adds, completes or removes jobs.
+ */
+const NAME = /\b(?:select|from)\s+(?=[a-z_]+\()|\bfrom\s+(?=job\s+where\b)/i;
 
 /**
  * BullMQ leaves the schema to the search path. That of the transaction is the application's, whose queries may run at
  * the same time; inside its functions BullMQ sets its own.
  */
 function qualified(text: string, schema: string): string {
-  if (!CALL.test(text)) {
+  if (!NAME.test(text)) {
     throw ByReferenceError.unsupported('This call of BullMQ inside a transaction', 'make it in afterCommit()');
   }
-  return text.replace(CALL, (call) => `${call}${schema}.`);
+  return text.replace(NAME, (before) => `${before}${schema}.`);
 }

@@ -15,6 +15,8 @@ export interface CachedOptions extends Freshness {
    * method, and the arguments. What else the method reads of `this` is for the key to say.
    */
   readonly key?: (...args: never[]) => unknown;
+  /** As in `getOrSet`; a function, told what `key` is: `() => null` for one value for all tenants. */
+  readonly scope?: (...args: never[]) => unknown;
   /** Where the cache is: `(self: Reports) => self.pages`. Default: `this.cache`. */
   readonly cache?: (self: never) => EntityCache;
 }
@@ -44,6 +46,7 @@ function checkContext(em: EntityManager, own: EntityManager, name: string | symb
 
 const CACHED_CHECKS: Record<keyof CachedOptions, Check> = {
   key: aFunction,
+  scope: aFunction,
   ttlMs: aDuration,
   graceMs: aGracePeriod,
   dependsOn: ['an array of entity classes, or a function to one', (value) => isFunction(value) || classes[1](value)],
@@ -77,7 +80,7 @@ export function Cached(options: CachedOptions): CachedDecorator {
 }
 
 function cached(method: Method, name: string | symbol, options: CachedOptions): Method {
-  const { key: readKey, cache: readCache, dependsOn = [], ...freshness } = options;
+  const { key: readKey, scope: readScope, cache: readCache, dependsOn = [], ...freshness } = options;
   if (typeof name === 'symbol' && readKey === undefined) {
     throw ByReferenceError.invalidOption(`option key of @Cached on ${String(name)}`, 'a function', undefined);
   }
@@ -96,6 +99,7 @@ function cached(method: Method, name: string | symbol, options: CachedOptions): 
         if (isEntityManager(em)) checkContext(em, own, name);
         return method.apply(this, args);
       },
+      ...(readScope !== undefined && { scope: readScope(...(args as never[])) }),
       ...(isEntityManager(em) && { em }),
     });
   };

@@ -5,19 +5,22 @@ import type { Signed } from '../options.ts';
 import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import type { Encoded, Revived } from '../types.ts';
 import type { BentoCacheLike } from './bento-like.ts';
-import { entryKey } from './cache-key.ts';
+import { type CacheOperation, tell, traced } from './diagnostics.ts';
+import { Entries, type Place } from './entries.ts';
 import { Invalidation, type Report } from './invalidation.ts';
-import { LogicalClock } from './logical-clock.ts';
 import { type Entry, Maker } from './maker.ts';
 import {
   type CacheStats,
   checkCacheOptions,
   checkGetOrSetOptions,
+  checkScoped,
   type Counters,
   type EntityCacheOptions,
   type GetOrSetOptions,
+  type Scoped,
 } from './options.ts';
-import { type CacheRecord, isUnreadable, labelled, readRecord, recordOf } from './record.ts';
+import { type CacheRecord, isUnreadable, isWithin, labelled, readRecord, recordOf } from './record.ts';
+import { COPY_MS } from './tag-stamps.ts';
 
 /**
  * Values that were expensive to make, kept in bentocache with their entities as tokens: a hit has the rows of now, and
@@ -29,6 +32,7 @@ import { type CacheRecord, isUnreadable, labelled, readRecord, recordOf } from '
 export class EntityCache {
   readonly #serializer: EntitySerializer;
   readonly #bento: BentoCacheLike;
+  readonly #entries: Entries;
   readonly #signed: Signed;
   readonly #report: Report;
   readonly #invalidation: Invalidation;
@@ -58,15 +62,15 @@ export class EntityCache {
         warn(failure);
       }
     };
-    const clock = new LogicalClock();
-    const invalidation = new Invalidation(serializer, bentocache, clock, { report, singleProcess });
+    const invalidation = new Invalidation(serializer, bentocache, { report, singleProcess });
     this.#serializer = serializer;
     this.#bento = bentocache;
+    this.#entries = new Entries(serializer);
     this.#signed = signed;
     this.#report = report;
     this.#invalidation = invalidation;
     const store = (entry: Entry, record: CacheRecord): Promise<void> => this.#store(entry, record);
-    this.#maker = new Maker({ serializer, clock, invalidation, counters: this.#counters, report, store });
+    this.#maker = new Maker({ serializer, invalidation, counters: this.#counters, report, store });
   }
 
   /** A snapshot of the counters. */
@@ -80,33 +84,38 @@ export class EntityCache {
    * model; a value without entities costs none.
    *
    * A value is served no more once a row in it, or any of a model in `dependsOn`, is changed by a flush whose outermost
-   * transaction commits; a row that is gone makes it a miss. In a transaction, what is made is stored after the commit.
-   * Throws what `factory` throws, what `serialize` and `deserialize` throw for its value, E_INVALID_OPTION.
+   * transaction commits; a row that is gone, or that has another version now, makes it a miss. In a transaction, what is
+   * made is stored after the commit. Throws what `factory` throws, what `serialize` and `deserialize` throw for its
+   * value, E_INVALID_OPTION.
    */
   async getOrSet<T>(options: GetOrSetOptions<T>): Promise<Revived<T>> {
     checkGetOrSetOptions(options);
-    const entry: Entry = { key: entryKey(this.#serializer, options.key), options };
-    const record = await this.#stored(entry);
-    // Nothing is awaited without need: a hit is a matter of microseconds.
-    if (record !== undefined && (record.tags === undefined || !(await this.#invalidation.isStale(record)))) {
-      const revived =
-        record.plain === undefined ? await this.#revive(record, options.em) : await this.#plain(record, entry);
-      if (revived !== undefined) {
-        this.#count(record, entry);
-        return revived.value as Revived<T>;
-      }
-    } else if (record !== undefined) {
-      this.#counters.invalidated++;
-    }
-    this.#counters.misses++;
-    return (await this.#make(entry)) as Revived<T>;
+    const entry: Entry = { ...this.#entries.place(options.key, options), options };
+    return traced(entry.key, (operation) => this.#getOrMake(entry, operation)) as Promise<Revived<T>>;
+  }
+
+  /** The value under a key as a hit of `getOrSet` has it; undefined where there is none that is fresh. */
+  async get<T = unknown>(key: unknown, options: Scoped = {}): Promise<Revived<T> | undefined> {
+    checkScoped(key, options);
+    const place = this.#entries.place(key, options);
+    const { record } = await this.#current(place, COPY);
+    const revived = record && (await this.#serve(record, place, options.em));
+    this.#counters[revived === undefined ? 'misses' : 'hits']++;
+    return revived?.value as Revived<T> | undefined;
+  }
+
+  /** Whether a value is kept under a key that is fresh. Its rows are not read, and may be gone. */
+  async has(key: unknown, options: Scoped = {}): Promise<boolean> {
+    checkScoped(key, options);
+    return (await this.#current(this.#entries.place(key, options), COPY)).record !== undefined;
   }
 
   /** Forgets the value under a key, here and in the second level; one that is being made is not stored. */
-  async delete(key: unknown): Promise<void> {
-    const text = entryKey(this.#serializer, key);
-    this.#maker.drop(text);
-    await this.#bento.delete({ key: text });
+  async delete(key: unknown, options: Scoped = {}): Promise<void> {
+    checkScoped(key, options);
+    const place = this.#entries.place(key, options);
+    this.#maker.drop(place.key);
+    await this.#bento.delete({ key: place.key });
   }
 
   /**
@@ -135,12 +144,35 @@ export class EntityCache {
     return token.toString();
   }
 
-  /** What is stored, while its time is not over. */
-  async #stored(entry: Entry): Promise<CacheRecord | undefined> {
+  // Nothing is awaited without need: a hit is a matter of microseconds.
+  async #getOrMake(entry: Entry, operation: CacheOperation | undefined): Promise<unknown> {
+    const { options } = entry;
+    const { record, hungOn } = await this.#current(entry, lifeOf(options), options.graceMs);
+    const revived = record && (await this.#serve(record, entry, options.em));
+    if (revived !== undefined) {
+      this.#count(record!, entry);
+      tell(operation, true, record!.stamps);
+      return revived.value;
+    }
+    this.#counters.misses++;
+    const made = await this.#make(hungOn === undefined ? entry : { ...entry, hungOn });
+    tell(operation, false, made.record.stamps);
+    return made.value;
+  }
+
+  /** What is stored, within its time and not invalidated; else what it hung on. */
+  async #current({ key }: Place, life: Life, graceMs?: number): Promise<{ record?: CacheRecord; hungOn?: string[] }> {
+    const record = await this.#stored(key, life);
+    if (record === undefined || !isWithin(record, graceMs)) return {};
+    const hungOn = Object.keys(record.stamps);
+    if (hungOn.length === 0 || !(await this.#invalidation.isStale(record.stamps))) return { record };
+    this.#counters.invalidated++;
+    return { hungOn };
+  }
+
+  async #stored(key: string, life: Life): Promise<CacheRecord | undefined> {
     try {
-      const record = await this.#read(entry);
-      const { options } = entry;
-      return record !== undefined && Date.now() < record.expiresAt + (options.graceMs ?? 0) ? record : undefined;
+      return await this.#read(key, life);
     } catch (error) {
       if (isUnreadable(error)) this.#counters.unreadable++;
       return this.#report(error);
@@ -148,8 +180,8 @@ export class EntityCache {
   }
 
   /** Throws E_BAD_SIGNATURE for what nobody with a key has stored. */
-  async #read({ key, options }: Entry): Promise<CacheRecord | undefined> {
-    const stored = await this.#bento.get({ key, ...lifeOf(options) });
+  async #read(key: string, life: Life): Promise<CacheRecord | undefined> {
+    const stored = await this.#bento.get({ key, ...life });
     if (this.#signed === false || (stored ?? undefined) === undefined) return readRecord(stored);
     return recordOf(this.#serializer.unseal(stored, this.#signed.purpose), key);
   }
@@ -159,8 +191,8 @@ export class EntityCache {
     await this.#bento.set({ key, value, ...lifeOf(options) }).catch(this.#report);
   }
 
-  #count({ expiresAt }: CacheRecord, entry: Entry): void {
-    if (Date.now() < expiresAt) {
+  #count(record: CacheRecord, entry: Entry): void {
+    if (isWithin(record)) {
       this.#counters.hits++;
     } else {
       this.#counters.stale++;
@@ -168,18 +200,27 @@ export class EntityCache {
     }
   }
 
+  /** Undefined where the value must be made again. */
+  #serve(record: CacheRecord, place: Place, em: EntityManager | undefined): Promise<{ value: unknown } | undefined> {
+    if (record.plain !== undefined) return this.#plain(record, place);
+    // What was made of a row is as old as the version that the row had then.
+    return this.#revive(record, { drift: 'throw', em });
+  }
+
   /** A value that its receiver may change; read twice, the first time, to see whether it is anybody else's. */
-  async #plain(record: CacheRecord, entry: Entry): Promise<{ value: unknown }> {
-    this.#isShared ??= (await this.#read(entry)) === record;
+  async #plain(record: CacheRecord, { key }: Place): Promise<{ value: unknown }> {
+    this.#isShared ??= (await this.#read(key, COPY)) === record;
     return { value: this.#isShared ? structuredClone(record.plain) : record.plain };
   }
 
-  /** Undefined where the value must be made again. */
-  async #revive(record: CacheRecord, em?: EntityManager, isLast = false): Promise<{ value: unknown } | undefined> {
+  async #revive(
+    record: CacheRecord,
+    { em, drift }: { readonly em: EntityManager | undefined; readonly drift: 'throw' | 'ignore' },
+    isLast = false,
+  ): Promise<{ value: unknown } | undefined> {
     if (record.plain !== undefined) return { value: structuredClone(record.plain) };
     try {
-      // A cached entity is always that of now, whatever the version it was cached with.
-      const options = { missing: 'throw', drift: 'ignore', signed: false, ...(em !== undefined && { em }) } as const;
+      const options = { missing: 'throw', drift, signed: false, ...(em !== undefined && { em }) } as const;
       return { value: await this.#serializer.decode(record.payload as unknown as Encoded<unknown>, options) };
     } catch (error) {
       if (isLast || !isUnreadable(error)) throw error;
@@ -189,15 +230,27 @@ export class EntityCache {
   }
 
   /** A value as of now: a row that is deleted between its factory and its revival makes it run once more. */
-  async #make(entry: Entry): Promise<unknown> {
-    const { em } = entry.options;
-    const first = await this.#revive(await this.#maker.current(entry), em);
-    return (first ?? (await this.#revive(await this.#maker.current(entry), em, true)))!.value;
+  async #make(entry: Entry): Promise<{ value: unknown; record: CacheRecord }> {
+    const options = { drift: 'ignore', em: entry.options.em } as const;
+    const first = await this.#maker.current(entry);
+    const revived = await this.#revive(first, options);
+    if (revived !== undefined) return { ...revived, record: first };
+    const record = await this.#maker.current(entry);
+    return { ...(await this.#revive(record, options, true))!, record };
   }
 }
 
+/** For what bentocache is asked for without the options that it was stored with: how long its copy is kept here. */
+const COPY: Life = { ttl: COPY_MS, grace: false };
+
+interface Life {
+  readonly ttl: number | null;
+  readonly grace: number | false;
+}
+
 /** The grace period is judged here; bentocache is to keep the value for all of it. */
-function lifeOf({ ttlMs, graceMs = 0 }: GetOrSetOptions<unknown>): { ttl: number; grace: number } {
+function lifeOf({ ttlMs, graceMs = 0 }: GetOrSetOptions<unknown>): Life {
+  if (ttlMs === null) return { ttl: null, grace: false };
   return { ttl: ttlMs + graceMs, grace: ttlMs + graceMs };
 }
 

@@ -1,37 +1,31 @@
-import type { CacheRecord } from './record.ts';
-
-interface Flight {
-  readonly landed: Promise<CacheRecord>;
+interface Flight<Result> {
+  readonly landed: Promise<Result>;
   isDropped: boolean;
 }
 
 /** One factory at a time per key: who comes while it runs waits for what it makes. */
-export class Flights {
-  readonly #flights = new Map<string, Flight>();
+export class Flights<Result> {
+  readonly #flights = new Map<string, Flight<Result>>();
 
   has(key: string): boolean {
     return this.#flights.has(key);
   }
 
   /** What the factory that runs for the key makes, or else `make`; `store` keeps it, unless the key is dropped meanwhile. */
-  join(
-    key: string,
-    make: () => Promise<CacheRecord>,
-    store: (record: CacheRecord) => Promise<void>,
-  ): Promise<CacheRecord> {
+  join(key: string, make: () => Promise<Result>, store: (made: Result) => Promise<void>): Promise<Result> {
     const running = this.#flights.get(key);
     if (running !== undefined) return running.landed;
-    const land = async (): Promise<CacheRecord> => {
+    const land = async (): Promise<Result> => {
       try {
-        const record = await make();
-        if (!flight.isDropped) await store(record);
-        return record;
+        const made = await make();
+        if (!flight.isDropped) await store(made);
+        return made;
       } finally {
         if (this.#flights.get(key) === flight) this.#flights.delete(key);
       }
     };
     // `land` reads `flight` once `make` has resolved, and so after this statement.
-    const flight: Flight = { isDropped: false, landed: Promise.resolve().then(land) };
+    const flight: Flight<Result> = { isDropped: false, landed: Promise.resolve().then(land) };
     this.#flights.set(key, flight);
     return flight.landed;
   }

@@ -2,4 +2,5 @@ export { Cached } from './cached.ts';
 export { EntityCache } from './entity-cache.ts';
 export type { BentoCacheLike } from './bento-like.ts';
 export type { CachedDecorator, CachedOptions } from './cached.ts';
-export type { CacheStats, EntityCacheOptions, Freshness, GetOrSetOptions } from './options.ts';
+export type { CacheOperation } from './diagnostics.ts';
+export type { CacheStats, EntityCacheOptions, Freshness, GetOrSetOptions, Scoped } from './options.ts';

@@ -9,15 +9,12 @@ import { findKeys } from '../orm/find.ts';
 import { isQueryable } from '../orm/metadata.ts';
 import { subscribe } from '../orm/subscribers.ts';
 import { transactionOf } from '../orm/transaction.ts';
-import { afterCommit } from '../transactions/after-commit.ts';
 import type { BentoCacheLike } from './bento-like.ts';
 import { BusCheck } from './bus-check.ts';
-import { stampKey } from './cache-key.ts';
 import { Invalidator } from './invalidator.ts';
-import type { LogicalClock } from './logical-clock.ts';
-import type { CacheRecord } from './record.ts';
 import { TagStamps } from './tag-stamps.ts';
 import { modelTag, rowTag, type Tag } from './tags.ts';
+import type { Stamps } from './witness.ts';
 
 /** Longer than this no commit waits for the cache's store to hear of it. */
 const COMMIT_WAITS_MS = 1_000;
@@ -28,7 +25,7 @@ export type Report = (error: unknown) => undefined;
 /** What makes values stale: commits and `touch`, here and in other processes. */
 export class Invalidation {
   readonly #serializer: EntitySerializer;
-  readonly #stamps: TagStamps;
+  readonly stamps: TagStamps;
   readonly #busCheck: BusCheck;
   readonly #invalidator: Invalidator;
   readonly #report: Report;
@@ -36,26 +33,33 @@ export class Invalidation {
   constructor(
     serializer: EntitySerializer,
     bento: BentoCacheLike,
-    clock: LogicalClock,
     options: { readonly report: Report; readonly singleProcess: boolean },
   ) {
     this.#serializer = serializer;
     this.#report = options.report;
-    this.#stamps = new TagStamps(bento, clock);
+    this.stamps = new TagStamps(bento);
     this.#busCheck = new BusCheck(bento, !options.singleProcess);
-    this.#invalidator = new Invalidator(serializer.registry, clock, (tags) => this.#invalidate(tags));
+    this.#invalidator = new Invalidator(serializer.registry, {
+      place: () => this.stamps.place,
+      open: (tags) => this.#inTime(this.stamps.open(tags)),
+      close: (tags) => this.#tell(this.stamps.close(tags)),
+      invalidate: (tags) => this.#tell(this.stamps.invalidate(tags)),
+    });
     for (const orm of serializer.orms) subscribe(orm, this.#invalidator);
   }
 
-  /** An instant before which a transaction can have read nothing; undefined for one that is not watched. */
+  /** How many sightings of stamps there were before a transaction began; undefined for one that is not watched. */
   begunAt(transaction: object): number | undefined {
     return this.#invalidator.begunAt(transaction);
   }
 
-  /** Whether a value may lack something that was committed since its factory began; true where nobody can tell. */
-  async isStale({ tags = [], startedAt }: CacheRecord): Promise<boolean> {
+  /** Whether something was invalidated since the stamps were these; true where nobody can tell. */
+  async isStale(stamps: Stamps): Promise<boolean> {
     try {
-      return await this.#stamps.isInvalidated(tags, startedAt);
+      const tags = Object.keys(stamps);
+      if (tags.length === 1) return (await this.stamps.read(tags[0]!)) !== stamps[tags[0]!];
+      const current = await Promise.all(tags.map((tag) => this.stamps.read(tag)));
+      return current.some((stamp, index) => stamp !== stamps[tags[index]!]);
     } catch (error) {
       this.#report(error);
       return true;
@@ -93,20 +97,28 @@ export class Invalidation {
     }
     // The last are kept longest, where a store is too small for all.
     for (const model of models) tags.add(modelTag(model));
-    const invalidate = (): Promise<void> => this.#invalidate(tags);
-    if (context === undefined || transactionOf(context) === undefined) await invalidate();
-    else afterCommit(context, invalidate, { onError: this.#report, onUnknown: invalidate });
+    const transaction = context && transactionOf(context);
+    if (transaction === undefined) await this.#tell(this.stamps.invalidate(tags));
+    else this.#invalidator.add(transaction, [...tags]);
   }
 
-  async #invalidate(tags: ReadonlySet<Tag>): Promise<void> {
-    const last = [...tags].at(-1)!;
-    const told = this.#stamps
-      .invalidate(tags)
-      .then(() => this.#busCheck.check(stampKey(last), (key) => this.#stamps.read(key)))
-      .catch(this.#report);
+  async #tell(told: Promise<void>): Promise<void> {
+    await this.#inTime(told.then(() => this.#busCheck.check(this.stamps.levels)));
+  }
+
+  /** Whether the store has heard of it, which no commit waits for longer than a while. */
+  async #inTime(told: Promise<void>): Promise<boolean> {
     const waiting = new AbortController();
-    const waited = sleep(COMMIT_WAITS_MS, undefined, { ref: false, signal: waiting.signal }).catch(() => undefined);
-    await Promise.race([told, waited]);
+    const waited = sleep(COMMIT_WAITS_MS, false, { ref: false, signal: waiting.signal }).catch(() => false);
+    const heard = told.then(
+      () => true,
+      (error: unknown) => {
+        this.#report(error);
+        return false;
+      },
+    );
+    const isInTime = await Promise.race([heard, waited]);
     waiting.abort();
+    return isInTime;
   }
 }

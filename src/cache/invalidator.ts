@@ -5,38 +5,48 @@ import { entitiesOfWrittenCollections } from '../orm/identity-map.ts';
 import type { End } from '../orm/commit-error.ts';
 import { parentOf } from '../orm/transaction.ts';
 import { type ChangeKind, FlushWatcher } from '../transactions/flush-watcher.ts';
-import type { LogicalClock } from './logical-clock.ts';
 import { modelTags, rowTag, type Tag } from './tags.ts';
 
-/** Invalidates tags; never rejects. */
-type Invalidate = (tags: ReadonlySet<Tag>) => Promise<void>;
+/** What invalidates tags. Nothing of it rejects. */
+export interface Invalidations {
+  /** How many sightings of stamps there were. */
+  place(): number;
+  /** Before a commit; resolves with whether all that go by it can know. */
+  open(tags: ReadonlySet<Tag>): Promise<boolean>;
+  /** Ends what was opened. */
+  close(tags: ReadonlySet<Tag>): Promise<void>;
+  invalidate(tags: ReadonlySet<Tag>): Promise<void>;
+}
 
-/** Invalidates what flushes have written, once the outermost transaction has committed, or may have. */
+/**
+ * Invalidates what flushes have written: opens it before the outermost transaction commits, so that a process that dies
+ * in between leaves nothing stale, and closes it afterwards.
+ */
 export class Invalidator extends FlushWatcher<readonly Tag[]> {
   readonly #registry: ModelRegistry;
-  readonly #clock: LogicalClock;
-  readonly #invalidate: Invalidate;
+  readonly #invalidations: Invalidations;
   /** By the EntityManager that is about to open a transaction, and then by the transaction. */
   readonly #openingAt = new WeakMap<EntityManager, number>();
   readonly #begunAt = new WeakMap<object, number>();
   /** What the collections of a flush under way link. */
   readonly #linked = new WeakMap<EntityManager, readonly AnyEntity[]>();
+  /** The lists of tags that were opened, and whether that is certain. */
+  readonly #opened = new WeakMap<readonly Tag[], boolean>();
 
-  constructor(registry: ModelRegistry, clock: LogicalClock, invalidate: Invalidate) {
+  constructor(registry: ModelRegistry, invalidations: Invalidations) {
     super();
     this.#registry = registry;
-    this.#clock = clock;
-    this.#invalidate = invalidate;
+    this.#invalidations = invalidations;
   }
 
-  /** An instant before which a transaction can have read nothing; undefined for one that is not watched. */
+  /** How many sightings of stamps there were before a transaction began; undefined for one that is not watched. */
   begunAt(transaction: object): number | undefined {
     return this.#begunAt.get(transaction);
   }
 
   override async beforeTransactionStart(args: TransactionEventArgs): Promise<void> {
     await super.beforeTransactionStart(args);
-    if (args.transaction === undefined) this.#openingAt.set(args.em, this.#clock.now());
+    if (args.transaction === undefined) this.#openingAt.set(args.em, this.#invalidations.place());
   }
 
   /** A savepoint may have read what its outermost transaction has. */
@@ -71,12 +81,28 @@ export class Invalidator extends FlushWatcher<readonly Tag[]> {
     return [...(row === undefined ? [] : [row]), ...modelTags(this.#registry, [entity.constructor as EntityClass])];
   }
 
-  /** What may have been committed is stale as well. */
-  protected override async settled(list: readonly (readonly Tag[])[], end: End): Promise<void> {
-    if (end !== 'rolled back') await this.#invalidate(new Set(list.flat()));
+  async beforeTransactionCommit({ transaction }: TransactionEventArgs): Promise<void> {
+    const lists = this.itemsOf(transaction!);
+    if (lists.length === 0) return;
+    for (const tags of lists) this.#opened.set(tags, false);
+    const isCertain = await this.#invalidations.open(new Set(lists.flat()));
+    for (const tags of lists) this.#opened.set(tags, isCertain);
+  }
+
+  /**
+   * What was opened stays so where nobody can tell whether it was committed: the server may do it later. Where COMMIT
+   * was refused it is closed all the same, as the stamps of before must not come back.
+   */
+  protected override async settled(lists: readonly (readonly Tag[])[], end: End): Promise<void> {
+    const tags = new Set(lists.flat());
+    const opened = lists.map((list) => this.#opened.get(list));
+    const isOpen = opened.every((isCertain) => isCertain === true);
+    if (end === 'rolled back' && opened.every((isCertain) => isCertain === undefined)) return;
+    if (!isOpen) await this.#invalidations.invalidate(tags);
+    else if (end !== 'unknown') await this.#invalidations.close(tags);
   }
 
   protected override committed(tags: readonly Tag[]): Promise<void> {
-    return this.#invalidate(new Set(tags));
+    return this.#invalidations.invalidate(new Set(tags));
   }
 }

@@ -3,7 +3,6 @@ import { aFunction, type Check, check, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { DESERIALIZE_CHECKS, type Signed } from '../options.ts';
 import { classes, type EntityType } from '../orm/entity-class.ts';
-import { STAMP_MS } from './tag-stamps.ts';
 
 /** Every member has a default. */
 export interface EntityCacheOptions {
@@ -23,8 +22,11 @@ export interface EntityCacheOptions {
 
 /** How long a value is kept, and what makes it stale. */
 export interface Freshness {
-  /** Milliseconds for which a value is fresh. With `graceMs` at most 30 days. */
-  readonly ttlMs: number;
+  /**
+   * Milliseconds for which a value is fresh, by the clock of who made it; null: until something makes it stale. What
+   * hangs on rows or classes is made anew after 30 days at the latest.
+   */
+  readonly ttlMs: number | null;
   /**
    * Milliseconds after that in which it is still served, while one refresh runs in the background. Never when one of
    * its tags was invalidated. Default: 0.
@@ -32,7 +34,19 @@ export interface Freshness {
   readonly graceMs?: number;
 }
 
-export interface GetOrSetOptions<T> extends Freshness {
+/** Which of the values that are kept under one key. */
+export interface Scoped {
+  /**
+   * What tells them apart: any value that can be serialized, null for none. Default: the schema, the filter parameters
+   * and the session context of `em`, of which one tenant is not served what was made for another. Filters of
+   * `em.addFilter` are not among them, nor what conditions read elsewhere.
+   */
+  readonly scope?: unknown;
+  /** Whose identity map receives the entities. Default: the request context's, as MikroORM has it. */
+  readonly em?: EntityManager;
+}
+
+export interface GetOrSetOptions<T> extends Freshness, Scoped {
   /** An entity, a string, or any value that can be serialized; equal values are the same key. */
   readonly key: unknown;
   /**
@@ -42,20 +56,18 @@ export interface GetOrSetOptions<T> extends Freshness {
   readonly dependsOn?: readonly EntityType[];
   /**
    * Makes the value, with an EntityManager of its own: with the caller's schema, filters and open transaction, but
-   * nothing in memory. The ORM's own EntityManager stands for it meanwhile.
+   * nothing in memory, and past MikroORM's result cache. The ORM's own EntityManager stands for it meanwhile.
    */
   readonly factory: (em: EntityManager) => T | Promise<T>;
-  /** Whose identity map receives the entities. Default: the request context's, as MikroORM has it. */
-  readonly em?: EntityManager;
 }
 
-/** What has happened since the cache was built; each call is a hit, a stale or a miss. */
+/** What has happened since the cache was built; each `get` and `getOrSet` is a hit, a stale or a miss. */
 export interface CacheStats {
   /** Calls answered with a fresh value. */
   readonly hits: number;
   /** Calls answered within the grace period. */
   readonly stale: number;
-  /** Calls that waited for a factory, be it another caller's. */
+  /** Calls that waited for a factory, be it another caller's, or found nothing. */
   readonly misses: number;
   /** Values made: for a miss, or behind a stale value. */
   readonly factoryCalls: number;
@@ -65,7 +77,7 @@ export interface CacheStats {
   readonly failedRefreshes: number;
   /** Misses because a tag of the value was invalidated. */
   readonly invalidated: number;
-  /** Misses because a row of the value is gone, another release wrote it, or nobody with a key. */
+  /** Misses because a row of the value is gone or has another version, another release wrote it, or nobody with a key. */
   readonly unreadable: number;
 }
 
@@ -73,8 +85,8 @@ export interface CacheStats {
 export type Counters = { -readonly [Name in keyof CacheStats]: CacheStats[Name] };
 
 export const aDuration: Check = [
-  'milliseconds, above 0',
-  (value) => typeof value === 'number' && value > 0 && Number.isFinite(value),
+  'milliseconds, above 0, or null',
+  (value) => value === null || (typeof value === 'number' && value > 0 && Number.isFinite(value)),
 ];
 
 export const aGracePeriod: Check = [
@@ -82,13 +94,18 @@ export const aGracePeriod: Check = [
   (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value),
 ];
 
+const SCOPE_CHECKS: Record<keyof Scoped, Check> = {
+  scope: ['any value', () => true],
+  em: DESERIALIZE_CHECKS.em,
+};
+
 const GET_OR_SET_CHECKS: Record<keyof GetOrSetOptions<unknown>, Check> = {
+  ...SCOPE_CHECKS,
   key: ['any value', () => true],
   ttlMs: aDuration,
   graceMs: aGracePeriod,
   dependsOn: classes,
   factory: aFunction,
-  em: DESERIALIZE_CHECKS.em,
 };
 
 const CACHE_CHECKS: Record<keyof EntityCacheOptions, Check> = {
@@ -101,14 +118,19 @@ export function checkGetOrSetOptions(options: GetOrSetOptions<unknown>): void {
   check(options, GET_OR_SET_CHECKS, 'option ');
   checkLifetime(options, 'option ');
   if (options.factory === undefined) throw ByReferenceError.invalidOption('option factory', 'a function', undefined);
-  if (options.key === undefined) throw ByReferenceError.invalidOption('option key', 'any other value', undefined);
+  if (options.key === undefined) throw noKey('option key');
 }
+
+export function checkScoped(key: unknown, options: Scoped): void {
+  check(options, SCOPE_CHECKS, 'option ');
+  if (key === undefined) throw noKey('key');
+}
+
+const noKey = (subject: string): ByReferenceError =>
+  ByReferenceError.invalidOption(subject, 'any other value', undefined);
 
 export const checkCacheOptions = (options: EntityCacheOptions): void => check(options, CACHE_CHECKS, 'option ');
 
-export function checkLifetime({ ttlMs, graceMs = 0 }: { ttlMs: number; graceMs?: number }, prefix: string): void {
+export function checkLifetime({ ttlMs }: Freshness, prefix: string): void {
   if (ttlMs === undefined) throw ByReferenceError.invalidOption(`${prefix}ttlMs`, aDuration[0], undefined);
-  if (ttlMs + graceMs > STAMP_MS) {
-    throw ByReferenceError.invalidOption(`${prefix}ttlMs`, 'at most 30 days with graceMs', ttlMs + graceMs);
-  }
 }

@@ -1,6 +1,7 @@
+import { isObject } from '../check.ts';
 import { ByReferenceError, type ErrorCode } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
-import type { Tag } from './tags.ts';
+import type { Stamps } from './witness.ts';
 
 /** What the cache stores of a value: plain JSON. Small, because each hit parses it. */
 export interface CacheRecord {
@@ -8,22 +9,24 @@ export interface CacheRecord {
   readonly plain?: JsonValue;
   /** Any other payload, its entities as tokens. */
   readonly payload?: JsonObject;
-  /** When the factory began, by the logical clock: what was invalidated after that may be missing in the value. */
-  readonly startedAt: number;
-  /** Milliseconds since the epoch; afterwards the value is stale. */
-  readonly expiresAt: number;
-  /** Default: none. */
-  readonly tags?: readonly Tag[];
+  /** Milliseconds since the epoch, afterwards the value is stale; null for never. */
+  readonly expiresAt: number | null;
+  /** What the value hangs on. */
+  readonly stamps: Stamps;
 }
 
 /** What a release of this library has stored under a key; undefined where there is nothing, or another's. */
 export function readRecord(stored: unknown): CacheRecord | undefined {
-  if (typeof stored !== 'object' || stored === null) return undefined;
-  const { plain, payload, startedAt, expiresAt, tags } = stored as Partial<CacheRecord>;
-  if (typeof startedAt !== 'number' || typeof expiresAt !== 'number') return undefined;
-  if (plain === undefined && (typeof payload !== 'object' || payload === null)) return undefined;
-  return tags === undefined || Array.isArray(tags) ? (stored as CacheRecord) : undefined;
+  if (!isObject(stored)) return undefined;
+  const { plain, payload, expiresAt, stamps } = stored as Partial<CacheRecord>;
+  if (expiresAt !== null && typeof expiresAt !== 'number') return undefined;
+  if (plain === undefined && !isObject(payload)) return undefined;
+  return isObject(stamps) ? (stored as unknown as CacheRecord) : undefined;
 }
+
+/** Whether an entry is within its time, or so many milliseconds past it. */
+export const isWithin = ({ expiresAt }: CacheRecord, graceMs = 0): boolean =>
+  expiresAt === null || Date.now() < expiresAt + graceMs;
 
 /** A record as it is stored where it is signed: with its key, or another's could be put in its place. */
 export const labelled = (key: string, record: CacheRecord): JsonObject => ({ key, record: record as never });
@@ -33,17 +36,10 @@ export const recordOf = ({ key: label, record }: JsonObject, key: string): Cache
   label === key ? readRecord(record) : undefined;
 
 /** Writes a payload of the serializer. */
-export function writeRecord(
+export const writeRecord = (
   payload: { readonly data: JsonValue },
-  tags: ReadonlySet<Tag>,
-  instants: Pick<CacheRecord, 'startedAt' | 'expiresAt'>,
-): CacheRecord {
-  return {
-    ...(isPlain(payload.data) ? { plain: payload.data } : { payload }),
-    ...instants,
-    ...(tags.size > 0 && { tags: [...tags] }),
-  };
-}
+  { expiresAt, stamps }: Pick<CacheRecord, 'expiresAt' | 'stamps'>,
+): CacheRecord => ({ ...(isPlain(payload.data) ? { plain: payload.data } : { payload }), expiresAt, stamps });
 
 /** Every tag is an object key that starts with `$`; a string that does is taken for one, which costs a decoding. */
 const isPlain = (data: JsonValue): boolean => !JSON.stringify(data).includes('"$');
@@ -51,6 +47,7 @@ const isPlain = (data: JsonValue): boolean => !JSON.stringify(data).includes('"$
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
   'E_ENTITY_NOT_FOUND',
   'E_NOT_YET_VISIBLE',
+  'E_DRIFT',
   'E_UNSUPPORTED_VERSION',
   'E_UNKNOWN_MODEL',
   'E_UNKNOWN_VALUE',
@@ -64,6 +61,6 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
   'E_EXPIRED',
 ]);
 
-/** What another release, other options or a row that is gone make of a payload; making the value again helps. */
+/** What another release, other options or a row that is gone or another by now make of a payload; making the value again helps. */
 export const isUnreadable = (error: unknown): boolean =>
   error instanceof ByReferenceError && UNREADABLE.has(error.code);

@@ -1,91 +1,216 @@
 import type { BentoCacheLike } from './bento-like.ts';
 import { STAMP, stampKey } from './cache-key.ts';
-import type { LogicalClock } from './logical-clock.ts';
+import { FIRST_LEVEL, forgetCopy, type Levels, levelsOf } from './levels.ts';
+import { isOpen, newOpenStamp, newStamp, type Stamp, UNCONFIRMED } from './stamp.ts';
 import type { Tag } from './tags.ts';
 
-/** A stamp outlives every entry that it could make stale. */
+/** How long a stamp is kept. One that is gone, by time or by want of room, is another one when it is read again. */
 export const STAMP_MS = 30 * 24 * 3_600_000;
 
-/** Tags whose invalidation this process has heard of last. */
+/** How long a first level goes by its copy of a stamp: what a lost message of the bus costs. */
+export const COPY_MS = 5_000;
+
+/** How long a transaction may take to commit: afterwards what it has opened is closed by whoever meets it. */
+export const OPEN_MS = 30_000;
+
+/** Tags of which it is known since when their stamp is what it is. */
 const RECENT = 100_000;
 
 const LONGEST_RETRY_MS = 60_000;
 
+/** A read of the store that is under way. */
+interface Read {
+  readonly answer: Promise<Stamp>;
+  /** Something was heard of the tag since it was sent, and it may not know. */
+  isOutdated: boolean;
+}
+
+interface Sighting {
+  readonly stamp: Stamp;
+  /** Its place among the sightings of this process. */
+  readonly place: number;
+  /** Milliseconds, by a clock that only runs forward. */
+  readonly at: number;
+}
+
 /**
- * When each tag was last invalidated, kept in the cache's own store: its second level and its bus carry that to other
- * processes. bentocache's tags are no use here: they date a value when it is stored, not when its factory began to
- * read, and where there is a grace period, they let the value live on in it.
+ * The stamps of tags, kept in the cache's own store: its second level and its bus carry them to other processes.
+ * bentocache's tags are no use here: they compare the times of two machines, date a value when it is stored and not
+ * when its factory began to read, and where there is a grace period, they let the value live on in it.
  */
 export class TagStamps {
+  readonly levels: () => Promise<Levels>;
   readonly #bento: BentoCacheLike;
-  readonly #clock: LogicalClock;
+  readonly #now: () => number;
   /**
-   * By this process's clock. Guards what a first level would miss: an answer of the second level that was sent before
-   * the invalidation and arrives after it, and a clock that is behind this one.
+   * What this process has written, until the store has confirmed it. Nothing hangs on it before: it may arrive there
+   * after what another process writes later.
    */
-  readonly #recent = new Map<string, number>();
+  readonly #ahead = new Map<string, Stamp>();
+  readonly #reads = new Map<string, Read>();
+  readonly #sightings = new Map<string, Sighting>();
+  #places = 0;
+  /** What could not be written. */
+  readonly #unwritten = new Set<Tag>();
+  #retries = 0;
 
-  constructor(bento: BentoCacheLike, clock: LogicalClock) {
+  constructor(bento: BentoCacheLike, now = (): number => performance.now()) {
+    this.levels = levelsOf(bento);
     this.#bento = bento;
-    this.#clock = clock;
-    bento.on?.('bus:message:received', ({ message }) => {
-      for (const key of message.keys) if (key.startsWith(STAMP)) this.#note(key, clock.now());
+    this.#now = now;
+    bento.on?.('bus:message:received', ({ message: { keys } }) => {
+      // Without keys it clears the whole cache.
+      for (const key of keys.length === 0 ? this.#reads.keys() : keys) if (key.startsWith(STAMP)) this.#outdate(key);
     });
   }
 
-  /** This process knows at once, the others once it resolves and the bus has told them. */
-  async invalidate(tags: Iterable<Tag>): Promise<void> {
-    const now = this.#clock.now();
-    await Promise.all(Array.from(tags, (tag) => this.#stamp(stampKey(tag), now)));
+  /** The place of the last sighting. */
+  get place(): number {
+    return this.#places;
   }
 
-  /** Whether one of the tags was invalidated at or after an instant. */
-  async isInvalidated(tags: readonly Tag[], since: number): Promise<boolean> {
-    if (tags.length === 1) return (await this.read(stampKey(tags[0]!))) >= since;
-    const stamps = await Promise.all(tags.map((tag) => this.read(stampKey(tag))));
-    return stamps.some((stamp) => stamp >= since);
-  }
-
-  /** 0 where there is none; the first level remembers that, too. */
-  async read(key: string): Promise<number> {
-    const stored = await this.#bento.getOrSet({
-      key,
-      ttl: STAMP_MS,
-      grace: false,
-      skipL2Write: true,
-      skipBusNotify: true,
-      // Without a second level, what the bus has expired is still the latest that there is.
-      factory: ({ gracedEntry }) => Math.max(instant(gracedEntry?.value), this.#recent.get(key) ?? 0),
-    });
-    const stamp = Math.max(instant(stored), this.#recent.get(key) ?? 0);
-    this.#clock.observe(stamp);
+  async read(tag: Tag): Promise<Stamp> {
+    const key = stampKey(tag);
+    if (this.#ahead.has(key)) return UNCONFIRMED;
+    const stamp = await (this.#reads.get(key)?.answer ?? this.#start(key));
+    if (stamp !== UNCONFIRMED) this.#sight(tag, key, stamp);
     return stamp;
   }
 
-  /** A second level that fails says so, instead of being passed over. */
-  #stamp(key: string, now: number): Promise<boolean> {
-    this.#note(key, now);
-    return this.#write(key, now, 1);
+  /** Past the copy of the first level, and past reads that were sent before. */
+  async readAnew(tag: Tag): Promise<Stamp> {
+    const key = stampKey(tag);
+    this.#outdate(key);
+    if (await this.#hasSecond()) await forgetCopy(this.#bento, key);
+    return this.read(tag);
   }
 
-  /** What could not be written is written later, for as long as this process lives: others go by it. */
-  async #write(key: string, now: number, attempt: number): Promise<boolean> {
+  /** Whether a tag had this stamp already when there were so many sightings: stamps never come back. */
+  wasSeen(tag: Tag, stamp: Stamp, place: number): boolean {
+    const sighting = this.#sightings.get(stampKey(tag));
+    return sighting?.stamp === stamp && sighting.place <= place;
+  }
+
+  /** To be confirmed before the transaction commits that has changed them. Throws what the store does. */
+  open(tags: Iterable<Tag>): Promise<void> {
+    return this.#write(tags, newOpenStamp);
+  }
+
+  /**
+   * Ends what `open` has begun. This process knows at once, the others once it resolves and the bus has told them.
+   * Throws what the store does, and tries again later, for as long as this process lives: others go by it.
+   */
+  async close(tags: ReadonlySet<Tag>): Promise<void> {
     try {
-      return await this.#bento.set({ key, value: now, ttl: STAMP_MS, grace: false, suppressL2Errors: false });
+      await this.#write(tags, newStamp);
     } catch (error) {
-      const again = (): void => {
-        if (this.#recent.get(key) === now) this.#write(key, now, attempt + 1).catch(() => undefined);
-      };
-      setTimeout(again, Math.min(1_000 * 2 ** (attempt - 1), LONGEST_RETRY_MS)).unref();
+      this.#writeLater(tags);
       throw error;
     }
   }
 
-  #note(key: string, now: number): void {
-    this.#recent.delete(key);
-    this.#recent.set(key, now);
-    if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.keys().next().value!);
+  /**
+   * For what is changed already. All are opened before one is closed: who sees the new stamp of a row sees that its
+   * model has another one, too.
+   */
+  async invalidate(tags: ReadonlySet<Tag>): Promise<void> {
+    try {
+      await this.open(tags);
+    } catch (error) {
+      this.#writeLater(tags);
+      throw error;
+    }
+    await this.close(tags);
+  }
+
+  #start(key: string): Promise<Stamp> {
+    const read = { isOutdated: false } as { -readonly [Name in keyof Read]: Read[Name] };
+    read.answer = this.#fetch(key, read);
+    this.#reads.set(key, read);
+    return read.answer;
+  }
+
+  /** An answer that was sent before an invalidation and arrives after it would stay in the first level. */
+  async #fetch(key: string, read: Read): Promise<Stamp> {
+    try {
+      for (;;) {
+        const stored = await this.#bento.get({ key, ttl: COPY_MS, grace: false });
+        const stamp = typeof stored === 'string' ? stored : await this.#create(key);
+        if (!read.isOutdated) return stamp;
+        if (await this.#hasSecond()) await forgetCopy(this.#bento, key);
+        read.isOutdated = false;
+        if (this.#ahead.has(key)) return UNCONFIRMED;
+      }
+    } finally {
+      this.#reads.delete(key);
+    }
+  }
+
+  /** Random, because the one that was there before must not be good again. */
+  async #create(key: string): Promise<Stamp> {
+    const stamp = newStamp();
+    await this.#put(key, stamp, {});
+    return stamp;
+  }
+
+  async #write(tags: Iterable<Tag>, makeStamp: () => Stamp): Promise<void> {
+    const stamps = Array.from(tags, (tag) => [stampKey(tag), makeStamp()] as const);
+    for (const [key, stamp] of stamps) {
+      this.#ahead.set(key, stamp);
+      this.#outdate(key);
+    }
+    // A second level that fails says so, instead of being passed over.
+    const puts = stamps.map(([key, stamp]) => this.#put(key, stamp, { suppressL2Errors: false }));
+    const failure = (await Promise.allSettled(puts)).find(({ status }) => status === 'rejected');
+    if (failure?.status === 'rejected') throw failure.reason;
+    for (const [key, stamp] of stamps) if (this.#ahead.get(key) === stamp) this.#ahead.delete(key);
+  }
+
+  /** The first level gets a copy of its own, in the same breath: it is good for less long. */
+  async #put(key: string, value: Stamp, options: { readonly suppressL2Errors?: false }): Promise<void> {
+    const hasSecond = await this.#hasSecond();
+    const item = { key, value, grace: false } as const;
+    await Promise.all([
+      this.#bento.set({ ...item, ttl: STAMP_MS, ...options }),
+      hasSecond && this.#bento.set({ ...item, ttl: COPY_MS, ...FIRST_LEVEL }),
+    ]);
+  }
+
+  #hasSecond(): Promise<boolean> {
+    return this.levels().then(
+      ({ hasSecond }) => hasSecond,
+      () => true,
+    );
+  }
+
+  #outdate(key: string): void {
+    const read = this.#reads.get(key);
+    if (read !== undefined) read.isOutdated = true;
+  }
+
+  #sight(tag: Tag, key: string, stamp: Stamp): void {
+    const sighting = this.#sightings.get(key);
+    if (sighting?.stamp !== stamp) {
+      this.#sightings.delete(key);
+      this.#sightings.set(key, { stamp, place: ++this.#places, at: this.#now() });
+      if (this.#sightings.size > RECENT) this.#sightings.delete(this.#sightings.keys().next().value!);
+    } else if (isOpen(stamp) && this.#now() - sighting.at > OPEN_MS) {
+      this.close(new Set([tag])).catch(() => undefined);
+    }
+  }
+
+  #writeLater(tags: ReadonlySet<Tag>): void {
+    const isWaiting = this.#unwritten.size > 0;
+    for (const tag of tags) this.#unwritten.add(tag);
+    if (isWaiting) return;
+    const again = (): void => {
+      const unwritten = new Set(this.#unwritten);
+      this.#unwritten.clear();
+      this.invalidate(unwritten).then(
+        () => (this.#retries = 0),
+        () => undefined,
+      );
+    };
+    setTimeout(again, Math.min(1_000 * 2 ** this.#retries++, LONGEST_RETRY_MS)).unref();
   }
 }
-
-const instant = (stored: unknown): number => (typeof stored === 'number' ? stored : 0);

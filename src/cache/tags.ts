@@ -7,11 +7,28 @@ import type { EntityType } from '../orm/entity-class.ts';
 /** What an entry hangs on: a row, by the root of its inheritance tree, or any row of a model. */
 export type Tag = string;
 
+/** A row in a value, and the models whose tags are invalidated whenever it is. */
+export interface FoundRow {
+  readonly tag: Tag;
+  readonly models: readonly Tag[];
+}
+
 export const modelTag = ({ name }: Model): Tag => `model:${name}`;
 
 /** The tags of classes with their subclasses. Throws E_INVALID_OPTION for a class that the ORM does not know. */
 export const modelTags = (registry: ModelRegistry, classes: readonly EntityType[]): Tag[] =>
   Array.from(registry.admittedBy(classes, 'option dependsOn'), modelTag);
+
+/** The tags of all models. */
+export const allModelTags = (registry: ModelRegistry): Tag[] => Array.from(registry.models, modelTag);
+
+/** An entity's row as what a value hangs on; undefined where no payload could name it. */
+export function foundRow(registry: ModelRegistry, entity: AnyEntity): FoundRow | undefined {
+  const tag = rowTag(registry, entity);
+  if (tag === undefined) return undefined;
+  const { rootName } = registry.modelOf(entity.constructor)!;
+  return { tag, models: [...registry.models].filter((model) => model.rootName === rootName).map(modelTag) };
+}
 
 /** The tag of an entity's row; undefined where no payload could name it. */
 export function rowTag(registry: ModelRegistry, entity: AnyEntity): Tag | undefined {

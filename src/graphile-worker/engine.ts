@@ -7,17 +7,21 @@ import {
   run as startRunner,
 } from 'graphile-worker';
 import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
+import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
-import { addJobs, introduceQueue } from './enqueueing.ts';
+import { addJobs, introduceQueue, removeWaiting } from './enqueueing.ts';
 import { findJob } from './finding.ts';
 import { Finishing } from './finishing.ts';
+import { LastingRunner } from './lasting-runner.ts';
 import {
   checkEngineOptions,
   checkJob,
@@ -53,11 +57,6 @@ export function graphileWorkerEngine(runner: GraphileRunnerOptions, options: Gra
   return new GraphileWorkerEngine(runner, options.keepResultsForMs ?? 86_400_000);
 }
 
-interface Started {
-  readonly runner: Runner;
-  readonly worker: QueueWorker;
-}
-
 class GraphileWorkerEngine implements Engine {
   readonly isTransactional = true;
   readonly #options: GraphileRunnerOptions & { readonly schema: string };
@@ -69,7 +68,8 @@ class GraphileWorkerEngine implements Engine {
   });
   /** graphile-worker looks into a runner's list every minute. */
   readonly #schedules = new Map<string, ParsedCronItem[]>();
-  readonly #started: Started[] = [];
+  readonly #database = new SameDatabase('graphile-worker', async (sql) => outside(await this.#open())(sql));
+  readonly #started: LastingRunner[] = [];
 
   constructor(options: GraphileRunnerOptions, keepResultsForMs: number) {
     this.#options = { ...options, schema: schemaOf(options) };
@@ -79,13 +79,18 @@ class GraphileWorkerEngine implements Engine {
 
   checkDatabase(em: EntityManager): void {
     requirePostgres(em, 'graphile-worker');
+    this.#database.serve(em);
   }
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
-    if (em !== undefined) this.checkDatabase(em);
+    if (em !== undefined) requirePostgres(em, 'graphile-worker');
+    const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
+    if (transaction !== undefined) await this.#database.require(transaction);
     for (const job of jobs) checkJob(job);
     for (const { queue } of jobs) await this.#introduce(queue.name);
-    if (em !== undefined && transactionOf(em) !== undefined) return addJobs(inTransactionOf(em), this.#schemas, jobs);
+    if (transaction !== undefined) {
+      return addJobs(inTransactionOf(transaction), this.#schemas, await lockDedupeKeys(jobs, transaction));
+    }
     return inTransaction(await this.#open(), (execute) => addJobs(execute, this.#schemas, jobs));
   }
 
@@ -96,27 +101,40 @@ class GraphileWorkerEngine implements Engine {
     items.splice(before === -1 ? items.length : before, 1, item);
   }
 
+  async unschedule(queue: QueueSettings, key: string): Promise<void> {
+    const items = this.#schedulesOf(queue);
+    const { identifier } = cronItem(queue, key, '* * * * *', {}, 'UTC');
+    const at = items.findIndex((item) => item.identifier === identifier);
+    if (at !== -1) items.splice(at, 1);
+  }
+
+  async cancel(_queue: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean> {
+    const isInTransaction = em !== undefined && transactionOf(em) !== undefined;
+    return removeWaiting(isInTransaction ? inTransactionOf(em) : outside(await this.#open()), this.#schemas, id);
+  }
+
   async find(_queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
     return findJob(outside(await this.#open()), this.#schemas, id);
   }
 
-  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+  async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     checkPoolSize('runner option pgPool', this.#options.pgPool, this.#started.length);
     checkQueue(queue);
     await this.#introduce(queue.name);
-    const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing);
-    const runner = await startRunner(
-      { ...this.#graphileOptions(queue), concurrency: queue.concurrency * queue.batch },
-      { [queue.name]: (_payload, helpers) => worker.work(helpers) },
-      this.#schedulesOf(queue),
-    );
-    this.#started.push({ runner, worker });
+    await this.#database.requireServed();
+    const worker = new QueueWorker(queue, run, outside(await this.#open()), this.#finishing, onError);
+    const events = this.#options.events ?? new EventEmitter();
+    const start = (): Promise<Runner> =>
+      startRunner(
+        { ...this.#graphileOptions(queue), events, concurrency: queue.concurrency * queue.batch },
+        { [queue.name]: (_payload, helpers) => worker.work(helpers) },
+        this.#schedulesOf(queue),
+      );
+    this.#started.push(await LastingRunner.start({ worker, events, start, onError }));
   }
 
   async stop(): Promise<void> {
-    // A signal may have stopped a runner before.
-    await Promise.all(this.#started.map(({ runner }) => runner.stop().catch(() => runner.promise)));
-    await Promise.all(this.#started.splice(0).map(({ worker }) => worker.settled()));
+    await Promise.all(this.#started.splice(0).map((runner) => runner.stop()));
     await (await this.#open.forget())?.release();
   }
 

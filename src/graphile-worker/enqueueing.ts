@@ -24,6 +24,19 @@ export async function introduceQueue(execute: Execute, schemas: Schemas, queue: 
   await execute(`select ${schemas.worker}.remove_job((${added}).key)`, queue, key);
 }
 
+/**
+ * Removes a job that is waiting; false where none is. A private table, as remove_job takes the key from a job that is
+ * under way.
+ */
+export async function removeWaiting(execute: Execute, schemas: Schemas, key: string): Promise<boolean> {
+  const rows = await execute(
+    `delete from ${schemas.worker}._private_jobs
+     where key = ?::text and locked_at is null and attempts < max_attempts returning id`,
+    key,
+  );
+  return rows.length > 0;
+}
+
 async function addAll(execute: Execute, schemas: Schemas, jobs: readonly NewJob[]): Promise<void> {
   if (jobs.length === 0) return;
   const specs = jobs.map(({ id, queue, data, delayMs, priority }) => ({

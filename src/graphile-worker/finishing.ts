@@ -37,6 +37,14 @@ export class Finishing {
     return this.#finish(execute, `job as (${taken})`, mine(job), job, { state: 'failed', output: error });
   }
 
+  /** Gives a job its attempt back, while it is still locked: at no time does it look as if it had none left. */
+  async giveBack(execute: Execute, job: GraphileJob): Promise<void> {
+    await execute(
+      `update ${this.#schemas.worker}._private_jobs set attempts = attempts - 1, updated_at = now() where ${MINE}`,
+      ...mine(job),
+    );
+  }
+
   /** Postpones a failed job once graphile-worker has unlocked it; false while it has not. */
   async postpone(execute: Execute, { id, attempts }: GraphileJob, delayMs: number): Promise<boolean> {
     const [row] = await execute(
@@ -50,6 +58,26 @@ export class Finishing {
       delayMs,
     );
     return row!['isOver'] === true;
+  }
+
+  /**
+   * Unlocks the jobs that a pool has locked for longer than so many milliseconds, but for some; each has one attempt more
+   * at least. Private tables: force_unlock_workers knows no exceptions.
+   */
+  async unlock(execute: Execute, poolId: string, but: readonly string[], lockedForMs: number): Promise<void> {
+    await execute(
+      `with job as (
+         update ${this.#schemas.worker}._private_jobs
+         set locked_at = null, locked_by = null, attempts = least(attempts, max_attempts - 1)
+         where locked_by = ?::text and id <> all (?::bigint[])
+           and locked_at <= clock_timestamp() - ?::float8 * interval '1 millisecond' returning job_queue_id)
+       update ${this.#schemas.worker}._private_job_queues as queue set locked_at = null, locked_by = null
+       from job where queue.id = job.job_queue_id and queue.locked_by = ?::text`,
+      poolId,
+      but,
+      lockedForMs,
+      poolId,
+    );
   }
 
   /** Deletes results that have been kept long enough, and dedupe keys whose job has started. */

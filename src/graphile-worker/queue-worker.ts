@@ -13,25 +13,77 @@ const LONGEST_DELAY_MS = 365 * 86_400_000;
 /** How often a failed job is looked at until graphile-worker has unlocked it; each look waits twice as long, 10 s in all. */
 const LOOKS = 10;
 
+/** For how long a locked job may be on its way here: with graphile-worker's local queue, which batches have, five minutes. */
+const [FETCH_MS, LOCAL_QUEUE_MS] = [5_000, 330_000];
+
 /** Works the jobs of one queue: what graphile-worker runs as its task. */
 export class QueueWorker {
   readonly #queue: QueueSettings;
   readonly #batches: Batches<ReceivedJob, Outcome>;
   readonly #execute: Execute;
   readonly #finishing: Finishing;
+  readonly #onError: (error: unknown) => void;
   readonly #background = new Set<Promise<void>>();
+  /** Jobs by graphile-worker's own id. */
+  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #reclaimAfterMs: number;
+  #isReclaiming = false;
   #sweptAt = 0;
 
-  constructor(queue: QueueSettings, run: RunJobs, execute: Execute, finishing: Finishing) {
+  constructor(
+    queue: QueueSettings,
+    run: RunJobs,
+    execute: Execute,
+    finishing: Finishing,
+    onError: (error: unknown) => void,
+  ) {
     this.#queue = queue;
     this.#execute = execute;
     this.#finishing = finishing;
+    this.#onError = onError;
+    this.#reclaimAfterMs = queue.batch > 1 ? LOCAL_QUEUE_MS : FETCH_MS;
     // A fetch of graphile-worker's local queue hands out its jobs in one turn of the event loop.
     this.#batches = new Batches({ size: queue.batch, concurrency: queue.concurrency, idleMs: 0 }, run);
   }
 
   /** Resolves for a job that is completed, rejects for one that has failed. */
-  async work({ job, abortSignal }: GraphileHelpers): Promise<void> {
+  async work(helpers: GraphileHelpers): Promise<void> {
+    const { id } = helpers.job;
+    const working = this.#work(helpers);
+    this.#underWay.set(id, working);
+    try {
+      await working;
+    } finally {
+      this.#underWay.delete(id);
+    }
+  }
+
+  /** Resolves when no job is under way. */
+  async idle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay.values());
+  }
+
+  /** Unlocks what a pool that has ended has left locked. */
+  async free(poolId: string): Promise<void> {
+    await this.#finishing.unlock(this.#execute, poolId, [], 0);
+  }
+
+  /** An answer with jobs may have been lost on its way: they are locked for nobody. Looks for them once they would be here. */
+  reclaim(poolId: string): void {
+    if (this.#isReclaiming) return;
+    this.#isReclaiming = true;
+    const reclaim = async (): Promise<void> => {
+      await sleep(this.#reclaimAfterMs, undefined, { ref: false });
+      this.#isReclaiming = false;
+      await this.#finishing.unlock(this.#execute, poolId, [...this.#underWay.keys()], this.#reclaimAfterMs);
+    };
+    void reclaim().catch((error: unknown) => {
+      this.#onError(error);
+      this.reclaim(poolId);
+    });
+  }
+
+  async #work({ job, abortSignal }: GraphileHelpers): Promise<void> {
     let isCompleted = false;
     const outcome = await this.#batches.add({
       id: idOf(job),
@@ -56,9 +108,13 @@ export class QueueWorker {
     await Promise.all(this.#background);
   }
 
-  async #fail(job: GraphileJob, { status, error }: Exclude<Outcome, { status: 'completed' }>): Promise<never> {
-    if (status === 'discard' || job.attempts >= job.max_attempts) await this.#finishing.fail(this.#execute, job, error);
-    else this.#inBackground(this.#postpone(job));
+  async #fail(job: GraphileJob, outcome: Exclude<Outcome, { status: 'completed' }>): Promise<never> {
+    const { error } = outcome;
+    const isLast = outcome.status === 'discard' || job.attempts >= job.max_attempts;
+    // Where the database is away for this as well, the attempt counts; graphile-worker's own delay applies in any case.
+    if (outcome.status === 'postpone') await this.#finishing.giveBack(this.#execute, job).catch(this.#onError);
+    else if (isLast) await this.#finishing.fail(this.#execute, job, error);
+    else this.#inBackground(this.#postpone(job, outcome.status === 'retry' ? outcome.delayMs : undefined));
     throw errorOf(error);
   }
 
@@ -67,9 +123,9 @@ export class QueueWorker {
    * the queue's delay is set once it is unlocked, which happens after this attempt's task has ended. Where this does not
    * come to pass, its own delay applies.
    */
-  async #postpone(job: GraphileJob): Promise<void> {
+  async #postpone(job: GraphileJob, given: number | undefined): Promise<void> {
     const { delayMs, backoff } = this.#queue.retries;
-    const delay = Math.min(delayMs * (backoff ? 2 ** (job.attempts - 1) : 1), LONGEST_DELAY_MS);
+    const delay = Math.min(given ?? delayMs * (backoff ? 2 ** (job.attempts - 1) : 1), LONGEST_DELAY_MS);
     for (let look = 0; look < LOOKS; look++) {
       await sleep(10 * 2 ** look);
       if (await this.#finishing.postpone(this.#execute, job, delay)) return;
@@ -84,7 +140,7 @@ export class QueueWorker {
 
   /** What fails here is made up for by graphile-worker's delay, or by the next sweep. */
   #inBackground(work: Promise<void>): void {
-    const done = work.catch(() => undefined).finally(() => this.#background.delete(done));
+    const done = work.catch(this.#onError).finally(() => this.#background.delete(done));
     this.#background.add(done);
   }
 }

@@ -23,6 +23,10 @@ export class Lease {
     return this.#lost.signal;
   }
 
+  get token(): bigint | undefined {
+    return this.#held.token;
+  }
+
   /** False once it has been released: a branch of the work that runs on no longer holds it. */
   get isHeld(): boolean {
     return this.#users > 0;

@@ -14,6 +14,11 @@ export interface LockProvider {
 export interface HeldLock {
   /** Aborted when the lock is no longer held although nobody has released it, at the latest while it is released. */
   readonly signal: AbortSignal;
+  /**
+   * A fencing token, where the store can count: greater than those of all who held the key before, in whatever process
+   * and whatever has crashed since.
+   */
+  readonly token?: bigint | undefined;
   /** Frees the lock, if it is still this holder's. Never rejects: what went wrong with the lock is told by `signal`. */
   release(): Promise<void>;
 }

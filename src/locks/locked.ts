@@ -12,7 +12,7 @@ export interface LockedOptions<This extends object = never, Args extends unknown
   readonly key?: (this: This, ...args: Args) => unknown;
   /** Where the `Locks` are: `(self: Reports) => self.app.locks`. Default: `this.locks`. */
   readonly locks?: (self: This) => Locks;
-  /** How long a call waits, in milliseconds; 0 tries once. Default: Infinity. */
+  /** How long a call waits, in milliseconds; 0 tries once. Default: 60,000. */
   readonly waitMs?: LockOptions['waitMs'];
 }
 
@@ -44,7 +44,7 @@ const checkLockedOptions = (options: LockedOptions): void => check(options, LOCK
 /**
  * Runs a method one at a time per key, across processes: as a decorator, legacy or TC39, through the `Locks` of its
  * instance. A call that its own work makes with the same key runs through; a subclass that inherits the method shares
- * its locks. Inside, `locks.signal` tells when the lock is lost.
+ * its locks. Inside, `locks.signal` tells when the lock is lost, and `locks.token` is its fencing token.
  *
  * Calls reject as `Locks.run` does, and with E_INVALID_OPTION where there are no `Locks`. Throws E_INVALID_OPTION.
  */

@@ -4,33 +4,47 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { Lease } from './lease.ts';
 import type { LockProvider } from './lock-provider.ts';
-import { patience, waitMs } from './waiting.ts';
+import { traced } from './tracing.ts';
+import { type Held, leasesOf, WaitsFor } from './waits-for.ts';
+import { DEFAULT_WAIT_MS, patience, waitMs } from './waiting.ts';
 
 export interface LockOptions {
-  /** How long to wait for the lock, in milliseconds; 0 tries once. Default: Infinity, as a row lock waits. */
+  /**
+   * How long to wait for the lock, in milliseconds; 0 tries once, Infinity waits without end, as a row lock does.
+   * Default: 60,000.
+   */
   readonly waitMs?: number;
   /** Gives up waiting when it is aborted, and rejects with its reason. It does not stop work that has begun. */
   readonly signal?: AbortSignal;
 }
 
-/** A lock in hand: `await using lock = await locks.acquire(key)`. */
-export interface Lock extends AsyncDisposable {
+/** What work is told of the lock that it runs under. */
+export interface LockGrant {
   /** Aborted with E_LOCK_LOST when the lock is lost. */
   readonly signal: AbortSignal;
+  /**
+   * A fencing token, where the provider has one (PostgreSQL with `tokenSequence`): greater than those of all who held the
+   * key before. A row that keeps the greatest it has seen refuses a holder that has lost its lock without noticing:
+   * `em.nativeUpdate(Doc, { id, fence: { $lte: token } }, { body, fence: token })` is 1 or 0.
+   */
+  readonly token?: bigint | undefined;
+}
+
+/** A lock in hand: `await using lock = await locks.acquire(key)`. */
+export interface Lock extends LockGrant, AsyncDisposable {
   /** Frees the lock; again is nothing. Rejects with E_LOCK_LOST when the lock was lost before. */
   release(): Promise<void>;
 }
+
+/** Work that runs under a lock. */
+export type LockedWork<T> = (signal: AbortSignal, lock: LockGrant) => T | Promise<T>;
 
 /** Whether the work of `tryRun` ran, and what came of it. */
 export type Tried<T> =
   | { readonly ran: true; readonly result: T }
   | { readonly ran: false; readonly result?: undefined };
 
-/** The locks that an async context holds, innermost first. */
-interface Held {
-  readonly lease: Lease;
-  readonly outer: Held | undefined;
-}
+const ONE_TRY: LockOptions = { waitMs: 0 };
 
 const LOCK_CHECKS: Record<keyof LockOptions, Check> = {
   waitMs,
@@ -48,6 +62,7 @@ export class Locks {
   readonly #serializer: Pick<EntitySerializer, 'dedupeKey'>;
   readonly #provider: LockProvider;
   readonly #context = new AsyncLocalStorage<Held>();
+  readonly #waitsFor = new WaitsFor();
 
   constructor(serializer: Pick<EntitySerializer, 'dedupeKey'>, provider: LockProvider) {
     if (typeof serializer?.dedupeKey !== 'function') {
@@ -62,40 +77,57 @@ export class Locks {
 
   /** The signal of the innermost lock that the calling work holds: aborted when that is lost. */
   get signal(): AbortSignal | undefined {
-    let held = this.#context.getStore();
-    while (held !== undefined && !held.lease.isHeld) held = held.outer;
-    return held?.lease.signal;
+    return this.#innermost()?.signal;
+  }
+
+  /** The fencing token of that lock, where the provider has one. */
+  get token(): bigint | undefined {
+    return this.#innermost()?.token;
   }
 
   /**
    * Runs `fn` while nobody else holds the key. Nested in work that holds it already, it runs at once.
    *
-   * Rejects with E_LOCKED, retryable, when the key was not free within `waitMs`; with what `fn` rejects with; and with
+   * Rejects with E_LOCKED, retryable, when the key was not free within `waitMs`, and at once when its holder in this
+   * process waits for a lock that the calling work holds; with what `fn` rejects with; and with
    * E_LOCK_LOST where `fn` succeeded although its lock was lost meanwhile: then another may have run beside it. Throws
    * what `dedupeKey` throws, and E_INVALID_OPTION. A failure of the lock's store passes through as it is.
    */
-  async run<T>(key: unknown, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions = {}): Promise<T> {
-    return this.#use(await this.#acquireOrFail(key, options), fn);
+  async run<T>(key: unknown, fn: LockedWork<T>, options: LockOptions = {}): Promise<T> {
+    checkLockOptions(options);
+    const text = this.#textOf(key);
+    return traced(text, async (waited) =>
+      this.#use(orFail(await waited(this.#acquire(text, options)), text, options), fn),
+    );
   }
 
   /** Runs `fn` if nobody else holds the key just now. Rejects as `run` does, but with no E_LOCKED of its own. */
-  async tryRun<T>(key: unknown, fn: (signal: AbortSignal) => T | Promise<T>): Promise<Tried<T>> {
-    const lease = await this.#acquire(this.#textOf(key), { waitMs: 0 });
-    return lease === undefined ? { ran: false } : { ran: true, result: await this.#use(lease, fn) };
+  async tryRun<T>(key: unknown, fn: LockedWork<T>): Promise<Tried<T>> {
+    const text = this.#textOf(key);
+    return traced(text, async (waited) => {
+      const lease = await waited(this.#acquire(text, ONE_TRY));
+      return lease === undefined ? { ran: false } : { ran: true, result: await this.#use(lease, fn) };
+    });
   }
 
   /**
    * Takes the lock for code that is no function; whoever takes it must release it. A lock in hand belongs to no async
-   * context: who takes its key once more waits for its release. Throws as `run`.
+   * context: who takes its key once more waits for its release, and a circle through it ends with `waitMs`. Throws as
+   * `run`.
    */
   async acquire(key: unknown, options: LockOptions = {}): Promise<Lock> {
-    return handle(await this.#acquireOrFail(key, options));
+    checkLockOptions(options);
+    const text = this.#textOf(key);
+    return traced(text, async (waited) => handle(orFail(await waited(this.#acquire(text, options)), text, options)));
   }
 
   /** The same, or undefined if somebody else holds the key just now. */
   async tryAcquire(key: unknown): Promise<Lock | undefined> {
-    const lease = await this.#acquire(this.#textOf(key), { waitMs: 0 });
-    return lease === undefined ? undefined : handle(lease);
+    const text = this.#textOf(key);
+    return traced(text, async (waited) => {
+      const lease = await waited(this.#acquire(text, ONE_TRY));
+      return lease === undefined ? undefined : handle(lease);
+    });
   }
 
   /** Closes what the provider has opened, when the application ends; locks that are held are lost. */
@@ -103,22 +135,19 @@ export class Locks {
     await this.#provider.close?.();
   }
 
-  async #acquireOrFail(key: unknown, options: LockOptions): Promise<Lease> {
-    checkLockOptions(options);
-    const text = this.#textOf(key);
-    const lease = await this.#acquire(text, options);
-    if (lease === undefined) throw ByReferenceError.notFree(text, options.waitMs ?? Infinity);
-    return lease;
-  }
-
-  async #acquire(key: string, { waitMs = Infinity, signal }: LockOptions): Promise<Lease | undefined> {
+  async #acquire(key: string, { waitMs = DEFAULT_WAIT_MS, signal }: LockOptions): Promise<Lease | undefined> {
     signal?.throwIfAborted();
-    const outer = this.#heldHere(key);
+    const context = this.#context.getStore();
+    const outer = leasesOf(context).find((lease) => lease.key === key);
     if (outer !== undefined) return outer.enter();
+    const endWait = waitMs === 0 ? undefined : this.#waitsFor.begin(key, context);
     const { signal: until, end } = patience(waitMs, signal);
     const acquiring = this.#provider.acquire(key, { signal: until });
     // A store that does not answer makes nobody wait for longer; a single try is as long as it takes.
-    const held = await (waitMs === 0 ? acquiring : Promise.race([acquiring, givenUp(until)])).finally(end);
+    const held = await (waitMs === 0 ? acquiring : Promise.race([acquiring, givenUp(until)])).finally(() => {
+      end();
+      endWait?.();
+    });
     if (held === undefined) acquiring.then((late) => late?.release()).catch(() => undefined);
     if (signal?.aborted === true) {
       await held?.release();
@@ -127,17 +156,16 @@ export class Locks {
     return held === undefined ? undefined : new Lease(key, held);
   }
 
-  #heldHere(key: string): Lease | undefined {
-    for (let held = this.#context.getStore(); held !== undefined; held = held.outer) {
-      if (held.lease.key === key && held.lease.isHeld) return held.lease;
-    }
-    return undefined;
+  #innermost(): Lease | undefined {
+    return leasesOf(this.#context.getStore())[0];
   }
 
-  async #use<T>(lease: Lease, fn: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+  async #use<T>(lease: Lease, fn: LockedWork<T>): Promise<T> {
     let result: T;
     try {
-      result = await this.#context.run({ lease, outer: this.#context.getStore() }, async () => fn(lease.signal));
+      result = await this.#context.run({ lease, outer: this.#context.getStore() }, async () =>
+        fn(lease.signal, grantOf(lease)),
+      );
     } catch (error) {
       // What the work says goes before what became of its lock.
       await lease.leave().catch(() => undefined);
@@ -160,8 +188,15 @@ const givenUp = (signal: AbortSignal): Promise<undefined> =>
     signal.addEventListener('abort', () => setImmediate(() => resolve(undefined)), { once: true });
   });
 
+function orFail(lease: Lease | undefined, key: string, { waitMs = DEFAULT_WAIT_MS }: LockOptions): Lease {
+  if (lease === undefined) throw ByReferenceError.notFree(key, waitMs);
+  return lease;
+}
+
+const grantOf = ({ signal, token }: Lease): LockGrant => (token === undefined ? { signal } : { signal, token });
+
 function handle(lease: Lease): Lock {
   let released: Promise<void> | undefined;
   const release = (): Promise<void> => (released ??= lease.leave());
-  return { signal: lease.signal, release, [Symbol.asyncDispose]: release };
+  return { ...grantOf(lease), release, [Symbol.asyncDispose]: release };
 }

@@ -7,7 +7,7 @@ import { driverName } from '../orm/platform.ts';
 import { postgresConnectionOf } from '../orm/postgres-connection.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { HeldLock, LockProvider } from './lock-provider.ts';
-import { type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
+import { type Granted, type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
 import { about, ms, pause } from './waiting.ts';
 
 export interface PostgresLocksOptions {
@@ -23,6 +23,11 @@ export interface PostgresLocksOptions {
   readonly pollMs?: number;
   /** After how many milliseconds without an answer the connection and its locks count as lost. Default: 10,000. */
   readonly heartbeatMs?: number;
+  /**
+   * The sequence that fencing tokens are drawn from, as `create sequence lock_tokens` of a migration makes it:
+   * `'lock_tokens'`, or with its schema. A lock then writes to the database's log. Default: none, and no tokens.
+   */
+  readonly tokenSequence?: string;
 }
 
 const POSTGRES_CHECKS: Record<keyof PostgresLocksOptions, Check> = {
@@ -30,20 +35,22 @@ const POSTGRES_CHECKS: Record<keyof PostgresLocksOptions, Check> = {
   connection: aFunction,
   pollMs: ms,
   heartbeatMs: ms,
+  tokenSequence: aName,
 };
 
 const checkPostgresLocksOptions = (options: PostgresLocksOptions): void => check(options, POSTGRES_CHECKS, 'option ');
 
 /**
  * Locks kept by PostgreSQL as session-level advisory locks, on one connection per provider that is not of MikroORM's
- * pool; no transaction stays open. A session that ends frees its locks: a crash at once, a cut network when the server
- * notices. Within a process callers enter in the order in which they came; between processes the first to ask after
+ * pool; no transaction stays open. A session that ends frees its locks: a crash at once; behind a network
+ * that is cut the server notices within about three times `heartbeatMs`, six at most. Within a process callers enter in the order in which they came; between processes the first to ask after
  * a release wins.
  *
  * A key is 64 bits of SHA-256 there. Should two keys or another user of advisory locks collide in them, they wait for
  * each other; they are never let in together.
  *
- * The first lock throws E_UNSUPPORTED where the ORM has no connection of this kind. Throws E_INVALID_OPTION.
+ * The first lock throws E_UNSUPPORTED where the ORM has no connection of this kind, and E_INVALID_OPTION where
+ * `tokenSequence` is no such sequence. Throws E_INVALID_OPTION.
  */
 export function postgresLocks(orm: MikroORM, options: PostgresLocksOptions = {}): LockProvider {
   checkPostgresLocksOptions(options);
@@ -82,18 +89,20 @@ class PostgresLocks implements LockProvider {
     for (let attempt = 1; ; attempt++) {
       const session = await this.#connected();
       session.enter();
-      let isHeld = false;
+      let held: HeldLock | undefined;
       try {
-        isHeld = await session.lock(lock, signal, pollMs);
+        const granted = await session.lock(lock, signal, pollMs);
         // Not one that was lost again before the work could begin.
-        isHeld &&= !session.lost.aborted;
-        if (isHeld) return heldIn(session, lock, leave);
+        if (granted !== undefined && !session.lost.aborted) {
+          held = heldIn(session, lock, granted, leave);
+          return held;
+        }
         if (!session.lost.aborted) return undefined;
       } catch (error) {
         // The session is gone, and all it may have got with it: it is safe to ask on another one.
         if (!session.lost.aborted || (signal.aborted && attempt >= TRIES)) throw error;
       } finally {
-        if (!isHeld) session.leave();
+        if (held === undefined) session.leave();
       }
       if (attempt > 1) await pause(about(pollMs), [signal]);
     }
@@ -108,15 +117,19 @@ class PostgresLocks implements LockProvider {
 
   async #open(): Promise<PostgresSession> {
     const client = await (this.#options.connection?.() ?? clientOf(this.#orm));
-    const session = await PostgresSession.open(client, this.#options.heartbeatMs ?? 10_000);
+    const session = await PostgresSession.open(client, {
+      heartbeatMs: this.#options.heartbeatMs ?? 10_000,
+      tokenSequence: this.#options.tokenSequence,
+    });
     session.lost.throwIfAborted();
     session.lost.addEventListener('abort', () => this.#session.forget(), { once: true });
     return session;
   }
 }
 
-function heldIn(session: PostgresSession, lock: LockNumbers, leave: () => void): HeldLock {
+function heldIn(session: PostgresSession, lock: LockNumbers, { token }: Granted, leave: () => void): HeldLock {
   return {
+    token,
     signal: session.lost,
     async release() {
       if (!session.lost.aborted) await session.unlock(lock);

@@ -1,4 +1,6 @@
 import { once } from '../once.ts';
+import { ByReferenceError } from '../errors.ts';
+import { DURABLE, growing, keepalives, tryLock } from './postgres-statements.ts';
 import { about, pause, settled } from './waiting.ts';
 
 /** What of `pg.Client` is used. */
@@ -21,6 +23,17 @@ export interface LockNumbers {
   readonly waiters: string;
 }
 
+export interface SessionOptions {
+  readonly heartbeatMs: number;
+  /** The sequence that tokens are drawn from. */
+  readonly tokenSequence: string | undefined;
+}
+
+/** A lock that the session holds. */
+export interface Granted {
+  readonly token?: bigint;
+}
+
 const CHANNEL = 'mikro_orm_byref_locks';
 
 /**
@@ -32,6 +45,7 @@ const CHANNEL = 'mikro_orm_byref_locks';
 export class PostgresSession {
   readonly #client: PostgresClientLike;
   readonly #heartbeatMs: number;
+  readonly #tokenSequence: string | undefined;
   readonly #lost = new AbortController();
   /** Wakes the call that waits for a lock, by its number. */
   readonly #wake = new Map<string, () => void>();
@@ -41,9 +55,10 @@ export class PostgresSession {
   #users = 0;
   #heartbeat: NodeJS.Timeout | undefined;
 
-  private constructor(client: PostgresClientLike, heartbeatMs: number) {
+  private constructor(client: PostgresClientLike, { heartbeatMs, tokenSequence }: SessionOptions) {
     this.#client = client;
     this.#heartbeatMs = heartbeatMs;
+    this.#tokenSequence = tokenSequence;
     client.on('error', (error) => this.drop(error));
     client.on('end', () => this.drop(new Error('The connection that held the locks has ended.')));
     client.on('notification', ({ channel, payload }) => {
@@ -51,8 +66,9 @@ export class PostgresSession {
     });
   }
 
-  static async open(client: PostgresClientLike, heartbeatMs: number): Promise<PostgresSession> {
-    const session = new PostgresSession(client, heartbeatMs);
+  /** Throws E_INVALID_OPTION where there is no such sequence. */
+  static async open(client: PostgresClientLike, options: SessionOptions): Promise<PostgresSession> {
+    const session = new PostgresSession(client, options);
     const answered = session.#watch();
     try {
       await Promise.race([client.connect(), rejectedBy(session.lost)]);
@@ -60,6 +76,10 @@ export class PostgresSession {
       answered();
     }
     client.unref?.();
+    await session.#prepare().catch((error: unknown) => {
+      session.drop(error);
+      throw error;
+    });
     return session;
   }
 
@@ -82,9 +102,9 @@ export class PostgresSession {
   }
 
   /** Tries until it has the lock, or until `signal` is aborted. */
-  async lock(lock: LockNumbers, signal: AbortSignal, pollMs: number): Promise<boolean> {
-    if (await this.#tryLock(lock)) return true;
-    if (signal.aborted) return false;
+  async lock(lock: LockNumbers, signal: AbortSignal, pollMs: number): Promise<Granted | undefined> {
+    const atOnce = await this.#tryLock(lock);
+    if (atOnce !== undefined || signal.aborted) return atOnce;
     await this.#listen();
     // False while a release looks for waiters: then it is found by asking again.
     const isAnnounced = await this.#ask(`pg_try_advisory_lock_shared('${lock.waiters}')`);
@@ -96,13 +116,13 @@ export class PostgresSession {
     });
     try {
       // Announced first, tried second: a release in between is seen by the one or the other.
-      while (!(await this.#tryLock(lock))) {
-        if (signal.aborted) return false;
+      for (;;) {
+        const granted = await this.#tryLock(lock);
+        if (granted !== undefined || signal.aborted) return granted;
         // It may have been told before the answer of the try was read.
         if (!isReleased) await pause(about(pollMs), [signal, this.lost], (end) => (wake = end));
         isReleased = false;
       }
-      return true;
     } finally {
       this.#wake.delete(lock.holder);
       if (isAnnounced) await this.#query(`select pg_advisory_unlock_shared('${lock.waiters}')`).catch(this.#fail);
@@ -143,12 +163,30 @@ export class PostgresSession {
     if (!isAnswer(error)) this.drop(error);
   };
 
-  /** Where no answer came, as with a time-out of the client's own, the lock may be there: it is let go. */
-  async #tryLock(lock: LockNumbers): Promise<boolean> {
+  async #prepare(): Promise<void> {
+    await this.#query(keepalives(this.#heartbeatMs));
+    const sequence = this.#tokenSequence;
+    if (sequence === undefined) return;
+    await this.#query(DURABLE);
+    if ((await this.#query(growing(sequence))).length === 0) {
+      const expected = 'a sequence of this database, as by create sequence: growing, without cache and cycle';
+      throw ByReferenceError.invalidOption('option tokenSequence', expected, sequence);
+    }
+  }
+
+  /**
+   * Where no answer came, as with a time-out of the client's own, the lock may be there: it is let go. So it is where
+   * there was no token for it.
+   */
+  async #tryLock(lock: LockNumbers): Promise<Granted | undefined> {
     try {
-      return await this.#ask(`pg_try_advisory_lock('${lock.holder}')`);
+      const [row] = await this.#query(tryLock(lock.holder, this.#tokenSequence));
+      const { held, token } = row as { readonly held: boolean; readonly token?: string };
+      if (!held) return undefined;
+      return token === undefined ? {} : { token: BigInt(token) };
     } catch (error) {
-      if (!isAnswer(error)) await this.#query(`select pg_advisory_unlock('${lock.holder}')`).catch(this.#fail);
+      const mayBeHeld = !isAnswer(error) || this.#tokenSequence !== undefined;
+      if (mayBeHeld) await this.#query(`select pg_advisory_unlock('${lock.holder}')`).catch(this.#fail);
       throw error;
     }
   }
@@ -159,7 +197,6 @@ export class PostgresSession {
     return Object.values(row!)[0] === true;
   }
 
-  /** Without parameters, which would take more messages: all there is to insert are numbers of `LockNumbers`. */
   #query(sql: string): Promise<readonly object[]> {
     const result = this.#last.then(async () => {
       this.lost.throwIfAborted();

@@ -1,5 +1,11 @@
 import type { Check } from '../check.ts';
 
+/**
+ * How long a call waits that says nothing of it: longer than a dead holder keeps its lock by the providers' defaults, and
+ * not for ever, because a circle that goes through another process would.
+ */
+export const DEFAULT_WAIT_MS = 60_000;
+
 /** What a timer of Node can wait. */
 const MAX_MS = 2 ** 31 - 1;
 

@@ -93,6 +93,10 @@ export class ModelRegistry {
     }
   }
 
+  get models(): Iterable<Model> {
+    return this.#byClass.values();
+  }
+
   /** The wire names, sorted. */
   get names(): readonly string[] {
     return Array.from(this.#byClass.values(), (model) => model.name).sort();

@@ -20,6 +20,10 @@ export const isOrmError = (error: Error): boolean =>
 export const isPostgresError = (error: Error & { severity?: unknown; code?: unknown }): boolean =>
   typeof error.severity === 'string' && typeof error.code === 'string' && error.code.length === 5;
 
+/** A query that the database did not answer, or refused: whether it is away, or broken, is not the asker's fault. */
+export const isDatabaseFailure = (error: unknown): boolean =>
+  error instanceof DriverException || (error instanceof Error && isPostgresError(error));
+
 /** Throws E_UNSUPPORTED where the transactions of an EntityManager are none that this engine could put jobs into. */
 export function requirePostgres(em: EntityManager, engine: string): void {
   if (isPostgres(em.getPlatform())) return;

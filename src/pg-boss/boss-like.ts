@@ -13,6 +13,9 @@ export interface BossJob {
   readonly retryCount: number;
   readonly signal: AbortSignal;
   readonly createdOn?: Date;
+  /** When it is due; a retry moves it. */
+  readonly startAfter?: Date;
+  readonly startedOn?: Date;
 }
 
 /** A job as pg-boss finds it. */
@@ -30,6 +33,8 @@ export interface BossResult {
 
 /** The part of pg-boss 12 that the engine uses; a type test proves that the real one fits. */
 export interface PgBossLike {
+  /** What its own statements run on. */
+  getDb(): BossDatabase;
   createQueue(name: string, options?: { policy?: string }): Promise<void>;
   getQueue(name: string): Promise<{ policy?: string } | null>;
   insert(name: string, jobs: object[], options?: { db?: BossDatabase; returnId?: boolean }): Promise<string[] | null>;
@@ -40,7 +45,7 @@ export interface PgBossLike {
   update(
     name: string,
     data: undefined,
-    options: { singletonKey: string; priority: number; db?: BossDatabase },
+    options: { id?: string; singletonKey?: string; priority?: number; startAfter?: number; db?: BossDatabase },
   ): Promise<{ jobs: string[] }>;
   complete(
     name: string,
@@ -48,6 +53,8 @@ export interface PgBossLike {
     output: object | null,
     options: { db?: BossDatabase },
   ): Promise<object>;
+  deleteJob(name: string, id: string, options: { db?: BossDatabase }): Promise<object>;
+  unschedule(name: string, key: string): Promise<void>;
   schedule(name: string, cron: string, data: object | null, options: object): Promise<void>;
   work(
     name: string,
@@ -56,6 +63,8 @@ export interface PgBossLike {
   ): Promise<string>;
   offWork(name: string, options: { id: string; wait: boolean }): Promise<void>;
   notifyWorker(workerId: string): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  off(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 /** Runs pg-boss's statements in the transaction of an EntityManager. */

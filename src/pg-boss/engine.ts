@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
@@ -13,7 +14,9 @@ import type {
   ReceivedJob,
   RunJobs,
 } from '../tasks/engine.ts';
+import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { takenOver } from '../tasks/outcome.ts';
+import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
@@ -38,6 +41,9 @@ export function pgBossEngine(boss: PgBossLike, options: PgBossEngineOptions = {}
 /** While a job of a key is in it and waits, another one of that key is refused. */
 const POLICY = 'short';
 
+/** How often a failed job is looked at until pg-boss has written that; each look waits twice as long, 10 s in all. */
+const LOOKS = 10;
+
 const STATES: Readonly<Record<string, JobState>> = {
   created: 'waiting',
   retry: 'waiting',
@@ -53,32 +59,46 @@ class PgBossEngine implements Engine {
   readonly #options: PgBossEngineOptions;
   /** Makes a queue, and has pg-boss know it before a transaction is open: it would ask on another connection. */
   readonly #prepare = once((name: string) => this.#makeQueue(name));
+  readonly #database: SameDatabase;
   readonly #workers: { readonly queue: string; readonly id: string }[] = [];
+  #onError: ((error: unknown) => void) | undefined;
 
   constructor(boss: PgBossLike, options: PgBossEngineOptions) {
     this.#boss = boss;
     this.#options = options;
+    this.#database = new SameDatabase('pg-boss', async (sql) => (await boss.getDb().executeSql(sql)).rows);
   }
 
   checkDatabase(em: EntityManager): void {
     requirePostgres(em, 'pg-boss');
+    this.#database.serve(em);
   }
 
   async enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]> {
-    if (em !== undefined) this.checkDatabase(em);
+    const transaction = em !== undefined && transactionOf(em) !== undefined ? em : undefined;
+    if (em !== undefined) requirePostgres(em, 'pg-boss');
+    if (transaction !== undefined) await this.#database.require(transaction);
     const ids: string[] = [];
     for (const [queue, own] of Map.groupBy(jobs, (job) => job.queue)) {
       await this.#prepare(queue.name);
-      ids.push(...(await this.#insert(queue, own, em)));
+      const settled = transaction === undefined ? own : await lockDedupeKeys(own, transaction);
+      ids.push(...(await this.#insert(queue, settled, em)));
     }
     return ids;
   }
 
   async schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void> {
     await this.#prepare(queue.name);
-    // pg-boss takes few characters in a key.
-    const safe = /^[\w.-]+$/.test(key) ? key : Buffer.from(key).toString('hex');
-    await this.#boss.schedule(queue.name, cron, data, { tz: timeZone, key: safe, ...this.#settings(queue) });
+    await this.#boss.schedule(queue.name, cron, data, {
+      tz: timeZone,
+      key: scheduleKey(key),
+      ...this.#settings(queue),
+    });
+  }
+
+  async unschedule(queue: QueueSettings, key: string): Promise<void> {
+    await this.#prepare(queue.name);
+    await this.#boss.unschedule(queue.name, scheduleKey(key));
   }
 
   async find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
@@ -93,8 +113,19 @@ class PgBossEngine implements Engine {
     };
   }
 
-  async work(queue: QueueSettings, run: RunJobs): Promise<void> {
+  async cancel({ name }: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean> {
+    await this.#prepare(name);
+    // Only of a job that waits, which no worker takes from then on.
+    const { jobs } = await this.#boss.update(name, undefined, { id, startAfter: 3_600, ...inTransactionOf(em) });
+    if (jobs.length === 0) return false;
+    await this.#boss.deleteJob(name, id, inTransactionOf(em));
+    return true;
+  }
+
+  async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
     await this.#prepare(queue.name);
+    await this.#database.requireServed();
+    this.#listen(onError);
     const { pollingIntervalSeconds } = this.#options;
     const options = {
       includeMetadata: true,
@@ -109,6 +140,7 @@ class PgBossEngine implements Engine {
         this.#boss.notifyWorker(id);
         const received = jobs.map((job) => this.#received(queue.name, job));
         const outcomes = await run(received);
+        for (const [index, { id: job }] of jobs.entries()) this.#postpone(queue.name, job, outcomes[index]!, onError);
         return jobs.map((job, index) => resultOf(job, outcomes[index]!));
       });
       this.#workers.push({ queue: queue.name, id });
@@ -118,6 +150,28 @@ class PgBossEngine implements Engine {
   async stop(): Promise<void> {
     const workers = this.#workers.splice(0);
     await Promise.all(workers.map(({ queue, id }) => this.#boss.offWork(queue, { id, wait: true })));
+    if (this.#onError !== undefined) this.#boss.off('error', this.#onError);
+    this.#onError = undefined;
+  }
+
+  /** pg-boss is one for all queues. */
+  #listen(onError: (error: unknown) => void): void {
+    if (this.#onError !== undefined) return;
+    this.#onError = onError;
+    this.#boss.on('error', onError);
+  }
+
+  /** A worker's answer has no delay in it: it is set once pg-boss has written that, or its own applies. */
+  #postpone(queue: string, id: string, outcome: Outcome, onError: (error: unknown) => void): void {
+    if (outcome.status !== 'retry' || outcome.delayMs === undefined) return;
+    const startAfter = outcome.delayMs / 1_000;
+    const postpone = async (): Promise<void> => {
+      for (let look = 0; look < LOOKS; look++) {
+        await sleep(10 * 2 ** look);
+        if ((await this.#boss.update(queue, undefined, { id, startAfter })).jobs.length > 0) return;
+      }
+    };
+    void postpone().catch(onError);
   }
 
   /** Inserts what is new, and finds the waiting job for what is not. */
@@ -187,12 +241,15 @@ class PgBossEngine implements Engine {
   }
 }
 
+/** pg-boss takes few characters in a key. */
+const scheduleKey = (key: string): string => (/^[\w.-]+$/.test(key) ? key : Buffer.from(key).toString('hex'));
+
 /** pg-boss keeps failed jobs for a retry, and dead-lettered ones not. */
 export function resultOf(job: Pick<BossJob, 'id'>, outcome: Outcome): BossResult {
   if (outcome.status === 'completed') {
     return { id: job.id, status: 'completed', ...(outcome.output && { output: outcome.output }) };
   }
-  return { id: job.id, status: outcome.status === 'retry' ? 'failed' : 'deadletter', output: outcome.error };
+  return { id: job.id, status: outcome.status === 'discard' ? 'deadletter' : 'failed', output: outcome.error };
 }
 
 const inTransactionOf = (em: EntityManager | undefined): { db?: BossDatabase } =>

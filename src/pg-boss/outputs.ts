@@ -41,9 +41,9 @@ export class Outputs {
     const status = own?.status === 'deadletter' ? 'discard' : 'retry';
     const { output = new Error('no disposition returned by handler') } = own ?? {};
     try {
-      return { status, error: this.#failure(output, () => job) as JobFailure };
+      return { status, error: this.#failure(output, () => job) as JobFailure, cause: output };
     } catch (error) {
-      return { status, error: describe(error) };
+      return { status, error: describe(error), cause: error };
     }
   }
 

@@ -66,8 +66,7 @@ export class Receiver {
     isPerJob: boolean,
   ): Promise<Map<BossJob, Outcome>> {
     const outcomes = new Map<BossJob, Outcome>();
-    const refuse: Refuse = (job, reason) =>
-      void outcomes.set(job, this.#codec.unreadable(job.createdOn ?? new Date(), reason));
+    const refuse: Refuse = (job, reason) => void outcomes.set(job, this.#codec.unreadable(reason, waitedMs(job)));
     const handle = async (live: ReadonlyMap<BossJob, BossJob>): Promise<void> => {
       const returned = await handler([...live.values()]);
       for (const job of live.keys()) {
@@ -135,7 +134,7 @@ export class Receiver {
     use: (live: ReadonlyMap<BossJob, BossJob>) => Promise<void>,
   ): Promise<void> {
     const { context } = this.#codec;
-    const captured = await context.read(group[0]!.opened);
+    const captured = await context.read(group[0]!.opened, em);
     if (captured.status === 'rejected') return group.forEach(({ job }) => refuse(job, captured.reason));
     await context.run(captured.value, em, async () => {
       const live = new Map<BossJob, BossJob>();
@@ -148,4 +147,10 @@ export class Receiver {
       if (live.size > 0) await use(live);
     });
   }
+}
+
+/** For how long a job was due when it was fetched, by the database's clock alone. */
+function waitedMs({ createdOn, startAfter, startedOn }: BossJob): number {
+  if (createdOn === undefined || startedOn === undefined) return 0;
+  return startedOn.getTime() - Math.max(createdOn.getTime(), startAfter?.getTime() ?? 0);
 }

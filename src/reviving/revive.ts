@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { channel } from 'node:diagnostics_channel';
+import { tracingChannel } from 'node:diagnostics_channel';
 import type { Decoded } from '../codec/decode.ts';
 import { ByReferenceError } from '../errors.ts';
-import type { ReviveReport } from '../options.ts';
+import type { ReviveReport, ReviveTrace } from '../options.ts';
 import { authorizeRows } from './authorize.ts';
 import { driftedOf, judge, missingOf } from './judge.ts';
 import { loadRows } from './load-rows.ts';
@@ -10,7 +10,7 @@ import { each, eachInTurn, type Outcome, valueOf } from './outcomes.ts';
 import { type Reference, Resolver, type RowGroup } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
-const revivals = channel('mikro-orm-byref:revive');
+const channel = tracingChannel<unknown, ReviveTrace>('mikro-orm-byref:revive');
 
 /**
  * Payloads → values: decode, resolve, load, judge, fill; one query per model for all of them. Each payload has an outcome
@@ -45,20 +45,22 @@ async function load(
   references: () => readonly Reference[],
   settings: Settings,
 ): Promise<ByReferenceError | undefined> {
-  const startedAt = performance.now();
-  let queries: number;
+  const trace: ReviveTrace = {};
+  const read = async (): Promise<void> => {
+    const startedAt = performance.now();
+    const queries = await loadGroups(groups, settings);
+    const { onRevive } = settings;
+    if (onRevive === undefined && !channel.hasSubscribers) return;
+    trace.report = reportOf(groups, references(), { queries, ms: performance.now() - startedAt });
+    onRevive?.(trace.report);
+  };
   try {
-    queries = await loadGroups(groups, settings);
+    await (channel.hasSubscribers ? channel.tracePromise(read, trace) : read());
+    return undefined;
   } catch (error) {
     if (error instanceof ByReferenceError) return error;
     throw error;
   }
-  const { onRevive } = settings;
-  if (onRevive === undefined && !revivals.hasSubscribers) return undefined;
-  const told = reportOf(groups, references(), { queries, ms: performance.now() - startedAt });
-  onRevive?.(told);
-  revivals.publish(told);
-  return undefined;
 }
 
 /**

@@ -3,12 +3,14 @@ import { check } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import type { DeserializeOptions } from '../options.ts';
 import { ByReferenceError } from '../errors.ts';
+import { guardPools } from '../orm/pool-guard.ts';
 import { each } from '../reviving/outcomes.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from './adapter-options.ts';
-import { CapturedContext } from './context.ts';
+import { CapturedContext } from './task-context.ts';
 import type { Outcome } from './engine.ts';
-import { kept, readJobs, unreadable } from './outcome.ts';
+import { type ErrorReport, tellingOf } from './error-report.ts';
+import { readJobs, unreadable } from './outcome.ts';
 import { type JobId, Seal } from './seal.ts';
 
 /** The data of jobs, written and read as the options of an adapter say. */
@@ -17,6 +19,7 @@ export class AdapterCodec {
   readonly seal: Seal;
   readonly context: CapturedContext;
   readonly #options: AdapterOptions;
+  readonly #tell: (report: ErrorReport) => void;
   /** Those of them that are about reviving. */
   readonly #revive: DeserializeOptions;
 
@@ -30,10 +33,12 @@ export class AdapterCodec {
     // Signatures are the seal’s.
     this.#revive = { ...Object.fromEntries(revive), signed: false };
     serializer.refuseWrongOptions(this.#revive);
+    guardPools(serializer);
     this.serializer = serializer;
     this.seal = new Seal(serializer, options);
     this.context = new CapturedContext(serializer, options.context);
     this.#options = options;
+    this.#tell = tellingOf(serializer, undefined);
   }
 
   /** Whether producers write tokens yet. */
@@ -73,16 +78,24 @@ export class AdapterCodec {
     return opened.map((outcome) => (outcome.status === 'fulfilled' ? results.next().value! : outcome));
   }
 
-  get retryMissingForMs(): number {
-    return this.#options.retryMissingForMs ?? 10_000;
-  }
-
-  /** What becomes of a job that can't be read. */
-  unreadable(enqueuedAt: Date, error: unknown): Outcome {
-    return unreadable(enqueuedAt, error, this.retryMissingForMs);
+  /** What becomes of a job that can't be read, after a missing row has been waited for that long. */
+  unreadable(error: unknown, waitedMs: number): Outcome {
+    return unreadable(error, waitedMs < (this.#options.retryMissingForMs ?? 10_000));
   }
 
   kept(result: unknown, job: JobId): Outcome {
-    return kept(result, () => this.seal.closeResult(this.encode(result), job));
+    const write = (): JsonObject | undefined =>
+      result === undefined ? undefined : this.seal.closeResult(this.encode(result), job);
+    return { status: 'completed', output: this.resultOr(job, write) };
+  }
+
+  /** A result as `write` has it. One that can't be kept is told of, and is none: it undoes no work. */
+  resultOr<Result>({ queue, id }: JobId, write: () => Result): Result | undefined {
+    try {
+      return write();
+    } catch (error) {
+      this.#tell({ task: undefined, queue, id, attempt: undefined, final: false, tokens: [], error });
+      return undefined;
+    }
   }
 }

@@ -1,8 +1,7 @@
 import { type Check, milliseconds, oneOf } from '../check.ts';
 import { DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
-import { aContext } from './context.ts';
 import { aJobSigning, type JobSigning } from './seal.ts';
-import type { TaskContext } from './tasks.ts';
+import { aTaskContext, type TaskContext } from './task-context.ts';
 
 /** What the adapters to an engine's own API take. */
 export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missing' | 'populate'> {
@@ -32,5 +31,5 @@ export const ADAPTER_CHECKS: Record<keyof AdapterOptions, Check> = {
   populate: DESERIALIZE_CHECKS.populate,
   retryMissingForMs: milliseconds,
   encode: oneOf(true, false),
-  context: aContext,
+  context: aTaskContext,
 };

@@ -38,7 +38,7 @@ export interface ReceivedJob {
   /** The name that it is stored under, of engines whose jobs have one beside their queue: that of the queue. */
   readonly name?: string;
   readonly data: unknown;
-  /** 1 for the first attempt. */
+  /** 1 for the first attempt. Those that were postponed don't count, where the engine can tell. */
   readonly attempt: number;
   readonly enqueuedAt: Date;
   /** Aborted when the job is no longer this worker's. */
@@ -50,10 +50,17 @@ export interface ReceivedJob {
   complete?(em: EntityManager, output: JsonObject | undefined): Promise<void>;
 }
 
-/** What became of a received job: done, to be tried again, or given up for good in the engine's own way. */
+/**
+ * What became of a received job: done, to be tried again (after `delayMs` instead of the queue's own delay, where the
+ * engine can), to be tried again without that this attempt counts, or given up for good in the engine's own way.
+ * `postpone` says that the database was away before the handler was called: the engine waits longer each time, within
+ * bounds, and without end. One that can't give an attempt back retries. `error` is what is kept; `cause`, which was
+ * thrown, is not.
+ */
 export type Outcome =
   | { readonly status: 'completed'; readonly output: JsonObject | undefined }
-  | { readonly status: 'retry' | 'discard'; readonly error: JobFailure };
+  | { readonly status: 'retry'; readonly error: JobFailure; readonly cause: unknown; readonly delayMs?: number }
+  | { readonly status: 'postpone' | 'discard'; readonly error: JobFailure; readonly cause: unknown };
 
 /** An error as it is kept with a job: tokens of rows, never their data. */
 export interface JobFailure extends JsonObject {
@@ -90,9 +97,13 @@ export interface Engine {
   enqueue(jobs: readonly NewJob[], em: EntityManager | undefined): Promise<readonly string[]>;
   /** Enqueues `data` whenever the cron expression says so, until another one of that key replaces it. */
   schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void>;
+  /** Ends the schedule of a key, where there is one. */
+  unschedule(queue: QueueSettings, key: string): Promise<void>;
   find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined>;
-  /** Starts to work a queue. */
-  work(queue: QueueSettings, run: RunJobs): Promise<void>;
+  /** Takes a waiting job back, in the transaction of `em` where there is one: it is gone. False where there is none. */
+  cancel(queue: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean>;
+  /** Starts to work a queue. `onError` is for what goes wrong with no job at hand, as a connection that is lost. */
+  work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void>;
   /** Takes no further jobs and waits for those under way. */
   stop(): Promise<void>;
 }

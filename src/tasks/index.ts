@@ -1,5 +1,6 @@
 export { inlineEngine } from './inline-engine.ts';
-export { JobFailedError, JobHandle } from './job-handle.ts';
+export { DiscardJobError, RetryJobError, type RetryJobOptions } from './job-errors.ts';
+export { JobFailedError, JobHandle, type WaitOptions } from './job-handle.ts';
 export { Tasks } from './tasks.ts';
 export type {
   Engine,
@@ -13,16 +14,21 @@ export type {
   Retries,
   RunJobs,
 } from './engine.ts';
+export type { ErrorReport, OnError } from './error-report.ts';
 export type { JobSigning } from './seal.ts';
 export type {
   BatchHandler,
   BatchOptions,
   Change,
   ChangeOf,
+  DeclaredTask,
+  DeclareOptions,
   DelayOptions,
   Handler,
   JobContext,
   Task,
   TaskOptions,
 } from './task.ts';
-export type { TaskContext, TasksOptions } from './tasks.ts';
+export type { TaskContext } from './task-context.ts';
+export type { StopOptions, TasksOptions } from './tasks.ts';
+export type { JobTrace } from './tracing.ts';

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, Retries, RunJobs } from './engine.ts';
+import { postponedMs } from './outcome.ts';
 
 interface InlineJob {
   readonly id: string;
@@ -10,16 +11,19 @@ interface InlineJob {
   readonly enqueuedAt: Date;
   readonly retries: Retries;
   readonly priority: number;
+  readonly delayMs: number;
   readonly dedupeKey: string | undefined;
   state: JobState;
   attempt: number;
+  /** How often it was postponed. */
+  looks: number;
   output: JsonValue | undefined;
 }
 
 /**
  * Runs jobs in this process, for development and tests: through the same encoding, JSON text and decoding as a real
  * engine. A job runs before `delay()` resolves, or after the commit it waits for; before `work()` it waits. `delayMs` is
- * not waited for, the delays of retries are, and nothing survives the process.
+ * not waited for, and goes before priorities; the delays of retries are, and nothing survives the process.
  */
 export function inlineEngine(): Engine {
   return new InlineEngine();
@@ -30,7 +34,8 @@ class InlineEngine implements Engine {
   readonly #jobs = new Map<string, InlineJob[]>();
   readonly #workers = new Map<string, { readonly batch: number; readonly run: RunJobs }>();
   readonly #running = new Set<Promise<void>>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Of the jobs that wait for a retry. */
+  readonly #timers = new Map<InlineJob, NodeJS.Timeout>();
 
   async enqueue(jobs: readonly NewJob[], _em: EntityManager | undefined): Promise<readonly string[]> {
     const queues = new Set<string>();
@@ -46,8 +51,21 @@ class InlineEngine implements Engine {
     throw ByReferenceError.unsupported(`The schedule "${cron}"`, 'the inline engine has no clock; take a real engine');
   }
 
+  async unschedule(): Promise<void> {
+    // There is none.
+  }
+
   async find({ name }: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
     return this.#jobs.get(name)?.find((job) => job.id === id);
+  }
+
+  async cancel({ name }: QueueSettings, id: string): Promise<boolean> {
+    const jobs = this.#jobs.get(name) ?? [];
+    const at = jobs.findIndex((job) => job.id === id && (job.state === 'waiting' || this.#timers.has(job)));
+    if (at === -1) return false;
+    const [job] = jobs.splice(at, 1);
+    clearTimeout(this.#timers.get(job!));
+    return this.#timers.delete(job!) || true;
   }
 
   async work({ name, batch }: QueueSettings, run: RunJobs): Promise<void> {
@@ -57,11 +75,11 @@ class InlineEngine implements Engine {
 
   async stop(): Promise<void> {
     this.#workers.clear();
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers.values()) clearTimeout(timer);
     await Promise.all(this.#running);
   }
 
-  #add({ id, queue, data, priority, dedupeKey }: NewJob): string {
+  #add({ id, queue, data, delayMs, priority, dedupeKey }: NewJob): string {
     const jobs = this.#jobs.get(queue.name) ?? [];
     this.#jobs.set(queue.name, jobs);
     const waiting = jobs.find((job) => job.state === 'waiting' && job.dedupeKey === dedupeKey);
@@ -73,10 +91,12 @@ class InlineEngine implements Engine {
       text,
       retries,
       priority,
+      delayMs,
       dedupeKey,
       enqueuedAt: new Date(),
       state: 'waiting',
       attempt: 0,
+      looks: 0,
       output: undefined,
     });
     return id;
@@ -87,7 +107,7 @@ class InlineEngine implements Engine {
       const worker = this.#workers.get(queue);
       const waiting = this.#jobs.get(queue)?.filter(({ state }) => state === 'waiting') ?? [];
       if (worker === undefined || waiting.length === 0) return;
-      const jobs = waiting.toSorted((a, b) => b.priority - a.priority);
+      const jobs = waiting.toSorted((a, b) => a.delayMs - b.delayMs || b.priority - a.priority);
       const run = this.#run(queue, jobs.slice(0, worker.batch), worker.run);
       this.#running.add(run);
       await run;
@@ -109,22 +129,29 @@ class InlineEngine implements Engine {
     for (const [index, job] of jobs.entries()) {
       const outcome = outcomes[index]!;
       if (outcome.status === 'completed') Object.assign(job, { state: 'completed', output: outcome.output });
-      else if (outcome.status === 'retry' && job.attempt <= job.retries.limit) this.#retry(queue, job);
+      else if (outcome.status === 'postpone') this.#postpone(queue, job);
+      else if (outcome.status === 'retry' && job.attempt <= job.retries.limit) this.#retry(queue, job, outcome.delayMs);
       else Object.assign(job, { state: 'failed', output: outcome.error });
     }
   }
 
-  /** Active until its delay is over, so that nothing else takes it up. */
-  #retry(queue: string, job: InlineJob): void {
+  #retry(queue: string, job: InlineJob, given: number | undefined): void {
     const { delayMs, backoff } = job.retries;
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(timer);
-        job.state = 'waiting';
-        void this.#drain(queue);
-      },
-      delayMs * (backoff ? 2 ** (job.attempt - 1) : 1),
-    );
-    this.#timers.add(timer);
+    this.#later(queue, job, given ?? delayMs * (backoff ? 2 ** (job.attempt - 1) : 1));
+  }
+
+  #postpone(queue: string, job: InlineJob): void {
+    job.attempt--;
+    this.#later(queue, job, postponedMs(++job.looks));
+  }
+
+  /** Active until its delay is over, so that nothing else takes it up. */
+  #later(queue: string, job: InlineJob, delayMs: number): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(job);
+      job.state = 'waiting';
+      void this.#drain(queue);
+    }, delayMs);
+    this.#timers.set(job, timer);
   }
 }

@@ -1,25 +1,25 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
-import { isEnvelope } from '../wire/envelope.ts';
-import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
+import { isDatabaseFailure } from '../orm/platform.ts';
+import type { JsonObject } from '../wire/json.ts';
 import type { Outcome, ReceivedJob } from './engine.ts';
-import { kept, readJobs, retry, unreadable } from './outcome.ts';
+import { metadataOf } from './job-metadata.ts';
+import { failed, postpone, readJobs, retry, unreadable, waitedMs } from './outcome.ts';
 import type { Seal } from './seal.ts';
+import { readCaptured, type TaskContext } from './task-context.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { JobContext } from './task.ts';
+import { type JobTrace, traced } from './tracing.ts';
+import { UnflushedWarning } from './unflushed-warning.ts';
 
-/** What Tasks puts beside the data of a job. */
-export interface JobMetadata extends JsonObject {
-  readonly name: string;
-  /** What the option `context` captured. */
-  readonly context?: JsonValue;
-}
-
-/** How all jobs of a Tasks are run. */
-export interface RunnerOptions {
-  /** Runs a job's work in what its producer captured. */
-  run(context: JsonValue | undefined, em: EntityManager, next: () => Promise<void>): Promise<void>;
+/** What a JobRunner works with. */
+export interface RunnerParts {
+  readonly serializer: EntitySerializer;
+  readonly seal: Seal;
+  readonly context: TaskContext | undefined;
+  /** Told of a result that could not be kept. */
+  onResultLost(task: TaskDefinition, job: OpenedJob, error: unknown): void;
 }
 
 /** A job with what its seal has given free. */
@@ -30,42 +30,63 @@ export interface OpenedJob {
 
 /** Opened jobs → outcomes. Each job, or batch, has an EntityManager and a request context of its own. */
 export class JobRunner {
-  readonly #serializer: EntitySerializer;
-  readonly #seal: Seal;
-  readonly #options: RunnerOptions;
+  readonly #parts: RunnerParts;
+  readonly #unflushed = new UnflushedWarning();
 
-  constructor(serializer: EntitySerializer, seal: Seal, options: RunnerOptions) {
-    this.#serializer = serializer;
-    this.#seal = seal;
-    this.#options = options;
+  constructor(parts: RunnerParts) {
+    this.#parts = parts;
   }
 
-  /** Runs one call of the task's handler: for one job, or for a batch of one context. */
+  /** Runs one call of the task's handler: for one job, or for a batch of one context. Never rejects. */
   async run(task: TaskDefinition, jobs: readonly OpenedJob[]): Promise<readonly Outcome[]> {
-    const call = new Call(task, jobs, this.#serializer, this.#seal);
-    const context = metadataOf(jobs[0]!.data)?.context;
-    try {
-      await runInRequest(globalManagers(this.#serializer), (em) => this.#options.run(context, em, () => call.run(em)));
-    } catch (error) {
-      call.fail(error);
-    }
+    const call = new Call(task, jobs, this.#parts, this.#unflushed);
+    const traces = jobs.map(({ job }) => traceOf(task, job));
+    await traced(traces, async () => {
+      await this.#call(call, jobs);
+      for (const [index, outcome] of call.outcomes.entries()) {
+        const { status, cause } = { cause: undefined, ...outcome };
+        Object.assign(traces[index]!, { status, error: cause });
+      }
+    });
     return call.outcomes;
   }
+
+  async #call(call: Call, jobs: readonly OpenedJob[]): Promise<void> {
+    const { serializer, context } = this.#parts;
+    const captured = context && metadataOf(jobs[0]!.data)?.context;
+    let isRead = false;
+    try {
+      await runInRequest(globalManagers(serializer), async (em) => {
+        const value = await readCaptured(serializer, captured, em);
+        isRead = true;
+        await (context === undefined ? call.run(em) : context.run(value, em, () => call.run(em)));
+      });
+    } catch (error) {
+      if (isRead) call.fail(error);
+      else call.refuse(error);
+    }
+  }
+}
+
+function traceOf({ name, queue }: TaskDefinition, { id, attempt, enqueuedAt }: ReceivedJob): JobTrace {
+  return { task: name, queue: queue.name, id, attempt, enqueuedAt };
 }
 
 /** One call of a handler, from the data of its jobs to their outcomes. */
 class Call {
   readonly #task: TaskDefinition;
   readonly #jobs: readonly OpenedJob[];
-  readonly #serializer: EntitySerializer;
-  readonly #seal: Seal;
+  readonly #parts: RunnerParts;
+  readonly #unflushed: UnflushedWarning;
   readonly #outcomes: (Outcome | undefined)[];
+  /** Where the next failure would be: what is before the handler uses up no attempt if the database is to blame. */
+  #stage: 'context' | 'begin' | 'reading' | 'handler' = 'context';
 
-  constructor(task: TaskDefinition, jobs: readonly OpenedJob[], serializer: EntitySerializer, seal: Seal) {
+  constructor(task: TaskDefinition, jobs: readonly OpenedJob[], parts: RunnerParts, unflushed: UnflushedWarning) {
     this.#task = task;
     this.#jobs = jobs;
-    this.#serializer = serializer;
-    this.#seal = seal;
+    this.#parts = parts;
+    this.#unflushed = unflushed;
     this.#outcomes = jobs.map(() => undefined);
   }
 
@@ -76,13 +97,21 @@ class Call {
     );
   }
 
-  /** A failure of the handler, the database or the context: whatever has no outcome is tried again. */
+  /** A failure of the handler, the database or the context: of whatever has no outcome. */
   fail(error: unknown): void {
-    for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? retry(error);
+    const isPostponed = this.#stage === 'begin' || (this.#stage !== 'handler' && isDatabaseFailure(error));
+    const own = isPostponed ? postpone(error) : failed(error);
+    for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? own;
+  }
+
+  /** An error of what the jobs carry. */
+  refuse(error: unknown): void {
+    for (const index of this.#outcomes.keys()) this.#outcomes[index] = this.#unreadable(index, error);
   }
 
   async run(em: EntityManager): Promise<void> {
     if (!this.#task.transactional) return this.#handle(em).catch((error: unknown) => this.#failAndThrow(error));
+    this.#stage = 'begin';
     await em
       .transactional((tx) => this.#handle(tx))
       .catch((error: unknown) => {
@@ -100,53 +129,60 @@ class Call {
   }
 
   async #handle(em: EntityManager): Promise<void> {
+    this.#stage = 'reading';
     const args = await this.#revive(em);
     const live = this.#jobs.flatMap(({ job }, index) => (this.#outcomes[index] === undefined ? { job, index } : []));
     if (live.length === 0) return;
     const contexts = live.map(({ job }) => jobContext(this.#task.name, job, em));
+    this.#stage = 'handler';
     const results = await this.#task.handle(
       live.map(({ index }) => args[index]),
       contexts,
     );
     // Before the results are encoded: what they name must have its row by then.
     if (this.#task.transactional) await em.flush();
-    for (const [at, { job, index }] of live.entries()) await this.#complete(em, job, index, results[at]);
+    else this.#unflushed.look(this.#task.name, em);
+    for (const [at, { index }] of live.entries()) await this.#complete(em, this.#jobs[index]!, index, results[at]);
   }
 
   async #revive(em: EntityManager): Promise<unknown[]> {
     const options = { ...this.#task.revive, signed: false, em } as const;
     const list = this.#jobs.map(({ data }) => data);
-    const results = await readJobs(this.#serializer, list, this.#seal.plain, options);
+    const results = await readJobs(this.#parts.serializer, list, this.#parts.seal.plain, options);
     return results.map((result, index) => {
       if (result.status === 'fulfilled') return result.value;
-      const { enqueuedAt } = this.#jobs[index]!.job;
-      this.#outcomes[index] = unreadable(enqueuedAt, result.reason, this.#task.retryMissingForMs);
+      this.#outcomes[index] = this.#unreadable(index, result.reason);
       return undefined;
     });
   }
 
-  /** A result that can't be kept is given up: another run would only repeat the work. In a transaction it undoes that. */
-  async #complete(em: EntityManager, job: ReceivedJob, index: number, result: unknown): Promise<void> {
-    const { queue } = this.#task;
-    const outcome = kept(result, () => {
-      const envelope = this.#serializer.encode(result, { sign: false });
-      return this.#seal.closeResult(envelope, { queue: queue.name, id: job.id });
-    });
-    this.#outcomes[index] = outcome;
-    if (!this.#task.transactional) return;
-    if (outcome.status !== 'completed') throw new Error(outcome.error.message);
-    await job.complete!(em, outcome.output);
+  #unreadable(index: number, error: unknown): Outcome {
+    const { queue, retryMissingForMs } = this.#task;
+    return unreadable(error, waitedMs(this.#jobs[index]!.job.attempt, queue.retries) < retryMissingForMs);
+  }
+
+  async #complete(em: EntityManager, opened: OpenedJob, index: number, result: unknown): Promise<void> {
+    const output = this.#output(opened, result);
+    this.#outcomes[index] = { status: 'completed', output };
+    if (this.#task.transactional) await opened.job.complete!(em, output);
+  }
+
+  /** The work is done: a result that can't be kept undoes none of it. */
+  #output(opened: OpenedJob, result: unknown): JsonObject | undefined {
+    const { queue, keepsResult } = this.#task;
+    if (result === undefined || !keepsResult) return undefined;
+    const { serializer, seal, onResultLost } = this.#parts;
+    try {
+      const envelope = serializer.encode(result, { sign: false });
+      return seal.closeResult(envelope, { queue: queue.name, id: opened.job.id });
+    } catch (error) {
+      onResultLost(this.#task, opened, error);
+      return undefined;
+    }
   }
 }
 
 function jobContext(name: string, job: ReceivedJob, em: EntityManager): JobContext {
   const { id, attempt, enqueuedAt, signal } = job;
   return { id, name, attempt, enqueuedAt, em, signal };
-}
-
-/** What Tasks has put beside a job's data; undefined for jobs of other producers. */
-export function metadataOf(data: unknown): JobMetadata | undefined {
-  const task = isEnvelope(data) ? data['task'] : undefined;
-  const isOurs = isJsonObject(task) && typeof task['name'] === 'string';
-  return isOurs ? (task as JobMetadata) : undefined;
 }

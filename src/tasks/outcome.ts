@@ -1,37 +1,57 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { isOrmError } from '../orm/platform.ts';
+import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
 import { harmless, toStorable } from '../text.ts';
 import { isEnvelope } from '../wire/envelope.ts';
-import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
-import type { JobFailure, Outcome } from './engine.ts';
+import { isJsonObject, type JsonValue } from '../wire/json.ts';
+import type { JobFailure, Outcome, Retries } from './engine.ts';
+import { DiscardJobError, RetryJobError } from './job-errors.ts';
 
-/** What an unreadable payload means: a row may still appear, a deploy may still come; else no retry will help. */
-export function unreadable(enqueuedAt: Date, error: unknown, retryMissingForMs: number): Outcome {
-  if (!(error instanceof ByReferenceError)) return retry(error);
-  const isRetried = mayAppear(error) ? Date.now() - enqueuedAt.getTime() < retryMissingForMs : error.retryable;
-  return isRetried ? retry(error) : { status: 'discard', error: describe(error) };
+/**
+ * What an unreadable payload means: a row may still appear, a deploy may still come, the database may come back; else no
+ * retry will help.
+ */
+export function unreadable(error: unknown, isRowAwaited: boolean): Outcome {
+  if (!(error instanceof ByReferenceError)) return isDatabaseFailure(error) ? postpone(error) : retry(error);
+  return (mayAppear(error) ? isRowAwaited : error.retryable) ? retry(error) : discard(error);
+}
+
+/**
+ * The milliseconds for which the retries before an attempt have waited, at least: how long a missing row has had to
+ * appear, by no clock but the engine's.
+ */
+export function waitedMs(attempt: number, { delayMs, backoff }: Retries): number {
+  return delayMs * (backoff ? 2 ** (attempt - 1) - 1 : attempt - 1);
 }
 
 /** A row that a transaction under way may still bring. */
 export const mayAppear = (error: unknown): boolean =>
   error instanceof ByReferenceError && (error.code === 'E_ENTITY_NOT_FOUND' || error.code === 'E_NOT_YET_VISIBLE');
 
-/** A result as it is kept, or the end of a job whose result can't be. Nothing is kept of nothing. */
-export function kept(result: unknown, encode: () => JsonObject): Outcome {
-  if (result === undefined) return { status: 'completed', output: undefined };
-  try {
-    return { status: 'completed', output: encode() };
-  } catch (error) {
-    return { status: 'discard', error: describe(error) };
-  }
-}
-
 /** What a transaction is rolled back with whose job has another worker by now. */
 export const takenOver = (id: string): Error => new Error(`Job ${id} is no longer this worker's.`);
 
-export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
+/** What a failed attempt comes to: another one, unless the handler knows better. */
+export function failed(error: unknown): Outcome {
+  if (error instanceof DiscardJobError) return discard(error);
+  if (error instanceof RetryJobError && error.delayMs !== undefined) return { ...retry(error), delayMs: error.delayMs };
+  return retry(error);
+}
+
+export const retry = (cause: unknown): Outcome & { readonly status: 'retry' } => ({
+  status: 'retry',
+  error: describe(cause),
+  cause,
+});
+
+export const discard = (cause: unknown): Outcome => ({ status: 'discard', error: describe(cause), cause });
+
+/** No fault of the job's: nothing of its handler has run. */
+export const postpone = (cause: unknown): Outcome => ({ status: 'postpone', error: describe(cause), cause });
+
+/** Milliseconds until a postponed job is looked at again, `looks` times having been in vain: twice as long each time, up to a minute. */
+export const postponedMs = (looks: number): number => Math.min(1_000 * 2 ** Math.max(0, looks - 1), 60_000);
 
 /** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
 export function describe(error: unknown): JobFailure {

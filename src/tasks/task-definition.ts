@@ -1,6 +1,6 @@
 import type { DeserializeOptions } from '../options.ts';
 import type { QueueSettings, Retries } from './engine.ts';
-import type { BatchOptions, JobContext, TaskOptions } from './task.ts';
+import type { BatchOptions, DeclareOptions, JobContext, TaskOptions } from './task.ts';
 
 /** A task with its options settled. */
 export interface TaskDefinition {
@@ -9,6 +9,7 @@ export interface TaskDefinition {
   readonly isBatch: boolean;
   readonly transactional: boolean;
   readonly retryMissingForMs: number;
+  readonly keepsResult: boolean;
   readonly revive: DeserializeOptions;
   /** Calls the handler for the jobs of one call; results in their order. */
   handle(args: unknown[], jobs: readonly JobContext[]): Promise<readonly unknown[]>;
@@ -19,26 +20,27 @@ const BATCH = 100;
 
 type AnyHandler = (args: never, job: never) => unknown;
 
+/** What a producer and a worker of a task have to agree on. */
+export function queueOf(name: string, { queue = name, retries }: DeclareOptions): QueueSettings {
+  return { name: queue, retries: { ...RETRIES, ...retries }, concurrency: 1, batch: 1 };
+}
+
 export function defineTask(
   name: string,
   handler: AnyHandler,
   options: TaskOptions & Partial<BatchOptions>,
 ): TaskDefinition {
-  const { retryMissingForMs = 10_000, retries, concurrency = 1, transactional = false, queue = name } = options;
+  const { retryMissingForMs = 10_000, concurrency = 1, transactional = false, result: keepsResult = true } = options;
   const { batch, as, only, missing, populate, filters, lockMode, drift } = options;
   const isBatch = batch !== undefined;
   const revive = { as, only, missing, populate, filters, lockMode, drift };
   return {
     name,
-    queue: {
-      name: queue,
-      retries: { ...RETRIES, ...retries },
-      concurrency,
-      batch: batch === true ? BATCH : (batch ?? 1),
-    },
+    queue: { ...queueOf(name, options), concurrency, batch: batch === true ? BATCH : (batch ?? 1) },
     isBatch,
     transactional,
     retryMissingForMs,
+    keepsResult,
     revive: Object.fromEntries(Object.entries(revive).filter(([, value]) => value !== undefined)),
     async handle(args, jobs) {
       if (!isBatch) return [await handler(args[0] as never, jobs[0] as never)];

@@ -26,7 +26,10 @@ export interface TaskOptions extends Pick<
   DeserializeOptions,
   'as' | 'only' | 'missing' | 'populate' | 'filters' | 'lockMode' | 'drift'
 > {
-  /** How long after enqueueing a missing row may still appear: until then the job is retried, later discarded. Default: 10,000. */
+  /**
+   * How long a missing row may take to appear, once the job is due: until its retries have waited for so many
+   * milliseconds in all the job is retried, then discarded. Default: 10,000.
+   */
   readonly retryMissingForMs?: number;
   /** Default: 5 retries, the first after 1,000 ms, then twice as long each time. */
   readonly retries?: Partial<Retries>;
@@ -39,7 +42,12 @@ export interface TaskOptions extends Pick<
   readonly transactional?: boolean;
   /** The engine's queue. Tasks may share one. Default: the task's name. */
   readonly queue?: string;
+  /** False where nobody asks for what the handler returns: it is not kept. Default: true. */
+  readonly result?: boolean;
 }
+
+/** What a producer has to know of a task that another program defines; the same there. */
+export interface DeclareOptions extends Pick<TaskOptions, 'queue' | 'retries'> {}
 
 export interface BatchOptions extends TaskOptions {
   /** The handler receives up to so many jobs at once (true: 100), revived together: one query per model for all. */
@@ -51,6 +59,8 @@ export interface DelayOptions {
   readonly em?: EntityManager;
   /** Milliseconds until the job may start. Default: 0. */
   readonly delayMs?: number;
+  /** When the job may start, instead of `delayMs`. */
+  readonly at?: Date;
   /**
    * While a job of this task with an equal value has not started, this one is dropped, and its handle is the first
    * one's. Rows are equal by their token: `{ dedupe: user }`.
@@ -69,12 +79,9 @@ export type BatchHandler<Args, Result> = (
 ) => readonly Result[] | undefined | void | Promise<readonly Result[] | undefined | void>;
 
 /**
- * A function that can also run later, in a worker: `Task<Args, Result>`, by what its handler takes and resolves with.
- * `Given` is what `delay` takes for that, `Stored` what its result comes back as.
+ * A task as a producer has it. `Given` is what `delay` takes for the arguments, `Stored` what the result comes back as.
  */
-export interface Task<Args, Result, Given = Referable<Args>, Stored = Revived<Result>> {
-  /** Runs here and now, without the engine. */
-  (args: Args): Promise<Result>;
+export interface DeclaredTask<Args, Result, Given = Referable<Args>, Stored = Revived<Result>> {
   readonly taskName: string;
   /**
    * Runs in a worker, with the rows of then. On an engine in the application's database the job is part of the
@@ -86,8 +93,21 @@ export interface Task<Args, Result, Given = Referable<Args>, Stored = Revived<Re
   bulk(list: readonly Given[], options?: Omit<DelayOptions, 'dedupe'>): Promise<JobHandle<Stored>[]>;
   /** Runs whenever the cron expression says so; once more replaces the schedule. */
   schedule(cron: string, args: Given, options?: { readonly timeZone?: string }): Promise<void>;
+  /** Ends the schedule. */
+  unschedule(): Promise<void>;
   /** The handle of a job whose id was kept. */
   handle(id: string): JobHandle<Stored>;
+}
+
+/** A function that can also run later, in a worker: `Task<Args, Result>`, by what its handler takes and resolves with. */
+export interface Task<Args, Result, Given = Referable<Args>, Stored = Revived<Result>> extends DeclaredTask<
+  Args,
+  Result,
+  Given,
+  Stored
+> {
+  /** Runs here and now, without the engine. */
+  (args: Args): Promise<Result>;
 }
 
 /** What `onFlush` tells a task. */
@@ -114,6 +134,7 @@ const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   concurrency: aCount,
   transactional: oneOf(true, false),
   queue: ['a name', isName],
+  result: oneOf(true, false),
   batch: ['true or a positive integer', (value) => value === true || isCount(value)],
 };
 
@@ -123,12 +144,21 @@ const RETRIES_CHECKS: Record<keyof Retries, Check> = {
   backoff: oneOf(true, false),
 };
 
+const DECLARE_CHECKS: Record<keyof DeclareOptions, Check> = { queue: TASK_CHECKS.queue, retries: TASK_CHECKS.retries };
+
 const DELAY_CHECKS: Record<keyof DelayOptions, Check> = {
   em: DESERIALIZE_CHECKS.em,
   delayMs: milliseconds,
+  at: ['a valid Date, and no delayMs beside it', (value) => value instanceof Date && !Number.isNaN(value.getTime())],
   dedupe: ['any value', () => true],
   priority: ['an integer', Number.isSafeInteger],
 };
+
+export function checkDeclareOptions(name: unknown, options: DeclareOptions): void {
+  if (!isName(name)) throw ByReferenceError.invalidOption('name of a task', 'a name', name);
+  check(options, DECLARE_CHECKS, 'option ');
+  if (options.retries !== undefined) check(options.retries, RETRIES_CHECKS, 'option retries.');
+}
 
 export function checkTaskOptions(name: unknown, handler: unknown, options: TaskOptions & Partial<BatchOptions>): void {
   if (!isName(name)) throw ByReferenceError.invalidOption('name of a task', 'a name', name);
@@ -138,4 +168,8 @@ export function checkTaskOptions(name: unknown, handler: unknown, options: TaskO
   if (options.retries !== undefined) check(options.retries, RETRIES_CHECKS, 'option retries.');
 }
 
-export const checkDelayOptions = (options: DelayOptions): void => check(options, DELAY_CHECKS, 'option ');
+export function checkDelayOptions(options: DelayOptions): void {
+  check(options, DELAY_CHECKS, 'option ');
+  if (options.at === undefined || options.delayMs === undefined) return;
+  throw ByReferenceError.invalidOption('option at', DELAY_CHECKS.at[0], options.at);
+}

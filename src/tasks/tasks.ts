@@ -1,41 +1,35 @@
-import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import { createHash, randomUUID } from 'node:crypto';
-import { type Check, check, oneOf } from '../check.ts';
+import type { EntityManager } from '@mikro-orm/core';
+import { randomUUID } from 'node:crypto';
+import { aFunction, type Check, check, milliseconds, oneOf } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { contextOf } from '../orm/context.ts';
+import { guardPools } from '../orm/pool-guard.ts';
 import type { EntityType } from '../orm/entity-class.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
-import { afterCommit } from '../transactions/after-commit.ts';
-import type { JsonValue } from '../wire/json.ts';
-import type { Engine, NewJob, Outcome, ReceivedJob } from './engine.ts';
+import type { Engine, ReceivedJob } from './engine.ts';
+import { type ErrorReport, type OnError, tellingOf } from './error-report.ts';
 import { watchChanges } from './flush-listener.ts';
-import { JobHandle } from './job-handle.ts';
-import { type JobMetadata, JobRunner, metadataOf } from './job-runner.ts';
-import { retry, unreadable } from './outcome.ts';
+import { JobDispatcher } from './job-dispatcher.ts';
+import { JobRunner } from './job-runner.ts';
+import { Producer } from './producer.ts';
 import { aJobSigning, type JobSigning, Seal } from './seal.ts';
-import { defineTask, type TaskDefinition } from './task-definition.ts';
+import { aTaskContext, type TaskContext } from './task-context.ts';
+import { defineTask, queueOf, type TaskDefinition } from './task-definition.ts';
 import {
   type BatchHandler,
   type BatchOptions,
   type ChangeOf,
-  checkDelayOptions,
+  checkDeclareOptions,
   checkTaskOptions,
-  type DelayOptions,
+  type DeclaredTask,
+  type DeclareOptions,
   type Handler,
   type Task,
   type TaskOptions,
 } from './task.ts';
-import { canHoldJobs, transactionFor } from './transaction.ts';
-
-/** What travels with a job beside its arguments: tenant, locale, parameters of filters. */
-export interface TaskContext {
-  /** Called where a job is enqueued; what it returns goes with the job. */
-  capture(): JsonValue;
-  /** Called around the handler, with what was captured; undefined for jobs of other producers. */
-  run(context: JsonValue | undefined, em: EntityManager, next: () => Promise<void>): Promise<void>;
-}
+import { UnderWay } from './under-way.ts';
 
 export interface TasksOptions {
   /**
@@ -49,18 +43,27 @@ export interface TasksOptions {
    */
   readonly signed?: JobSigning;
   readonly context?: TaskContext;
+  /**
+   * Told of every attempt that failed in this process, of jobs that were discarded and results that could not be kept,
+   * and of what the engine reports of itself. Default: one line of MikroORM's logger each, also with `debug: false`.
+   */
+  readonly onError?: OnError;
+}
+
+/** How workers are stopped. */
+export interface StopOptions {
+  /** Milliseconds until the signals of the jobs under way are aborted, and nobody waits for them. Default: no end. */
+  readonly timeoutMs?: number;
 }
 
 const TASKS_CHECKS: Record<keyof TasksOptions, Check> = {
   plain: oneOf('pass', 'refuse'),
   signed: aJobSigning,
-  context: [
-    '{ capture, run }',
-    (value) =>
-      typeof (value as TasksOptions['context'])?.capture === 'function' &&
-      typeof (value as TasksOptions['context'])?.run === 'function',
-  ],
+  context: aTaskContext,
+  onError: aFunction,
 };
+
+const STOP_CHECKS: Record<keyof StopOptions, Check> = { timeoutMs: milliseconds };
 
 export const checkTasksOptions = (options: TasksOptions): void => check(options, TASKS_CHECKS, 'option ');
 
@@ -73,32 +76,50 @@ export const checkTasksOptions = (options: TasksOptions): void => check(options,
 export class Tasks {
   readonly #serializer: EntitySerializer;
   readonly #engine: Engine;
-  readonly #options: TasksOptions;
-  readonly #seal: Seal;
-  readonly #runner: JobRunner;
+  readonly #producer: Producer;
+  readonly #dispatcher: JobDispatcher;
+  readonly #tell: (report: ErrorReport) => void;
   readonly #definitions = new Map<string, TaskDefinition>();
   /** By the function that `define` returned. */
   readonly #byTask = new WeakMap<object, TaskDefinition>();
   /** What `onFlush` has begun; `end` while it goes on. */
   readonly #watches: { readonly begin: () => () => void; end: (() => void) | undefined }[] = [];
+  readonly #underWay = new UnderWay();
   /** Starts the workers of a queue. */
   readonly #startQueue = once(async (name: string) => {
     const { queue } = this.#tasksOf(name)[0]!;
-    await this.#engine.work(queue, (jobs) => this.#run(name, jobs));
+    const run = (jobs: readonly ReceivedJob[]) => this.#dispatcher.run(name, this.#tasksOf(name), jobs);
+    await this.#engine.work(
+      queue,
+      (jobs) => this.#underWay.run(jobs, run),
+      (error) => this.#tellOfEngine(name, error),
+    );
   });
+  readonly #stop = once(() => this.#stopAll());
 
   /** Throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database. */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
     engine.checkDatabase?.(serializer.orm.em);
     engine.attach?.(serializer);
+    guardPools(serializer);
+    const { context } = options;
+    const seal = new Seal(serializer, options);
+    const runner = new JobRunner({
+      serializer,
+      seal,
+      context,
+      onResultLost: ({ name, queue }, { job, data }, error) => {
+        const { id, attempt } = job;
+        const tokens = this.#dispatcher.tokensOf(data);
+        this.#tell({ task: name, queue: queue.name, id, attempt, final: false, tokens, error });
+      },
+    });
     this.#serializer = serializer;
     this.#engine = engine;
-    this.#options = options;
-    this.#seal = new Seal(serializer, options);
-    this.#runner = new JobRunner(serializer, this.#seal, {
-      run: options.context?.run.bind(options.context) ?? ((_context, _em, next) => next()),
-    });
+    this.#tell = tellingOf(serializer, options.onError);
+    this.#producer = new Producer(serializer, engine, seal, context);
+    this.#dispatcher = new JobDispatcher(serializer, seal, runner, this.#tell);
   }
 
   /**
@@ -131,18 +152,19 @@ export class Tasks {
     }
     this.#refuseConflicts(definition);
     this.#definitions.set(name, definition);
-    const task = Object.assign((args: unknown) => this.#call(definition, args), {
-      taskName: name,
-      delay: async (args: unknown, delayOptions: DelayOptions = {}) =>
-        (await this.#enqueue(definition, [args], delayOptions))[0]!,
-      bulk: (list: readonly unknown[], delayOptions: DelayOptions = {}) =>
-        this.#enqueue(definition, list, delayOptions),
-      schedule: (cron: string, args: unknown, { timeZone = 'UTC' } = {}) =>
-        this.#schedule(definition, cron, args, timeZone),
-      handle: (id: string) => this.#handle(definition, id),
-    }) as Task<unknown, unknown>;
+    const call = (args: unknown): Promise<unknown> => this.#call(definition, args);
+    const task = Object.assign(call, this.#producer.declared(definition)) as Task<unknown, unknown>;
     this.#byTask.set(task, definition);
     return task;
+  }
+
+  /**
+   * A task that another program defines, for a producer without its code: `tasks.declare<{ user: User }, void>('welcome')`.
+   * `queue` and `retries` are to be those of its definition. Throws E_INVALID_OPTION.
+   */
+  declare<Args, Result = unknown>(name: string, options: DeclareOptions = {}): DeclaredTask<Args, Result> {
+    checkDeclareOptions(name, options);
+    return this.#producer.declared({ name, queue: queueOf(name, options) }) as DeclaredTask<Args, Result>;
   }
 
   /**
@@ -168,7 +190,7 @@ export class Tasks {
     }
     const begin = (): (() => void) =>
       watchChanges(this.#serializer, models, async (changes, em) => {
-        await this.#enqueue(definition, changes, { em });
+        await this.#producer.enqueue(definition, changes, { em });
       });
     this.#watches.push({ begin, end: begin() });
   }
@@ -179,19 +201,40 @@ export class Tasks {
     for (const { queue } of this.#definitions.values()) await this.#startQueue(queue.name);
   }
 
-  /** Takes no further jobs, waits for those under way, and ends what `onFlush` began: stop it after what flushes. */
-  async stop(): Promise<void> {
-    await this.stopWorkers();
-    for (const watch of this.#watches) {
-      watch.end?.();
-      watch.end = undefined;
-    }
+  /**
+   * Takes no further jobs, waits for those under way, and ends what `onFlush` began: stop it after what flushes. Resolves
+   * with how many jobs are left: 0, or more where `timeoutMs` is over, for the next worker to run again. One promise for
+   * all who call it meanwhile, and the shortest of their times.
+   */
+  stop(options: StopOptions = {}): Promise<number> {
+    check(options, STOP_CHECKS, 'option ');
+    const stopped = this.#stop();
+    if (options.timeoutMs !== undefined) this.#underWay.giveUpAfter(options.timeoutMs);
+    return stopped;
   }
 
   /** @internal The first half: what is still flushed enqueues its jobs. */
-  async stopWorkers(): Promise<void> {
-    await this.#engine.stop();
+  stopWorkers(): Promise<number> {
+    const stopping = this.#engine.stop();
     for (const { queue } of this.#definitions.values()) this.#startQueue.forget(queue.name);
+    return this.#underWay.end(stopping, (error) => this.#tellOfEngine('*', error));
+  }
+
+  async #stopAll(): Promise<number> {
+    try {
+      const left = await this.stopWorkers();
+      for (const watch of this.#watches) {
+        watch.end?.();
+        watch.end = undefined;
+      }
+      return left;
+    } finally {
+      this.#stop.forget();
+    }
+  }
+
+  #tellOfEngine(queue: string, error: unknown): void {
+    this.#tell({ task: undefined, queue, id: undefined, attempt: undefined, final: false, tokens: [], error });
   }
 
   #tasksOf(queue: string): TaskDefinition[] {
@@ -211,118 +254,6 @@ export class Tasks {
       },
     };
     return (await definition.handle([args], [job]))[0];
-  }
-
-  async #enqueue(
-    definition: TaskDefinition,
-    list: readonly unknown[],
-    options: DelayOptions,
-  ): Promise<JobHandle<unknown>[]> {
-    checkDelayOptions(options);
-    const entities = new Set<AnyEntity>();
-    const jobs = list.map((args) => this.#newJob(definition, args, options, entities));
-    for (const job of jobs) this.#engine.check?.(job);
-    const handles = jobs.map(({ id }) => this.#handle(definition, id));
-    const em = transactionFor(this.#serializer, options.em, entities);
-    const isPart = this.#engine.isTransactional && (em === undefined || canHoldJobs(em, this.#serializer));
-    const enqueue = async (): Promise<void> => {
-      const ids = await this.#engine.enqueue(jobs, isPart ? em : undefined);
-      for (const [index, id] of ids.entries()) handles[index]!.id = id;
-    };
-    if (em === undefined || isPart) await enqueue();
-    else this.#enqueueAfterCommit(em, enqueue, handles);
-    return handles;
-  }
-
-  /** Nothing waits for the commit here: whoever awaited it inside the transaction would wait for good. */
-  #enqueueAfterCommit(em: EntityManager, enqueue: () => Promise<void>, handles: readonly JobHandle<unknown>[]): void {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // Whoever wants to know asks `enqueued`; the failure is told by afterCommit in any case.
-    promise.catch(() => undefined);
-    for (const handle of handles) handle.enqueued = promise;
-    const run = async (): Promise<void> => {
-      await enqueue().catch((error: unknown) => {
-        reject(error);
-        throw error;
-      });
-    };
-    const committed = async (): Promise<void> => {
-      await run();
-      resolve();
-    };
-    // A job of a row that is not there is discarded in the end; one that was never enqueued would be missed by nobody.
-    const onUnknown = async ({ cause }: ByReferenceError): Promise<void> => {
-      await run();
-      reject(ByReferenceError.commitUnknown(cause, ' Its job is enqueued all the same.'));
-    };
-    afterCommit(em, committed, { onRollback: () => reject(ByReferenceError.rolledBack()), onUnknown });
-  }
-
-  async #schedule(definition: TaskDefinition, cron: string, args: unknown, timeZone: string): Promise<void> {
-    await this.#engine.schedule(definition.queue, definition.name, cron, this.#encode(definition, args), timeZone);
-  }
-
-  #newJob(definition: TaskDefinition, args: unknown, options: DelayOptions, entities: Set<AnyEntity>): NewJob {
-    const { dedupe, delayMs = 0, priority = 0 } = options;
-    const key = dedupe === undefined ? undefined : this.#serializer.dedupeKey([definition.name, dedupe]);
-    return {
-      id: randomUUID(),
-      queue: definition.queue,
-      data: this.#encode(definition, args, entities),
-      delayMs,
-      priority,
-      dedupeKey: key && createHash('sha256').update(key).digest('base64url'),
-    };
-  }
-
-  #encode(definition: TaskDefinition, args: unknown, entities?: Set<AnyEntity>) {
-    const { context } = this.#options;
-    const { name, queue } = definition;
-    const task: JobMetadata = { name, ...(context && { context: context.capture() }) };
-    // The only task of a queue of its name goes without saying.
-    const isPlain = name === queue.name && context === undefined && !this.#seal.isOn;
-    const options = { sign: false, ...(isPlain ? {} : { metadata: { task } }) } as const;
-    const listener = { entity: (entity: AnyEntity) => void entities?.add(entity) };
-    const envelope = this.#serializer.encodeTelling(args, options, listener);
-    return this.#seal.close(envelope, 'job', { queue: queue.name });
-  }
-
-  #handle(definition: TaskDefinition, id: string): JobHandle<unknown> {
-    return new JobHandle(id, this.#engine, definition.queue, { serializer: this.#serializer, seal: this.#seal });
-  }
-
-  /** A queue may serve several tasks: the job says which. One of another producer is that of the only task. */
-  async #run(queue: string, jobs: readonly ReceivedJob[]): Promise<readonly Outcome[]> {
-    const tasks = this.#tasksOf(queue);
-    const outcomes = new Map<ReceivedJob, Outcome>();
-    const opened = new Map<ReceivedJob, unknown>();
-    for (const job of jobs) {
-      try {
-        opened.set(job, this.#seal.openJob(job.data, { queue, name: job.name }));
-      } catch (error) {
-        outcomes.set(job, unreadable(job.enqueuedAt, error, 0));
-      }
-    }
-    const taskOf = (job: ReceivedJob): TaskDefinition | undefined => {
-      const name = metadataOf(opened.get(job))?.name;
-      const named = tasks.find((definition) => definition.name === (name ?? queue));
-      return named ?? (name === undefined && tasks.length === 1 ? tasks[0] : undefined);
-    };
-    const calls = Map.groupBy(opened.keys(), (job) => {
-      const task = taskOf(job);
-      const metadata = metadataOf(opened.get(job));
-      if (task === undefined) outcomes.set(job, unknownTask(queue, metadata?.name));
-      // A batch runs in one context, so jobs of two are two batches.
-      return task?.isBatch === true ? JSON.stringify(metadata?.context) : job.id;
-    });
-    for (const own of calls.values()) {
-      const known = own.filter((job) => !outcomes.has(job));
-      if (known.length === 0) continue;
-      const sound = known.map((job) => ({ job, data: opened.get(job) }));
-      const results = await this.#runner.run(taskOf(known[0]!)!, sound);
-      for (const [index, job] of known.entries()) outcomes.set(job, results[index]!);
-    }
-    return jobs.map((job) => outcomes.get(job)!);
   }
 
   #refuseConflicts(definition: TaskDefinition): void {
@@ -352,7 +283,3 @@ export class Tasks {
     }
   }
 }
-
-/** During a rolling deploy another process may know it. */
-const unknownTask = (queue: string, name: string | undefined): Outcome =>
-  retry(new Error(`The queue "${queue}" has no task ${JSON.stringify(name ?? null)} in this process.`));

@@ -6,10 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { managesAnything } from '../orm/identity-map.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReference } from '../models/by-reference.ts';
-import type { EntitySerializerOptions, ReviveReport } from '../options.ts';
-import type { Engine, NewJob, QueueSettings } from '../tasks/engine.ts';
+import type { EntitySerializerOptions, ReviveTrace } from '../options.ts';
+import type { Engine, NewJob, Outcome, QueueSettings, RunJobs } from '../tasks/engine.ts';
 import type { JobFailedError, JobHandle } from '../tasks/job-handle.ts';
-import { Tasks } from '../tasks/tasks.ts';
+import type { ErrorReport } from '../tasks/error-report.ts';
+import { DiscardJobError, RetryJobError } from '../tasks/job-errors.ts';
+import { Tasks, type TasksOptions } from '../tasks/tasks.ts';
 import type { JsonObject } from '../wire/json.ts';
 
 /** What a suite of cases runs on. */
@@ -18,6 +20,8 @@ export interface EngineSetup {
   readonly orm: MikroORM;
   /** A new engine over the same jobs, as another process would have. */
   engine(): Engine | Promise<Engine>;
+  /** Whether a job that could not be read for want of the database gets that attempt back. Default: true. */
+  readonly postpones?: boolean;
   /** The longest that a job may wait before it is picked up or retried, in milliseconds. Default: 15,000. */
   readonly timeoutMs?: number;
 }
@@ -64,6 +68,7 @@ class Context {
   readonly orm: MikroORM;
   readonly engine: Engine;
   readonly timeoutMs: number;
+  readonly postpones: boolean;
   readonly #setup: EngineSetup;
   readonly #started: Tasks[] = [];
   #accounts = Math.floor(Math.random() * 1_000_000_000);
@@ -73,12 +78,21 @@ class Context {
     this.orm = setup.orm;
     this.engine = engine;
     this.timeoutMs = setup.timeoutMs ?? 15_000;
+    this.postpones = setup.postpones ?? true;
   }
 
-  tasks(options: EntitySerializerOptions = {}, engine = this.engine): Tasks {
-    const tasks = new Tasks(new EntitySerializer(this.orm, options), engine);
+  tasks(options: EntitySerializerOptions = {}, engine = this.engine, tasksOptions: TasksOptions = {}): Tasks {
+    // What fails on purpose is told to nobody.
+    const tasks = new Tasks(new EntitySerializer(this.orm, options), engine, { onError: () => {}, ...tasksOptions });
     this.#started.push(tasks);
     return tasks;
+  }
+
+  /** Tasks that tell what fails with jobs. */
+  telling(): { readonly tasks: Tasks; readonly reports: ErrorReport[] } {
+    const reports: ErrorReport[] = [];
+    const onError = (report: ErrorReport): void => void (report.id !== undefined && reports.push(report));
+    return { tasks: this.tasks({}, this.engine, { onError }), reports };
   }
 
   otherEngine(): Engine | Promise<Engine> {
@@ -132,15 +146,31 @@ async function enqueueRaw(engine: Engine, queue: string, data: object): Promise<
 const signing = { signingKeys: ['a secret of thirty-two bytes, ok'], signed: { purpose: 'contract' } } as const;
 
 /** The same engine, with word of what it stores. */
-function telling(engine: Engine, tell: (job: NewJob) => void): Engine {
+const telling = (engine: Engine, tell: (job: NewJob) => void): Engine =>
+  replacing(engine, {
+    enqueue(jobs, em) {
+      jobs.forEach(tell);
+      return engine.enqueue(jobs, em);
+    },
+  });
+
+/** The same engine, with word of what became of its jobs. */
+const judging = (engine: Engine, tell: (outcome: Outcome) => void): Engine =>
+  replacing(engine, {
+    work(queue, run, onError) {
+      const judged: RunJobs = async (jobs) => {
+        const outcomes = await run(jobs);
+        outcomes.forEach(tell);
+        return outcomes;
+      };
+      return engine.work(queue, judged, onError);
+    },
+  });
+
+function replacing(engine: Engine, own: Partial<Engine>): Engine {
   return new Proxy(engine, {
     get(target, member) {
-      if (member === 'enqueue') {
-        return (jobs: readonly NewJob[], em: EntityManager | undefined) => {
-          jobs.forEach(tell);
-          return target.enqueue(jobs, em);
-        };
-      }
+      if (Object.hasOwn(own, member)) return Reflect.get(own, member);
       const value: unknown = Reflect.get(target, member, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
@@ -297,24 +327,32 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     await assert.rejects(handle.result(), /failed on purpose/);
   },
 
-  async 'a database that refuses while a job is revived: the job is retried, and no row counts as missing'(context) {
-    const tasks = context.tasks();
-    const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email, {
+  async 'a database that refuses while a job is revived: no attempt is used up, and no row counts as missing'(context) {
+    const statuses: string[] = [];
+    const tasks = context.tasks(
+      {},
+      judging(context.engine, ({ status }) => void statuses.push(status)),
+    );
+    const limit = context.postpones ? 0 : 50;
+    const task = tasks.define(name(), async ({ account }: { account: Account }, job) => [account.email, job.attempt], {
       retryMissingForMs: 0,
-      retries: { ...fast, limit: 50 },
+      retries: { ...fast, limit },
     });
     const handle = await task.delay({ account: await context.account('back@example.org') });
     const run = (sql: string): Promise<unknown> => context.orm.em.fork().getConnection().execute(sql);
     await run('alter table byref_contract_account rename to byref_contract_gone');
     try {
       await tasks.work();
-      await context.until(async () => (await handle.attempt()) >= 1);
+      await context.until(() => statuses.length >= 2);
+      assert.deepEqual(new Set(statuses), new Set(['postpone']));
       assert.notEqual(await handle.state(), 'failed');
     } finally {
       await run('alter table byref_contract_gone rename to byref_contract_account');
     }
-    assert.equal((await context.end(handle)).state, 'completed');
-    assert.equal(await handle.result(), 'back@example.org');
+    const { state, attempt } = await context.end(handle);
+    assert.equal(state, 'completed');
+    assert.deepEqual(await handle.result(), ['back@example.org', attempt]);
+    if (context.postpones) assert.equal(attempt, 1);
   },
 
   async 'a class that was renamed is found by its alias'(context) {
@@ -431,9 +469,8 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     await tasks.stop();
     const left = [output, { $byref: 1, data: 'forged' }, { forged: true }];
     const handles = [await task.delay({}), await task.delay({}), await task.delay({})];
-    await context.engine.work(queueOf(queue), async (jobs) =>
-      jobs.map(() => ({ status: 'completed', output: left.pop() as JsonObject })),
-    );
+    const run: RunJobs = async (jobs) => jobs.map(() => ({ status: 'completed', output: left.pop() as JsonObject }));
+    await context.engine.work(queueOf(queue), run, (error) => assert.fail(String(error)));
     for (const handle of handles) {
       assert.equal((await context.end(handle)).state, 'completed');
       await assert.rejects(handle.result(), { code: 'E_BAD_SIGNATURE' });
@@ -457,8 +494,8 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     const handles = await task.bulk(accounts.map((account) => ({ account })));
     await context.orm.em.fork().nativeDelete(Account, accounts[7]!.id);
     const queries: number[] = [];
-    const listen = (report: unknown): void => void queries.push((report as ReviveReport).queries);
-    subscribe('mikro-orm-byref:revive', listen);
+    const listen = (trace: unknown): void => void queries.push((trace as ReviveTrace).report!.queries);
+    subscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
     try {
       await tasks.work();
       for (const [index, handle] of handles.entries()) {
@@ -467,7 +504,7 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
         if (index !== 7) assert.equal(await handle.result(), `${index}`);
       }
     } finally {
-      unsubscribe('mikro-orm-byref:revive', listen);
+      unsubscribe('tracing:mikro-orm-byref:revive:asyncEnd', listen);
     }
     assert.deepEqual([sizes, queries], [[19], [1]]);
   },
@@ -492,6 +529,23 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     assert.notEqual(again.id, first.id);
     await context.end(again);
     assert.equal(runs, 3);
+  },
+
+  async 'dedupe: transactions that meet crosswise both commit, each with jobs that see what it wrote'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email);
+    const [one, two] = [await context.account('1'), await context.account('2')];
+    let met = 0;
+    const delayBoth = (first: Account, second: Account): Promise<JobHandle<string>[]> =>
+      context.orm.em.fork().transactional(async (em) => {
+        const handles = [await task.delay({ account: first }, { em, dedupe: first })];
+        met++;
+        await context.until(() => met === 2);
+        return [...handles, await task.delay({ account: second }, { em, dedupe: second })];
+      });
+    const handles = (await Promise.all([delayBoth(one, two), delayBoth(two, one)])).flat();
+    await tasks.work();
+    for (const handle of handles) assert.equal((await context.end(handle)).state, 'completed');
   },
 
   async 'a transaction that commits delivers its jobs, one that rolls back does not'(context) {
@@ -607,5 +661,223 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     assert.deepEqual(await context.end(handle), { state: 'completed', attempt: 2 });
     assert.equal(await context.effects(note), 1);
     assert.equal(await handle.result(), note);
+  },
+
+  async 'every failed attempt is told of, and whether it was the last'(context) {
+    const { tasks, reports } = context.telling();
+    const queue = name();
+    const account = await context.account();
+    const task = tasks.define(
+      queue,
+      async (_args: { account: Account }) => {
+        throw new Error('failed on purpose');
+      },
+      { retries: { ...fast, limit: 1 } },
+    );
+    await tasks.work();
+    const handle = await task.delay({ account });
+    assert.equal((await context.end(handle)).state, 'failed');
+    assert.deepEqual(
+      reports.map(({ attempt, final }) => ({ attempt, final })),
+      [
+        { attempt: 1, final: false },
+        { attempt: 2, final: true },
+      ],
+    );
+    for (const { task: named, queue: where, id, tokens, error } of reports) {
+      assert.deepEqual([named, where, id, (error as Error).message], [queue, queue, handle.id, 'failed on purpose']);
+      assert.deepEqual(
+        tokens.map(({ model, primaryKey }) => [model, primaryKey]),
+        [['contract.Account', account.id]],
+      );
+    }
+  },
+
+  async 'DiscardJobError: no attempt follows; RetryJobError: the next one follows when it says'(context) {
+    const { tasks, reports } = context.telling();
+    const discarded = tasks.define(
+      name(),
+      async () => {
+        throw new DiscardJobError('of no use');
+      },
+      { retries: fast },
+    );
+    const startedAt: number[] = [];
+    const retried = tasks.define(
+      name(),
+      async () => {
+        startedAt.push(performance.now());
+        if (startedAt.length === 1) throw new RetryJobError('busy', { delayMs: 0 });
+      },
+      { retries: { limit: 1, delayMs: 60_000, backoff: false } },
+    );
+    await tasks.work();
+    const first = await discarded.delay({});
+    assert.deepEqual(await context.end(first), { state: 'failed', attempt: 1 });
+    await assert.rejects(first.result(), /of no use/);
+    assert.deepEqual(await context.end(await retried.delay({})), { state: 'completed', attempt: 2 });
+    assert.deepEqual(
+      reports.map(({ final, error }) => [final, (error as Error).message]),
+      [
+        [true, 'of no use'],
+        [false, 'busy'],
+      ],
+    );
+  },
+
+  async 'a result that can’t be kept is told of, and its job is completed'(context) {
+    const { tasks, reports } = context.telling();
+    const queue = name();
+    const options = { retries: fast, transactional: context.engine.isTransactional };
+    const task = tasks.define(
+      queue,
+      async (_args: unknown, job) => {
+        job.em.create(Effect, { id: Math.floor(Math.random() * 2 ** 31), note: queue });
+        await job.em.flush();
+        return { unsayable: () => 1 };
+      },
+      options,
+    );
+    const silent = tasks.define(name(), async () => ({ unsayable: () => 1 }), { retries: fast, result: false });
+    await tasks.work();
+    const handle = await task.delay({});
+    assert.deepEqual(await context.end(handle), { state: 'completed', attempt: 1 });
+    assert.deepEqual(await context.end(await silent.delay({})), { state: 'completed', attempt: 1 });
+    assert.equal(await handle.result(), undefined);
+    assert.equal(await context.effects(queue), 1);
+    assert.deepEqual(
+      reports.map(({ id, final, error }) => [id, final, (error as { code?: string }).code]),
+      [[handle.id, false, 'E_UNSERIALIZABLE']],
+    );
+  },
+
+  async 'wait: the result, the failure, or E_TIMEOUT'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(
+      name(),
+      async ({ n }: { n: number }) => {
+        if (n < 0) throw new DiscardJobError('negative');
+        return n + 1;
+      },
+      { retries: fast },
+    );
+    const waiting = await task.delay({ n: 1 });
+    if ((await waiting.state()) !== 'completed') {
+      await assert.rejects(waiting.wait({ timeoutMs: 50 }), { code: 'E_TIMEOUT', retryable: true });
+      await assert.rejects(waiting.wait({ signal: AbortSignal.abort(new Error('not wanted')) }), /not wanted/);
+    }
+    await tasks.work();
+    assert.equal(await waiting.wait({ timeoutMs: context.timeoutMs }), 2);
+    const failing = await task.delay({ n: -1 });
+    await assert.rejects(failing.wait({ timeoutMs: context.timeoutMs }), /negative/);
+  },
+
+  async 'wait inside the transaction of the job is an error at once'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async () => 'done');
+    await tasks.work();
+    const handle = await context.orm.em.fork().transactional(async (em) => {
+      const own = await task.delay({}, { em });
+      await assert.rejects(own.wait(), { code: 'E_UNSUPPORTED' });
+      return own;
+    });
+    assert.equal(await handle.wait({ timeoutMs: context.timeoutMs }), 'done');
+  },
+
+  async 'cancel: a waiting job is gone; one that has run is not'(context) {
+    const tasks = context.tasks();
+    const ran: string[] = [];
+    const task = tasks.define(name(), async ({ is }: { is: string }) => void ran.push(is));
+    const [gone, kept] = [await task.delay({ is: 'gone' }), await task.delay({ is: 'kept' })];
+    assert.equal(await gone.cancel(), true);
+    assert.equal(await gone.state(), undefined);
+    assert.equal(await gone.cancel(), true);
+    await tasks.work();
+    await context.end(kept);
+    assert.equal(await kept.cancel(), false);
+    assert.equal(await task.handle(gone.id).cancel(), false);
+    await assert.rejects(gone.wait(), /taken back/);
+    assert.deepEqual(ran, ['kept']);
+  },
+
+  async 'cancel inside the transaction of the job: it never is, unless that is undone'(context) {
+    const tasks = context.tasks();
+    const ran: string[] = [];
+    const task = tasks.define(name(), async ({ is }: { is: string }) => void ran.push(is));
+    const last = await context.orm.em.fork().transactional(async (em) => {
+      const gone = await task.delay({ is: 'gone' }, { em });
+      assert.equal(await gone.cancel(), true);
+      return task.delay({ is: 'last' }, { em });
+    });
+    await tasks.work();
+    await context.end(last);
+    assert.deepEqual(ran, ['last']);
+  },
+
+  async 'at: the job waits until then'(context) {
+    const tasks = context.tasks();
+    const order: string[] = [];
+    const task = tasks.define(name(), async ({ is }: { is: string }) => void order.push(is));
+    const handles = [
+      await task.delay({ is: 'then' }, { at: new Date(Date.now() + 1_500) }),
+      await task.delay({ is: 'long due' }, { at: new Date(0) }),
+    ];
+    await tasks.work();
+    for (const handle of handles) await context.end(handle);
+    assert.deepEqual(order, ['long due', 'then']);
+    await assert.rejects(task.delay({ is: 'x' }, { at: new Date(), delayMs: 1 }), { code: 'E_INVALID_OPTION' });
+  },
+
+  async 'a declared task is enqueued by a program without its handler'(context) {
+    const queue = name();
+    const worker = context.tasks();
+    worker.define(queue, async ({ account }: { account: Account }) => account.email, { retries: fast });
+    const producer = context.tasks().declare<{ account: Account }, string>(queue, { retries: fast });
+    const handle = await producer.delay({ account: await context.account('declared@example.org') });
+    await worker.work();
+    assert.equal(
+      await handle.wait({ timeoutMs: context.timeoutMs, em: context.orm.em.fork() }),
+      'declared@example.org',
+    );
+  },
+
+  async 'stop: one promise for all, and with a time-out the number of jobs left, whose signals are aborted'(context) {
+    const tasks = context.tasks();
+    const { promise: isReleased, resolve: release } = Promise.withResolvers<void>();
+    let signal: AbortSignal | undefined;
+    const task = tasks.define(name(), async (_args: unknown, job) => {
+      signal = job.signal;
+      await isReleased;
+    });
+    await tasks.work();
+    void task.delay({});
+    await context.until(() => signal !== undefined);
+    const stopped = tasks.stop();
+    assert.equal(tasks.stop({ timeoutMs: 100 }), stopped);
+    assert.equal(await stopped, 1);
+    assert.equal(signal!.aborted, true);
+    release();
+    await context.until(async () => (await tasks.stop({ timeoutMs: context.timeoutMs })) === 0);
+  },
+
+  async 'what a context captured is encoded as arguments are'(context) {
+    const account = await context.account('tenant@example.org');
+    const seen: unknown[] = [];
+    const tasks = context.tasks({}, context.engine, {
+      context: {
+        capture: () => ({ account, at: new Date(0), list: new Map([[1n, 'one']]) }),
+        async run(captured, _em, next) {
+          const own = captured as { account: Account; at: Date; list: Map<bigint, string> };
+          seen.push(own.account.email, own.at.getTime(), own.list.get(1n));
+          await next();
+        },
+      },
+    });
+    const task = tasks.define(name(), async () => undefined);
+    const handle = await task.delay({});
+    await context.orm.em.fork().nativeUpdate(Account, account.id, { email: 'now@example.org' });
+    await tasks.work();
+    assert.equal((await context.end(handle)).state, 'completed');
+    assert.deepEqual(seen, ['now@example.org', 0, 'one']);
   },
 };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { tracingChannel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type MikroORM, ref } from '@mikro-orm/core';
 import { EntitySerializer } from '../entity-serializer.ts';
 import type { LockProvider } from '../locks/lock-provider.ts';
-import { Locks } from '../locks/locks.ts';
+import { type LockGrant, Locks } from '../locks/locks.ts';
+import type { LockTrace } from '../locks/tracing.ts';
 import { Account, type ContractCase } from './engine-contract.ts';
 import type { LockCommand } from './lock-worker.ts';
 
@@ -19,6 +21,8 @@ export interface LockSetup {
   readonly orm: MikroORM;
   /** A new provider over the same locks, as another process would have. */
   provider(): LockProvider | Promise<LockProvider>;
+  /** Whether its locks have fencing tokens. Default: no. */
+  readonly hasTokens?: boolean;
   /** Forks a process that calls `lockWorker` with a provider over the same locks. */
   worker(): ChildProcess;
   /** Takes every lock from whoever holds it: its connection is cut, its lease is over. */
@@ -130,6 +134,61 @@ const lockedFor = (waitMs: number): object => ({
   retryable: true,
   message: new RegExp(waitMs === 0 ? 'at once' : `within ${waitMs} ms`),
 });
+
+/** Each call holds a key and asks for the next one; the last asks for the first one's. */
+async function assertCircle(locks: Locks, keys: readonly string[]): Promise<void> {
+  const all = Promise.withResolvers<void>();
+  let holding = 0;
+  const outcomes = await Promise.allSettled(
+    keys.map((key, index) =>
+      locks.run(key, async () => {
+        if (++holding === keys.length) all.resolve();
+        await all.promise;
+        return locks.run(keys[(index + 1) % keys.length], () => index, { waitMs: Infinity });
+      }),
+    ),
+  );
+  const [failed, ...others] = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+  assert.equal(others.length, 0);
+  const { code, retryable, message } = failed!.reason as { code: string; retryable: boolean; message: string };
+  assert.deepEqual([code, retryable], ['E_LOCKED', true]);
+  assert.deepEqual(
+    keys.filter((key) => !message.includes(key)),
+    [],
+  );
+}
+
+/** The greatest token so far is outgrown by the next; where the provider has none, there is none. */
+function assertGrowing({ hasTokens = false }: LocalLockSetup, tokens: readonly (bigint | undefined)[]): void {
+  tokens.forEach((token, index) => {
+    if (hasTokens) assert.ok(typeof token === 'bigint' && token > (tokens[index - 1] ?? 0n), `${tokens.join(', ')}`);
+    else assert.equal(token, undefined);
+  });
+}
+
+/** What the channel tells, with what Node adds to it. */
+type TracedCall = LockTrace & { readonly error?: { readonly code?: string }; readonly result?: unknown };
+
+/** What is told of calls while `run` runs: the channel's events, with a copy of what each says. */
+async function eventsOf(run: () => Promise<unknown>): Promise<[string, TracedCall][]> {
+  const events: [string, TracedCall][] = [];
+  const channel = tracingChannel<unknown, LockTrace>('mikro-orm-byref:locks');
+  const keep = (event: string) => (trace: object) => void events.push([event, { ...trace } as TracedCall]);
+  const subscribers = {
+    start: keep('start'),
+    end: () => undefined,
+    asyncStart: () => undefined,
+    asyncEnd: keep('asyncEnd'),
+    error: keep('error'),
+  };
+  channel.subscribe(subscribers);
+  try {
+    await run();
+  } finally {
+    channel.unsubscribe(subscribers);
+  }
+  return events;
+}
 
 const IN_A_PROCESS: Record<string, (context: Context<LocalLockSetup>) => Promise<void>> = {
   async 'the same key runs one at a time, in the order of the calls; and again'({ locks }) {
@@ -300,6 +359,18 @@ const IN_A_PROCESS: Record<string, (context: Context<LocalLockSetup>) => Promise
     assert.equal(await isFree(others, key), true);
   },
 
+  async 'two locks taken crosswise: the call that closes the circle is E_LOCKED at once, with both names'({ locks }) {
+    await assertCircle(locks, [name(), name()]);
+  },
+
+  async 'a circle of three is found as well, and one of the same key in two orders is none'({ locks }) {
+    const keys = [name(), name(), name()];
+    await assertCircle(locks, keys);
+    const [first, second] = keys as [string, string];
+    const inOrder = (): Promise<string> => locks.run(first, () => locks.run(second, async () => 'ran'));
+    assert.deepEqual(await Promise.all([inOrder(), inOrder(), inOrder()]), ['ran', 'ran', 'ran']);
+  },
+
   async 'work that is left behind keeps what it has begun, and holds nothing after it'(context) {
     const key = name();
     const others = await context.others();
@@ -316,6 +387,62 @@ const IN_A_PROCESS: Record<string, (context: Context<LocalLockSetup>) => Promise
     const holder = await holderOf(others, key);
     branchMayGoOn.resolve();
     assert.equal(await branch, false);
+    holder.end();
+    await holder.outcome;
+  },
+
+  async 'the work knows its lock’s token, which outgrows those of all who held the key before'(context) {
+    const { locks, setup } = context;
+    const key = name();
+    const others = await context.others();
+    const tokens: (bigint | undefined)[] = [];
+    const work = (_signal: AbortSignal, { token }: LockGrant): unknown => tokens.push(token);
+    for (let time = 0; time < 3; time++) {
+      await locks.run(key, work);
+      await others.tryRun(key, work);
+      const lock = await locks.acquire(key);
+      tokens.push(lock.token);
+      // Those who wait for it come after it.
+      const waiting = others.run(key, work);
+      await lock.release();
+      await waiting;
+    }
+    assertGrowing(setup, tokens);
+    await locks.run(key, async (signal, lock) => {
+      assert.equal(lock.signal, signal);
+      assert.equal(locks.token, lock.token);
+      await locks.run(key, (_, nested) => assert.equal(nested.token, lock.token));
+      await locks.run([key], (_, inner) => assert.equal(locks.token, inner.token));
+    });
+    assert.equal(locks.token, undefined);
+  },
+
+  async 'tracingChannel tells of each call its key, how long it waited and its token, and of no result'(context) {
+    const { locks } = context;
+    const key = name();
+    const others = await context.others();
+    const text = JSON.stringify(key);
+    let token: bigint | undefined;
+    const granted = await eventsOf(() => locks.run(key, (_, lock) => ((token = lock.token), 'a result')));
+    assert.deepEqual(
+      granted.map(([event, trace]) => [event, trace.key, trace.waitedMs > 0, trace.token, trace.result]),
+      [
+        ['start', text, false, undefined, undefined],
+        ['asyncEnd', text, true, token, undefined],
+      ],
+    );
+    const holder = await holderOf(others, key);
+    const refused = await eventsOf(() => locks.run(key, () => 0, { waitMs: 60 }).catch(() => undefined));
+    assert.deepEqual(
+      refused.map(([event, { error }]) => [event, error?.code]),
+      [
+        ['start', undefined],
+        ['error', 'E_LOCKED'],
+        ['asyncEnd', 'E_LOCKED'],
+      ],
+    );
+    assert.ok(refused[1]![1].waitedMs > 50);
+    assert.equal(refused[1]![1].token, undefined);
     holder.end();
     await holder.outcome;
   },
@@ -399,6 +526,23 @@ const ACROSS_PROCESSES: Record<string, (context: Context<LockSetup>) => Promise<
     await assert.rejects(lock.release(), { code: 'E_LOCK_LOST', retryable: true });
     assert.equal(await isFree(context.locks, first), true);
     assert.equal(await isFree(context.locks, second), true);
+  },
+
+  async 'tokens outgrow those of other processes, of the killed and the lost among them'(context) {
+    const key = name();
+    const tokenOf = async (locks: Locks): Promise<bigint | undefined> => locks.run(key, (_, { token }) => token);
+    const tokenIn = async (worker: ChildProcess): Promise<bigint | undefined> => {
+      assert.equal(await ask(worker, { do: 'hold', key }), 'holding');
+      const told = await ask(worker, { do: 'token' });
+      return told === 'undefined' ? undefined : BigInt(told as string);
+    };
+    const [killed, lost] = await Promise.all([context.worker(), context.worker()]);
+    const tokens = [await tokenOf(context.locks), await tokenIn(killed)];
+    killed.kill('SIGKILL');
+    tokens.push(await tokenOf(context.locks), await tokenIn(lost));
+    await context.setup.loseLocks();
+    tokens.push(await tokenOf(await context.others()), await tokenOf(context.locks));
+    assertGrowing(context.setup, tokens);
   },
 
   async 'a process that lost its lock while it stood still does not free the next one’s'(context) {

@@ -6,11 +6,13 @@ import type { Locks } from '../locks/locks.ts';
 export type LockCommand =
   | { readonly do: 'count'; readonly key: string; readonly file: string; readonly times: number }
   | { readonly do: 'hold'; readonly key: string }
+  | { readonly do: 'token' }
   | { readonly do: 'let go' };
 
 /** Makes this process, which `fork` has made, do what `lockContract` asks of it. Says `ready` when it listens. */
 export function lockWorker(locks: Locks): void {
   let letGo = (): void => undefined;
+  let token: bigint | undefined;
   const answer = (message: string): void => void process.send!(message);
 
   async function count(key: string, file: string, times: number): Promise<void> {
@@ -26,7 +28,8 @@ export function lockWorker(locks: Locks): void {
   }
 
   async function hold(key: string): Promise<void> {
-    const work = locks.run(key, () => {
+    const work = locks.run(key, (_, lock) => {
+      token = lock.token;
       answer('holding');
       return new Promise<void>((resolve) => (letGo = resolve));
     });
@@ -41,6 +44,7 @@ export function lockWorker(locks: Locks): void {
   process.on('message', (command: LockCommand) => {
     if (command.do === 'count') void count(command.key, command.file, command.times);
     else if (command.do === 'hold') void hold(command.key);
+    else if (command.do === 'token') answer(String(token));
     else letGo();
   });
   process.on('disconnect', () => process.exit());

@@ -13,7 +13,7 @@ import type {
   RunJobs,
 } from '../tasks/engine.ts';
 import { JobFailedError } from '../tasks/job-handle.ts';
-import { metadataOf } from '../tasks/job-runner.ts';
+import { metadataOf } from '../tasks/job-metadata.ts';
 import { afterCommit } from '../transactions/after-commit.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 
@@ -53,7 +53,7 @@ export interface RecordingEngine extends Engine {
    * Runs what waits, by the tasks that `work()` has started, and what that enqueues, until nothing waits; resolves with
    * what ran. A job of a transaction that is open, as the one that a test rolls back in the end, runs inside it.
    * No delay is waited for, and each job has one attempt a call: one that is to be retried waits for the next call.
-   * Throws JobFailedError for the first that failed, when all have run.
+   * Throws JobFailedError for the first that failed, when all have run; its `cause` is what the handler threw.
    */
   run(): Promise<readonly RecordedJob[]>;
   /** Forgets everything. */
@@ -71,6 +71,7 @@ interface Job extends RecordedJob {
   state: JobState;
   attempt: number;
   failure: JobFailure | undefined;
+  cause: unknown;
   output: JsonValue | undefined;
 }
 
@@ -116,7 +117,9 @@ class JobRecorder implements RecordingEngine {
       ran.add(job);
       await this.#run(job);
     }
-    for (const { id, failure } of ran) if (failure !== undefined) throw new JobFailedError(id, failure);
+    for (const { id, failure, cause } of ran) {
+      if (failure !== undefined) throw Object.assign(new JobFailedError(id, failure), { cause });
+    }
     return [...ran].map(recorded);
   }
 
@@ -130,6 +133,15 @@ class JobRecorder implements RecordingEngine {
 
   /** It has no clock. */
   async schedule(): Promise<void> {}
+
+  async unschedule(): Promise<void> {}
+
+  async cancel({ name }: QueueSettings, id: string): Promise<boolean> {
+    const isMeant = (job: Job): boolean => job.queue === name && job.id === id && job.state === 'waiting';
+    const isThere = this.#jobs.some(isMeant);
+    this.#jobs = this.#jobs.filter((job) => !isMeant(job));
+    return isThere;
+  }
 
   async find({ name }: QueueSettings, id: string): Promise<JobSnapshot | undefined> {
     const job = this.#jobs.find((one) => one.queue === name && one.id === id);
@@ -165,6 +177,7 @@ class JobRecorder implements RecordingEngine {
       state: 'waiting',
       attempt: 0,
       failure: undefined,
+      cause: undefined,
       output: undefined,
     };
     this.#jobs.push(job);
@@ -195,10 +208,12 @@ class JobRecorder implements RecordingEngine {
     const [outcome] = await (job.em === undefined ? work() : joinTransaction(job.em, work));
     if (outcome!.status === 'completed') {
       Object.assign(job, { state: 'completed', output: outcome!.output, failure: undefined });
-    } else {
-      const isRetried = outcome!.status === 'retry' && job.attempt <= job.limit;
-      Object.assign(job, { state: isRetried ? 'waiting' : 'failed', failure: outcome!.error });
+      return;
     }
+    const { status, error: failure, cause } = outcome!;
+    if (status === 'postpone') job.attempt--;
+    const isWaiting = status === 'postpone' || (status === 'retry' && job.attempt <= job.limit);
+    Object.assign(job, { state: isWaiting ? 'waiting' : 'failed', failure, cause });
   }
 }
 

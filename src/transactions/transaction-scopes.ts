@@ -58,11 +58,16 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
   /** Told once of each item, with those that end together; `error` is what COMMIT failed with. */
   protected async settled(_items: readonly Item[], _end: End, _error: unknown): Promise<void> {}
 
-  /** Takes the items of an outermost transaction that is about to commit. */
+  /** The items of an outermost transaction that is about to commit; none of a savepoint. */
+  protected itemsOf(transaction: object): readonly Item[] {
+    return (this.#entries.get(transaction) ?? []).map(({ item }) => item);
+  }
+
+  /** Takes them: no end is told of them. */
   protected take(transaction: object): readonly Item[] {
-    const entries = this.#entries.get(transaction) ?? [];
+    const items = this.itemsOf(transaction);
     this.#entries.delete(transaction);
-    return entries.map(({ item }) => item);
+    return items;
   }
 
   /** With all that it is in, any of which may roll back: MikroORM 6 has no events of savepoints. */

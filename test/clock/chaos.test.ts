@@ -4,7 +4,14 @@ import { expect, test } from '@jest/globals';
 
 /** The short form of the one in `npm run test:long`: a cluster, workers and kills of its own, in processes of their own. */
 test('500 jobs, killed workers and a restarted PostgreSQL: each effect exactly once', () => {
-  const script = fileURLToPath(new URL('../chaos/run.ts', import.meta.url));
+  const script = fileURLToPath(new URL('../chaos/killed-workers.ts', import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, '500'], { encoding: 'utf8' });
   expect([status, stderr, stdout]).toEqual([0, '', expect.stringContaining('500 jobs')]);
 }, 180_000);
+
+/** The same: connections cut, answers lost, PostgreSQL and Redis restarted under three workers that live on. */
+test('200 orders on each engine through outages: no job lost, doubled where that is promised, discarded or stuck', () => {
+  const script = fileURLToPath(new URL('../chaos/outages.ts', import.meta.url));
+  const { status, stdout } = spawnSync(process.execPath, [script, '200'], { encoding: 'utf8' });
+  expect([status, stdout]).toEqual([0, expect.stringContaining('pg-boss: ')]);
+}, 400_000);

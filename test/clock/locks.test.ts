@@ -5,8 +5,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { LockFactory } from '@verrou/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { type LockProvider, Locks, postgresLocks, verrouLocks } from 'mikro-orm-byref/locks';
+import { Client } from 'pg';
 import { domain } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
+import { startOwnPostgres } from '../../fixtures/postgres.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
 import { abortOf, telling } from '../support/locks.ts';
@@ -76,6 +78,37 @@ describe('a network that goes silent', () => {
     const error = await failureOf(() => work);
     expect([error.code, String(error.cause)]).toEqual(['E_LOCK_LOST', expect.stringContaining('not answered')]);
   });
+});
+
+describe('a server that crashes', () => {
+  test('gives no token twice, although it writes its log when it likes', async () => {
+    const server = await startOwnPostgres();
+    const connection = (): Client => {
+      const client = new Client({ connectionString: server.url });
+      // That the server cuts it is what is tested.
+      return client.on('error', () => undefined);
+    };
+    const tokens: bigint[] = [];
+    try {
+      for (let crash = 0; crash < 5; crash++) {
+        const other = connection();
+        await other.connect();
+        await other.query('create sequence if not exists lock_tokens');
+        const locks = locksOf(postgresLocks(database.orm, { connection, tokenSequence: 'lock_tokens' }));
+        const draw = (): Promise<number> => locks.run('key', (_, { token }) => tokens.push(token!));
+        await draw();
+        // Whoever draws the last of 32 numbers puts the next 32 into the log, and has it written by its own commit.
+        await other.query('begin');
+        await other.query("select nextval('lock_tokens') from generate_series(1, 40)");
+        await draw();
+        await server.restart('immediate');
+      }
+    } finally {
+      await server.stop();
+    }
+    expect(tokens).toHaveLength(10);
+    expect(tokens.filter((token, index) => token <= (tokens[index - 1] ?? 0n))).toEqual([]);
+  }, 120_000);
 });
 
 describe('leases of Verrou', () => {

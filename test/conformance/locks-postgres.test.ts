@@ -5,14 +5,19 @@ import { openDatabase } from '../support/database.ts';
 import { forkLockWorker, type LockStore, lockStores } from '../support/lock-stores.ts';
 
 let database: TestOrm;
-let store: LockStore;
 beforeAll(async () => {
   database = await openDatabase(contractEntities);
-  store = await lockStores['postgres']!(database.orm);
 });
 afterAll(() => database.close());
 
-describe('locks of PostgreSQL', () => {
-  const worker = () => forkLockWorker('postgres', database.url);
-  for (const { name, run } of lockContract(() => ({ ...store, orm: database.orm, worker }))) test(name, run);
-});
+for (const kind of ['postgres', 'postgres with tokens']) {
+  describe(`locks of ${kind}`, () => {
+    let store: LockStore;
+    beforeAll(async () => {
+      store = await lockStores[kind]!(database.orm);
+    });
+
+    const worker = () => forkLockWorker(kind, database.url);
+    for (const { name, run } of lockContract(() => ({ ...store, orm: database.orm, worker }))) test(name, run);
+  });
+}

@@ -19,7 +19,7 @@ import { queueName as name, until } from '../support/jobs.ts';
 describeStores('BullMQ', ({ name: kind, open }) => {
   let database: TestOrm;
   let store: Store;
-  const started: { stop(): Promise<void> }[] = [];
+  const started: { stop(): Promise<unknown> }[] = [];
 
   const tasksOf = (options: Omit<BullMqEngineOptions, 'connection' | 'backend'> = {}): Tasks => {
     const place = { connection: store.connection, ...(store.backend[0] && { backend: store.backend[0] }) };

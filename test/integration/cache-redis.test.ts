@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import type { EntityManager } from '@mikro-orm/core';
@@ -9,6 +11,7 @@ import { Redis } from 'ioredis';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { byValue, EntitySerializer } from 'mikro-orm-byref';
 import { EntityCache } from 'mikro-orm-byref/cache';
+import { COPY_MS } from '../../src/cache/tag-stamps.ts';
 import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
 import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
@@ -61,9 +64,40 @@ beforeEach(async () => {
   made = 0;
 });
 afterEach(async () => {
+  for (const child of children.splice(0)) child.kill();
   for (const bento of open) await bento.disconnectAll();
   await orm.close();
 });
+
+interface Child {
+  tell(command: string): void;
+  ask(command: string): Promise<Record<string, unknown>>;
+  /** The exit code, null where it was killed. */
+  end(): Promise<number | null>;
+}
+
+const children: ChildProcess[] = [];
+
+function startProcess(prefix: string, aheadMs = 0): Child {
+  const script = fileURLToPath(new URL('../support/cache-process.ts', import.meta.url));
+  const args = [script, database.url, prefix, String(aheadMs)];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.push(child);
+  const answers = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const tell = (command: string): void => void child.stdin.write(`${command}\n`);
+  return {
+    tell,
+    async ask(command) {
+      tell(command);
+      return JSON.parse((await answers.next()).value as string) as Record<string, unknown>;
+    },
+    async end() {
+      child.stdin.end();
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+      return child.exitCode;
+    },
+  };
+}
 
 /** What a cache warns of at its first invalidation. */
 async function warningOf(bento: unknown, options = {}): Promise<string[]> {
@@ -107,13 +141,16 @@ describeWith('redis-server')('on Redis', () => {
     const dump = new Map<string, string>();
     for (const key of await redis.keys(`*${prefix}*`)) dump.set(key.replace(/^.*?byref:/, ''), (await redis.get(key))!);
     redis.disconnect();
-    expect([...dump.keys()].sort()).toEqual(['text:copy', 'value:["profile",{"$entity":["User",1]}]']);
+    const values = [...dump.keys()].filter((key) => !/^(tag|level):/.test(key));
+    expect(values.sort()).toEqual(['text:copy', 'value:["profile",{"$entity":["User",1]}]']);
     const stored = dump.get('value:["profile",{"$entity":["User",1]}]')!;
     expect(JSON.parse(stored).value).toEqual({
-      payload: { $byref: 1, data: { user: { $entity: ['User', 1] }, at: { $date: '1970-01-01T00:00:00.000Z' } } },
-      startedAt: expect.any(Number),
+      payload: {
+        $byref: 1,
+        data: { user: { $entity: ['User', 1, { version: 1 }] }, at: { $date: '1970-01-01T00:00:00.000Z' } },
+      },
       expiresAt: expect.any(Number),
-      tags: ['row:["User",1]'],
+      stamps: { 'row:["User",1]': JSON.parse(dump.get('tag:row:["User",1]')!).value },
     });
     for (const secret of ['Ann', 'ann@example.org', 'swordfish']) expect(stored).not.toContain(secret);
     expect(dump.get('text:copy')).toContain('ann@example.org');
@@ -156,33 +193,71 @@ describeWith('redis-server')('on Redis', () => {
     expect(errors.length).toBeGreaterThan(0);
   });
 
-  test('a commit in one process reaches the first level of another, both ways', async () => {
-    const prefix = randomUUID();
-    const cache = new EntityCache(serializer, opened(overRedis(prefix)));
-    const script = fileURLToPath(new URL('../support/cache-process.ts', import.meta.url));
-    const child = spawn(process.execPath, [script, database.url, prefix], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const answers = createInterface(child.stdout)[Symbol.asyncIterator]();
-    const ask = async (command: string) => {
-      child.stdin.write(`${command}\n`);
-      return JSON.parse((await answers.next()).value as string) as Record<string, unknown>;
-    };
-    try {
-      expect(await ask('get')).toEqual({ name: 'Ann', fresh: 'Ann', comments: 0, made: 1 });
-      expect(await ask('get')).toMatchObject({ made: 1 });
+  test.each([0, 100, -100])(
+    'a commit in one process reaches the first level of another, both ways; clocks %d ms apart',
+    async (aheadMs) => {
+      const prefix = randomUUID();
+      const cache = new EntityCache(serializer, opened(overRedis(prefix)));
+      const child = startProcess(prefix, aheadMs);
+      expect(await child.ask('get')).toEqual({ name: 'Ann', fresh: 'Ann', comments: 0, made: 1 });
+      expect(await child.ask('get')).toMatchObject({ made: 1 });
       // Made there, found here.
       expect(await page(cache)).toMatchObject({ comments: 0 });
       expect([made, cache.stats.hits]).toEqual([0, 1]);
 
-      await rename('Bea');
-      await soon(async () => (await ask('get'))['name'] === 'Bea');
-      expect(await ask('7')).toEqual({ posted: '7' });
+      for (let round = 0; round < 20; round++) {
+        // Each sees at once what it has committed itself, and soon what the other has.
+        await rename(`here ${round}`);
+        expect(await page(cache)).toMatchObject({ name: `here ${round}` });
+        await soon(async () => (await child.ask('get'))['name'] === `here ${round}`);
+        expect(await child.ask(`rename there${round}`)).toMatchObject({ name: `there${round}` });
+        await soon(async () => ((await page(cache)) as { name: string }).name === `there${round}`);
+      }
+      expect(await child.ask('7')).toEqual({ posted: '7' });
       await soon(async () => ((await page(cache)) as { comments: number }).comments === 1);
-    } finally {
-      child.stdin.end();
-      await new Promise((resolve) => child.once('exit', resolve));
-    }
-    expect(child.exitCode).toBe(0);
+      expect(await child.end()).toBe(0);
+    },
+  );
+
+  test('a process that dies between COMMIT and the invalidation leaves nothing stale', async () => {
+    const prefix = randomUUID();
+    const cache = new EntityCache(serializer, opened(overRedis(prefix)));
+    const names = async () => ((await cache.get('name')) as string | undefined) ?? (await name(cache));
+    const name = (own: EntityCache) =>
+      own.getOrSet({
+        key: 'name',
+        ttlMs: HOUR,
+        dependsOn: [User],
+        em: fork(),
+        factory: async (em) => (await em.findOneOrFail(User, 1)).name,
+      });
+    const child = startProcess(prefix);
+    await child.ask('get');
+    expect([await names(), await names()]).toEqual(['Ann', 'Ann']);
+    child.tell('die Eve');
+    await child.end();
+    expect(await fork().findOneOrFail(User, 1)).toMatchObject({ name: 'Eve' });
+    await soon(async () => (await names()) === 'Eve');
+    expect(await names()).toBe('Eve');
+    // Nor in one that starts now.
+    expect(await name(new EntityCache(serializer, opened(overRedis(prefix))))).toBe('Eve');
   });
+
+  test('a message of the bus that is lost costs seconds', async () => {
+    const prefix = randomUUID();
+    const deaf = new EntityCache(serializer, opened(overRedis(prefix, { bus: false })), { singleProcess: true });
+    const otherOrm = newOrm();
+    const other = new EntityCache(new EntitySerializer(otherOrm), opened(overRedis(prefix)));
+    const count = (cache: EntityCache) =>
+      cache.getOrSet({ key: 'posts', ttlMs: HOUR, dependsOn: [Post], em: fork(), factory: (em) => em.count(Post) });
+    expect([await count(deaf), await count(other), await count(deaf)]).toEqual([1, 1, 1]);
+    await fork().nativeDelete(Post, {});
+    await other.touch(Post);
+    expect(await count(other)).toBe(0);
+    await sleep(COPY_MS + 100);
+    expect(await count(deaf)).toBe(0);
+    await otherOrm.close();
+  }, 20_000);
 
   test('a factory that read before a commit in another process is not believed after it', async () => {
     const prefix = randomUUID();

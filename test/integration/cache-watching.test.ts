@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { EntityManager } from '@mikro-orm/core';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { EntityCache } from 'mikro-orm-byref/cache';
 import { Comment, domain, User } from '../../fixtures/domain.ts';
@@ -113,5 +114,37 @@ describe('an EntityManager with an event manager of its own', () => {
     expect([await made(), await made()]).toEqual([2, 2]);
     await em.transactional(async (own) => void ((await own.findOneOrFail(User, 1)).name = 'Bea'));
     expect([await made(), await made()]).toEqual([3, 3]);
+  });
+});
+
+describe("MikroORM's result cache", () => {
+  beforeEach(() => open(domain, { resultCache: { global: 60_000 } }));
+
+  test('is passed by a factory, also in a transaction, and neither read nor written', async () => {
+    const em = database.orm.em.fork();
+    const user = em.create(User, { id: 1, name: 'Ann', email: 'a' });
+    await em.flush();
+    const read = async (own: EntityManager): Promise<unknown[]> => [
+      (await own.findOneOrFail(User, 1, { cache: ['user', 60_000] })).name,
+      (await own.find(User, {})).map(({ name }) => name),
+      await own.count(User, { name: 'Ann' }),
+      (await own.fork().findOneOrFail(User, 1)).name,
+      await own.transactional(async (inner) => (await inner.findOneOrFail(User, 1)).name),
+      (await database.orm.em.findOneOrFail(User, { name: { $ne: '' } })).name,
+    ];
+    const get = (own: EntityManager) =>
+      cache.getOrSet({ key: 'names', ttlMs: 60_000, em: own, dependsOn: [User], factory: read });
+    const all = (name: string) => [name, [name], name === 'Ann' ? 1 : 0, name, name, name];
+    expect(await get(database.orm.em.fork())).toEqual(all('Ann'));
+    const outside = database.orm.em.fork();
+    expect((await outside.findOneOrFail(User, 1, { cache: ['user', 60_000] })).name).toBe('Ann');
+    user.name = 'Bea';
+    await em.flush();
+    expect(await get(database.orm.em.fork())).toEqual(all('Bea'));
+    const again = database.orm.em.fork();
+    expect((await again.findOneOrFail(User, 1, { cache: ['user', 60_000] })).name).toBe('Ann');
+    user.name = 'Cleo';
+    await em.flush();
+    expect(await database.orm.em.fork().transactional((own) => get(own))).toEqual(all('Cleo'));
   });
 });

@@ -54,6 +54,24 @@ describe('the session of PostgreSQL', () => {
     expect(statements.map((sql) => /pg_(\w+)\(/.exec(sql)?.[1])).toEqual(['try_advisory_lock', 'advisory_unlock']);
   });
 
+  test('the server is told to notice by itself that nobody is there any more', async () => {
+    const settingsAt = async (heartbeatMs?: number): Promise<string[]> => {
+      let client: Client;
+      const connection = () => (client = new Client({ connectionString: database.url }));
+      const locks = locksOf(postgresLocks(database.orm, { connection, ...(heartbeatMs && { heartbeatMs }) }));
+      return locks.run('key', async () => {
+        const { rows } = await client.query<{ setting: string }>(
+          "select setting from pg_settings where name ~ '^tcp_' order by name",
+        );
+        return rows.map(({ setting }) => setting);
+      });
+    };
+    // Probes, after so many seconds of silence, so many between two; milliseconds for what was sent.
+    expect(await settingsAt()).toEqual(['2', '10', '10', '30000']);
+    expect(await settingsAt(1_500)).toEqual(['2', '2', '2', '4500']);
+    expect(await settingsAt(2 ** 31 - 1)).toEqual(['2', '32767', '32767', '2147483647']);
+  });
+
   test('a release tells a waiting process, long before that asks again', async () => {
     const [holder, waiter] = [locksOf(), locksOf(postgresLocks(database.orm, { pollMs: 60_000 }))];
     const lock = await holder.acquire('key');

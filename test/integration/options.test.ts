@@ -2,7 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, LockMode } from '@mikro-orm/core';
-import { type DeserializeOptions, type Drift, EntitySerializer, type ReviveReport } from 'mikro-orm-byref';
+import {
+  type DeserializeOptions,
+  type Drift,
+  EntitySerializer,
+  type ReviveReport,
+  type ReviveTrace,
+} from 'mikro-orm-byref';
 import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
 import { schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
@@ -389,16 +395,16 @@ describe('authorize', () => {
   });
 });
 
-describe('onRevive and the diagnostics channel', () => {
+describe('onRevive and the tracing channel', () => {
   test('hear of each call that met references, also of one that ends in an error', async () => {
     const heard: unknown[] = [];
-    const listener = (message: unknown): void => void heard.push(message);
-    subscribe('mikro-orm-byref:revive', listener);
+    const listener = (trace: unknown): void => void heard.push((trace as ReviveTrace).report);
+    subscribe('tracing:mikro-orm-byref:revive:asyncEnd', listener);
     const own: ReviveReport[] = [];
     await decode([user(1), user(9)], { missing: 'omit', onRevive: (report) => void own.push(report) });
     await failureOf(() => decode([user(9)], { onRevive: (report) => void own.push(report) }));
     await decode([1]);
-    unsubscribe('mikro-orm-byref:revive', listener);
+    unsubscribe('tracing:mikro-orm-byref:revive:asyncEnd', listener);
     expect(heard).toEqual(own);
     expect(own).toMatchObject([
       { tokens: 2, rows: 2, queries: 1 },

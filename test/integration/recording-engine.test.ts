@@ -140,6 +140,9 @@ test('jobs are found by task and by arguments: equal rows are equal, whatever st
       attempt: 0,
     }),
   ]);
+  const handle = await welcome.delay({ user: em().getReference(User, 3) });
+  expect(await handle.cancel()).toBe(true);
+  expect(engine.jobs()).toHaveLength(3);
   engine.clear();
   expect(engine.jobs()).toEqual([]);
 });
@@ -161,7 +164,8 @@ test('run() runs what was enqueued meanwhile, once each, and tells of what faile
   await tasks.work();
   expect(seen).toEqual([]);
   const failure = await engine.run().catch((error: unknown) => error);
-  expect(failure).toMatchObject({ name: 'JobFailedError', failure: { message: 'on purpose' } });
+  const cause = expect.objectContaining({ message: 'on purpose' });
+  expect(failure).toMatchObject({ name: 'JobFailedError', failure: { message: 'on purpose' }, cause });
   expect(engine.jobs(fragile)).toMatchObject([{ state: 'waiting', attempt: 1, failure: { message: 'on purpose' } }]);
   expect(seen).toEqual(['1@example.org']);
   isBroken = false;

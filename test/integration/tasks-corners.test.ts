@@ -215,7 +215,7 @@ describe('transactions', () => {
 });
 
 describe('results', () => {
-  test('one that can’t be kept ends its job without another run; others of its batch go on', async () => {
+  test('one that can’t be kept undoes no job, neither its own nor others of its batch', async () => {
     const tasks = tasksOn();
     let runs = 0;
     const unflushed = tasks.define(
@@ -233,17 +233,18 @@ describe('results', () => {
     );
     const [handle, ...handles] = [await unflushed.delay({}), ...(await batch.bulk([1, 2, 3].map((n) => ({ n }))))];
     await tasks.work();
-    expect([await ended(handle), runs]).toEqual([['failed', 1], 1]);
-    expect(await failure(handle)).toContain('E_UNPERSISTED');
+    expect([await ended(handle), runs]).toEqual([['completed', 1], 1]);
+    expect(await handle.result()).toBeUndefined();
     const states = await Promise.all(handles.map(ended));
     expect(states).toEqual([
       ['completed', 1],
-      ['failed', 1],
+      ['completed', 1],
       ['completed', 1],
     ]);
+    expect(await Promise.all(handles.map((own) => own.result()))).toEqual([1, undefined, 3]);
   });
 
-  test('a transactional task flushes before its result is kept, and undoes what it can’t keep', async () => {
+  test('a transactional task flushes before its result is kept, and keeps its work without one', async () => {
     const tasks = tasksOn();
     const create = tasks.define(
       name(),
@@ -253,12 +254,12 @@ describe('results', () => {
       },
       { transactional: true, retries: fast },
     );
-    const [kept, undone] = await create.bulk([{ id: 60 }, { id: 61 }]);
+    const [kept, silent] = await create.bulk([{ id: 60 }, { id: 61 }]);
     await tasks.work();
     expect(await ended(kept!)).toEqual(['completed', 1]);
     expect((await kept!.result({ em: fork() }))!.name).toBe('New');
-    expect(await ended(undone!)).toEqual(['failed', 1]);
-    expect(await fork().count(User, { id: 61 })).toBe(0);
+    expect(await ended(silent!)).toEqual(['completed', 1]);
+    expect(await fork().count(User, { id: 61 })).toBe(1);
   });
 
   test('an error of the handler is one to retry, whatever it is', async () => {

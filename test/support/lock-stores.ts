@@ -11,6 +11,7 @@ import { tableStore } from './table-store.ts';
 const LEASE = { leaseMs: 3_000, pollMs: 30 };
 
 export interface LockStore {
+  readonly hasTokens?: boolean;
   provider(): LockProvider;
   loseLocks(): Promise<void>;
   close(): Promise<void>;
@@ -27,6 +28,12 @@ export const lockStores: Record<string, (orm: MikroORM) => Promise<LockStore>> =
       loseLocks: async () => void (await run(holders)),
       close: async () => {},
     };
+  },
+
+  async 'postgres with tokens'(orm) {
+    const store = await lockStores['postgres']!(orm);
+    await orm.em.fork().getConnection().execute('create sequence if not exists lock_tokens');
+    return { ...store, hasTokens: true, provider: () => postgresLocks(orm, { tokenSequence: 'lock_tokens' }) };
   },
 
   async redis() {

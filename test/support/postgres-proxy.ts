@@ -1,12 +1,16 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A server between a client and PostgreSQL that does with the answer to COMMIT what it is told. */
+/** A server between a client and PostgreSQL that cuts a connection where it is told. */
 export interface PostgresProxy {
   /** That of the database, through the proxy. */
   readonly url: string;
   /** `lose` cuts the connection once the server has answered; a number holds the answer back for so many milliseconds. */
   commitAnswer: 'pass' | 'lose' | number;
+  /** Cuts all connections. */
+  cut(): void;
+  /** The start of a simple query, in lower case, at which the connection is cut, before the server has it. */
+  cutAt: string | undefined;
   close(): Promise<void>;
 }
 
@@ -23,6 +27,11 @@ export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
     }
     client.on('data', (data) => {
       // A simple query: Q, its length, the text.
+      const { cutAt } = proxy;
+      if (cutAt !== undefined && data[0] === 0x51 && data.subarray(5).toString().toLowerCase().startsWith(cutAt)) {
+        client.destroy();
+        return;
+      }
       isCommitting = data[0] === 0x51 && /^commit;?\0$/i.test(data.subarray(5).toString());
       upstream.write(data);
     });
@@ -38,8 +47,12 @@ export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
   const proxy: PostgresProxy = {
     url: Object.assign(new URL(databaseUrl), { hostname: '127.0.0.1', port: String(port) }).href,
     commitAnswer: 'pass',
-    async close() {
+    cutAt: undefined,
+    cut() {
       for (const socket of sockets) socket.destroy();
+    },
+    async close() {
+      proxy.cut();
       server.close();
       await once(server, 'close');
     },

@@ -10,7 +10,7 @@ export interface Proxied {
   readonly database: TestOrm;
   readonly proxy: PostgresProxy;
   /** An ORM with a pool of its own: lost connections stay in it. */
-  openOrm(driverOptions?: object): MikroORM;
+  openOrm(driverOptions?: object, settings?: object): MikroORM;
   /** Past the proxy. */
   execute<Row extends object>(sql: string): Promise<Row[]>;
   /** Those that are open. */
@@ -29,9 +29,9 @@ export async function openProxied(entities: Parameters<typeof openDatabase>[0]):
   return {
     database,
     proxy,
-    openOrm(driverOptions = {}) {
+    openOrm(driverOptions = {}, settings = {}) {
       const { statements: _, ...logging } = collectStatements();
-      const orm = makeOrm({ clientUrl: proxy.url, entities: entities!, driverOptions, ...logging });
+      const orm = makeOrm({ clientUrl: proxy.url, entities: entities!, driverOptions, ...logging, ...settings });
       opened.push(orm);
       return orm;
     },

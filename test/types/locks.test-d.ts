@@ -2,7 +2,15 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { LockFactory, Verrou } from '@verrou/core';
 import type { Client } from 'pg';
-import { type Lock, Locked, type Locks, postgresLocks, type Tried, verrouLocks } from 'mikro-orm-byref/locks';
+import {
+  type Lock,
+  type LockGrant,
+  Locked,
+  type Locks,
+  postgresLocks,
+  type Tried,
+  verrouLocks,
+} from 'mikro-orm-byref/locks';
 import type { Post, User } from '../../fixtures/domain.ts';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -22,6 +30,12 @@ declare const factory: LockFactory;
     await locks.run(['home', user], async (signal) => (signal.aborted ? 'a' : 'b'), { waitMs: 5 }),
     true,
   );
+  await locks.run(user, (signal, lock) => {
+    expectType<AbortSignal>()(signal, true);
+    expectType<LockGrant>()(lock, true);
+    expectType<bigint | undefined>()(lock.token, true);
+  });
+  expectType<bigint | undefined>()(locks.token, true);
   const tried = await locks.tryRun('key', async () => new Date());
   expectType<Tried<Date>>()(tried, true);
   if (tried.ran) expectType<Date>()(tried.result, true);

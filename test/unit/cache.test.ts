@@ -1,20 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { stampKey } from '../../src/cache/cache-key.ts';
-import { LogicalClock } from '../../src/cache/logical-clock.ts';
-import { readRecord, writeRecord } from '../../src/cache/record.ts';
-
-test('no two readings of the clock are equal, and it follows what it has observed', () => {
-  const clock = new LogicalClock();
-  const readings = Array.from({ length: 1_000 }, () => clock.now());
-  expect(new Set(readings).size).toBe(1_000);
-  expect(readings).toEqual(readings.toSorted((a, b) => a - b));
-  expect(Math.abs(readings[0]! / 1_000 - Date.now())).toBeLessThan(1_000);
-  const ahead = (Date.now() + 60_000) * 1_000;
-  clock.observe(ahead);
-  expect(clock.now()).toBe(ahead + 1);
-  clock.observe(0);
-  expect(clock.now()).toBe(ahead + 2);
-});
+import { isWithin, readRecord, writeRecord } from '../../src/cache/record.ts';
 
 test('a long key is a digest, which no short key can look like', () => {
   const long = 'é'.repeat(161);
@@ -24,7 +10,7 @@ test('a long key is a digest, which no short key can look like', () => {
   expect(stampKey(stampKey(long).slice('byref:tag:'.length))).not.toBe(stampKey(long));
 });
 
-const instants = { startedAt: 1, expiresAt: 2 };
+const rest = { expiresAt: 2, stamps: { 'model:User': 'a' } };
 
 test.each([
   [{ a: ['$5'] }, { payload: { $byref: 1, data: { a: ['$5'] } } }],
@@ -32,8 +18,8 @@ test.each([
   [null, { plain: null }],
   [{ $date: '2026' }, { payload: { $byref: 1, data: { $date: '2026' } } }],
 ])('%j is stored as %j', (data, stored) => {
-  const record = writeRecord({ $byref: 1, data } as never, new Set(), instants);
-  expect(record).toEqual({ ...stored, ...instants });
+  const record = writeRecord({ $byref: 1, data } as never, rest);
+  expect(record).toEqual({ ...stored, ...rest });
   expect(readRecord(JSON.parse(JSON.stringify(record)))).toEqual(record);
 });
 
@@ -45,8 +31,16 @@ test.each([
   [],
   {},
   { plain: 1 },
-  { payload: 1, ...instants },
-  { plain: 1, ...instants, tags: 1 },
+  { payload: 1, ...rest },
+  { plain: 1, ...rest, stamps: [] },
+  { plain: 1, expiresAt: 2 },
+  { plain: 1, startedAt: 1, expiresAt: 2, tags: ['model:User'] },
 ])('%j is no record', (stored) => {
   expect(readRecord(stored)).toBeUndefined();
+});
+
+test('an entry without an end has none, and a grace period follows one', () => {
+  expect(isWithin({ expiresAt: null, stamps: {} })).toBe(true);
+  const past = { expiresAt: Date.now() - 1_000, stamps: {} };
+  expect([isWithin(past), isWithin(past, 60_000)]).toEqual([false, true]);
 });

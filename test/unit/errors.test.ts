@@ -89,6 +89,12 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   [ByReferenceError.notYetVisible([token], '$'), 'E_NOT_YET_VISIBLE', true, /\["User",1\] at \$.*retry/],
   [ByReferenceError.locked([token], 'retry later'), 'E_LOCKED', true, /\["User",1\].*retry later/],
   [ByReferenceError.notFree('["User",1]', 50), 'E_LOCKED', true, /\["User",1\] is held.*within 50 ms.*waitMs/],
+  [
+    ByReferenceError.crossing(['"b"', '"c"', '"a"']),
+    'E_LOCKED',
+    true,
+    /"b", which is held by work that waits for "c", which is held by work that waits for "a", which the calling work holds, .*order/,
+  ],
   [ByReferenceError.lockLost('"nightly"', new Error('x')), 'E_LOCK_LOST', true, /"nightly" was lost.*check/],
   [ByReferenceError.drift([token], '$'), 'E_DRIFT', false, /\["User",1\] at \$.*drift/],
   [ByReferenceError.unflushed([token], '$'), 'E_UNFLUSHED', false, /\["User",1\] at \$.*flush/],

@@ -1,35 +1,12 @@
-/** What producer and worker of the chaos test share: an order, its effect, and the task between them. */
-import { type EntityManager, EntitySchema } from '@mikro-orm/core';
+/** What producer and killed workers share: a task that bills an order. */
+import type { EntityManager } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { type Task, Tasks } from 'mikro-orm-byref/tasks';
 import { makeOrm } from '../../fixtures/majors.ts';
-
-export class Order {
-  declare id: number;
-  declare total: number;
-}
-
-/** One row for each time that an order's job had its effect: no key keeps a second one out. */
-export class Effect {
-  declare id: number;
-  declare orderId: number;
-}
-
-const entities = [
-  new EntitySchema<Order>({
-    class: Order,
-    tableName: 'orders',
-    properties: { id: { type: 'number', primary: true, autoincrement: false }, total: { type: 'number' } },
-  }),
-  new EntitySchema<Effect>({
-    class: Effect,
-    tableName: 'effects',
-    properties: { id: { type: 'number', primary: true }, orderId: { type: 'number' } },
-  }),
-];
+import { Effect, entities, type Order } from './orders.ts';
 
 export interface System {
   readonly orm: MikroORM;

@@ -1,5 +1,5 @@
 /**
- * `node run.ts <jobs>`: nothing lost, nothing twice. Orders and their jobs are written in one transaction each, some of
+ * `node killed-workers.ts <jobs>`: nothing lost, nothing twice. Orders and their jobs are written in one transaction each, some of
  * which roll back, while workers are killed in the middle of jobs and PostgreSQL is restarted. In the end each order
  * has its effect exactly once, and no effect is without its order.
  */
@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
 import { type OwnServer, startOwnPostgres } from '../../fixtures/postgres.ts';
-import { connect, Effect, Order, type System } from './system.ts';
+import { Effect, Order } from './orders.ts';
+import { connect, type System } from './pg-boss-system.ts';
 
 const JOBS = Number(process.argv[2] ?? 10_000);
 /** How many processes work, and how often one of them is killed. */
@@ -103,7 +104,7 @@ async function produce(system: System, progress: { next: number }): Promise<numb
 }
 
 function startWorker(url: string): ChildProcess {
-  return spawn(process.execPath, [fileURLToPath(new URL('worker.ts', import.meta.url)), url], {
+  return spawn(process.execPath, [fileURLToPath(new URL('killed-worker.ts', import.meta.url)), url], {
     stdio: ['ignore', 'ignore', 'ignore'],
   });
 }
