@@ -40,7 +40,7 @@ import { settle, type Settings } from './reviving/settings.ts';
 import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
 import { identityText } from './wire/canonical-json.ts';
-import { isEnvelope, wrap } from './wire/envelope.ts';
+import { isEnvelope, readEnvelope, wrap } from './wire/envelope.ts';
 import type { JsonObject, JsonValue } from './wire/json.ts';
 import { Signer, type SignOptions } from './wire/signing.ts';
 import { EntityToken, readTokenBody } from './wire/token.ts';
@@ -330,6 +330,13 @@ export class EntitySerializer {
     const decoded = decode(json, this.#hooks.making(), unlimited);
     for (const slot of decoded.slots) slot.value = kept[Number(slot.parts.key) - 1];
     return decoded.fill() as T;
+  }
+
+  /** @internal The value of a payload, with tokens where its entities were. */
+  tokensOf(payload: JsonValue): unknown {
+    const { slots, fill } = decode(readEnvelope(payload).data, this.#hooks.making(), this.#limits);
+    for (const slot of slots) slot.value = EntityToken.fromBody(slot.body);
+    return fill();
   }
 
   /** @internal Throws E_INVALID_OPTION for options that every call would throw it for. */

@@ -1,5 +1,6 @@
 import { type EntityManager, type MikroORM, RequestContext, TransactionContext } from '@mikro-orm/core';
 import { isFunction, isObject } from '../check.ts';
+import { forkToJoin } from './joined-transaction.ts';
 
 export const isEntityManager = (value: unknown): value is EntityManager =>
   isObject(value) && isFunction((value as Partial<EntityManager>).getContext);
@@ -45,12 +46,12 @@ export function freshFork(em: EntityManager, { inTransaction }: { readonly inTra
 export const runInRequest = <T>(globals: readonly EntityManager[], fn: (em: EntityManager) => Promise<T>): Promise<T> =>
   RequestContext.create([...globals], () => {
     const managers = globals.map(({ name }) => RequestContext.getEntityManager(name)!);
-    const em = managers[0]!;
+    const em = forkToJoin(managers[0]!) ?? managers[0]!;
     return TransactionContext.create(em, async () => {
       try {
         return await fn(em);
       } finally {
-        for (const manager of managers) manager.clear();
+        for (const manager of [em, ...managers]) manager.clear();
       }
     });
   });

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
+import type { EntitySerializer } from '../entity-serializer.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 
 /** How a queue's jobs are retried and worked. */
@@ -83,6 +84,8 @@ export interface JobSnapshot {
 export interface Engine {
   /** Whether `enqueue` can put jobs into the transaction of an EntityManager. */
   readonly isTransactional: boolean;
+  /** Told of the serializer that its jobs are written with, before there are any. */
+  attach?(serializer: EntitySerializer): void;
   /** Throws E_UNSUPPORTED for an EntityManager whose transactions it can't put jobs into, before there are any. */
   checkDatabase?(em: EntityManager): void;
   /** Throws E_INVALID_OPTION for a job that `enqueue` would refuse, before a transaction commits that it waits for. */

@@ -101,6 +101,7 @@ export class Tasks {
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
     engine.checkDatabase?.(serializer.orm.em);
+    engine.attach?.(serializer);
     guardPools(serializer);
     const { context } = options;
     const seal = new Seal(serializer, options);

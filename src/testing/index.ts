@@ -2,6 +2,8 @@ export { contractEntities, engineContract } from './engine-contract.ts';
 export { localLockContract, lockContract } from './lock-contract.ts';
 export { lockWorker } from './lock-worker.ts';
 export { expectModelNames } from './model-names.ts';
+export { recordingEngine } from './recording-engine.ts';
 export type { ContractCase, EngineSetup } from './engine-contract.ts';
 export type { LocalLockSetup, LockSetup } from './lock-contract.ts';
 export type { LockCommand } from './lock-worker.ts';
+export type { RecordedJob, RecordingEngine } from './recording-engine.ts';
