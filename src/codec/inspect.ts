@@ -1,6 +1,6 @@
 import { ByReferenceError, type ErrorCode } from '../errors.ts';
 import { readEnvelope } from '../wire/envelope.ts';
-import { isJsonObject, type JsonObject, type JsonValue, pathBelow } from '../wire/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, pathBelow, type PathSegment } from '../wire/json.ts';
 import { isTag } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
 import { readDate } from '../wire/values/date.ts';
@@ -103,16 +103,23 @@ class Inspector {
       this.report(ByReferenceError.limit('levels', MAX_DEPTH, 'depth', this.#path));
       return;
     }
-    for (const [key, child] of Object.entries(json)) {
-      const tagged = !Array.isArray(json) && isTag(key);
-      if (tagged) this.#readTag(key, child as JsonValue);
-      // The tags inside a token are parts of its key.
-      if (tagged && (key === '$entity' || key === '$token')) continue;
-      if (typeof child !== 'object' || child === null) continue;
-      this.#paths.push(pathBelow(this.#path, Array.isArray(json) ? Number(key) : key));
-      this.walk(child as JsonValue);
-      this.#paths.pop();
+    if (Array.isArray(json)) {
+      for (const [index, child] of json.entries()) this.#walkBelow(index, child as JsonValue);
+      return;
     }
+    for (const key of Object.keys(json)) {
+      const child = (json as JsonObject)[key]!;
+      if (isTag(key)) this.#readTag(key, child);
+      // The tags inside a token are parts of its key.
+      if (key !== '$entity' && key !== '$token') this.#walkBelow(key, child);
+    }
+  }
+
+  #walkBelow(segment: PathSegment, child: JsonValue): void {
+    if (typeof child !== 'object' || child === null) return;
+    this.#paths.push(pathBelow(this.#path, segment));
+    this.walk(child);
+    this.#paths.pop();
   }
 
   #readTag(tag: string, body: JsonValue): void {

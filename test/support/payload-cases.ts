@@ -69,14 +69,18 @@ export interface PayloadCase {
   readonly options?: DeserializeOptions;
 }
 
+export const envelope = (data: JsonValue): JsonValue => ({ $byref: 1, data });
+
 /** Every stage before the first query has been through the rest when this key is refused. */
 const REFUSED = { $entity: ['User', 'no number'] };
 
-/** Reads a payload up to there. */
-export async function read(data: JsonValue, options: DeserializeOptions = {}): Promise<void> {
+/** Reads a payload, text or JSON, up to there. */
+export async function read(payload: string | JsonValue, options: DeserializeOptions = {}): Promise<void> {
+  const all = { em: serializer.orm.em.fork(), ...options };
   try {
-    const text = JSON.stringify({ $byref: 1, data });
-    await serializer.deserialize(text as never, { em: serializer.orm.em.fork(), ...options });
+    await (typeof payload === 'string'
+      ? serializer.deserialize(payload as never, all)
+      : serializer.decode(payload, all));
   } catch (error) {
     if (error instanceof ByReferenceError && error.message.endsWith('for id of User.')) return;
     throw error;
