@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { DelayedError, UnrecoverableError } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
-import { isOrmError } from '../orm/platform.ts';
+import { isError, isOrmError, reasonOf } from '../orm/orm-error.ts';
 import { describe, mayAppear } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
 import { jobId, type JobLike, jobView, sandboxView } from './job-view.ts';
@@ -67,11 +67,11 @@ function written(codec: JobCodec, job: JobLike, result: unknown): unknown {
 }
 
 const unrecoverable = (cause: unknown): Error =>
-  Object.assign(new UnrecoverableError((cause as Error).message), { cause });
+  Object.assign(new UnrecoverableError(reasonOf(cause as Error)), { cause });
 
 /** BullMQ keeps messages and stacks, and those of MikroORM and its drivers may quote rows. */
 export function withoutRows(error: unknown): unknown {
-  if (!(error instanceof Error) || !isOrmError(error)) return error;
+  if (!isError(error) || !isOrmError(error)) return error;
   const { name, message, code } = describe(error);
   return Object.assign(new Error(message), { name, code });
 }

@@ -5,6 +5,7 @@ import type { Declared, DeclaredReference, ReferenceProperty, Several } from '..
 import { isMarkedValue, nameOfMarked } from '../models/value-registry.ts';
 import { isEntity } from '../orm/entity.ts';
 import { targetsOf } from '../orm/metadata.ts';
+import { isError, reasonOf } from '../orm/orm-error.ts';
 import type { JsonObject, JsonValue, PathSegment } from '../wire/json.ts';
 import { escapeKey, isUntagged, unescapeKey } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
@@ -44,7 +45,7 @@ export function makeDto<T extends object>(cls: PlainClass<T>, data: unknown): T 
   try {
     return fromPlain(cls, data, true);
   } catch (cause) {
-    const reason = cause instanceof Error ? `: ${cause.message}` : '';
+    const reason = isError(cause) ? `: ${reasonOf(cause)}` : '';
     throw ByReferenceError.malformed(`${cls.name} does not take the data${reason}`, { path: '$', cause });
   }
 }
@@ -186,7 +187,7 @@ function initialOf(cls: PlainClass): Initial {
   try {
     return new cls() as Initial;
   } catch (cause) {
-    const reason = cause instanceof Error ? ` (${cause.message})` : '';
+    const reason = isError(cause) ? ` (${reasonOf(cause)})` : '';
     const expected = `a class whose constructor takes no arguments${reason}`;
     throw ByReferenceError.invalidOption('option as', expected, cls);
   }

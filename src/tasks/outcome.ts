@@ -1,7 +1,7 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { isOrmError } from '../orm/platform.ts';
+import { isError, isOrmError, reasonOf } from '../orm/orm-error.ts';
 import { harmless, toStorable } from '../text.ts';
 import { isEnvelope } from '../wire/envelope.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
@@ -33,21 +33,17 @@ export const takenOver = (id: string): Error => new Error(`Job ${id} is no longe
 
 export const retry = (error: unknown): Outcome => ({ status: 'retry', error: describe(error) });
 
-/** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
+/** What is kept of a failure. */
 export function describe(error: unknown): JobFailure {
-  if (!(error instanceof Error)) return { name: 'Error', message: printed(error) };
-  const [name, message] = [printed(error.name, 200), printed(error.message)];
+  if (!isError(error)) return { name: 'Error', message: printed(error) };
+  const [name, message] = [printed(error.name, 200), printed(reasonOf(error))];
   if (error instanceof ByReferenceError) {
     const tokens = error.tokens.slice(0, MOST_TOKENS).map((token) => brief(token.toBody()));
     return { name, message, code: error.code, retryable: error.retryable, path: error.path ?? null, tokens };
   }
   if (isOrmError(error)) {
     const { code } = error as { code?: unknown };
-    return {
-      name,
-      message: `MikroORM or the database refused: ${name}`,
-      code: typeof code === 'string' ? printed(code, 200) : null,
-    };
+    return { name, message, code: typeof code === 'string' ? printed(code, 200) : null };
   }
   return { name, message, stack: stackOf(error, `${name}: ${message}`) };
 }
