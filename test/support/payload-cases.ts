@@ -16,13 +16,13 @@ import { domain, Post, User } from '../../fixtures/domain.ts';
 import { keys, keySamples } from '../../fixtures/keys.ts';
 import { offlineOrm } from './offline-orm.ts';
 
-class Amount {
+export class Amount {
   amount!: string;
 }
 Expose()(Amount.prototype, 'amount');
 
 /** Its type function is told of the holder, and its list is of a class of its own. */
-class Cart {
+export class Cart {
   lines: Amount[] = [];
 }
 Type((options) => (options?.object['kind'] === 'none' ? Post : Amount))(Cart.prototype, 'lines');
@@ -37,7 +37,7 @@ class Line {
 ByReference(() => User, { optional: true })(Line.prototype, 'user');
 Expose()(Line.prototype, 'any');
 
-class Order {
+export class Order {
   lines: Line[] = [];
   named = new Map<string, Line>();
   distinct = new Set<Line>();
