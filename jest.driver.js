@@ -4,7 +4,7 @@ import config from './jest.config.js';
 const SUITES = [
   'conformance/{bullmq,inline-engine,locks-verrou}',
   'integration/{after-commit,authorize,batch,class-names,configurations,corners,declaring,drivers,freshness,golden,handed-out,hostile,inheritance,keys,locate,merging,mistakes,on-flush,options,schemas,several-orms,snapshots,sources,value-objects}',
-  'integration/{cache,cache-watching,cached,class-transformer,class-transformer-corners}',
+  'integration/{cache,cache-watching,cached,class-transformer,class-transformer-corners,closed-shapes,quoted-rows}',
 ];
 
 /** PGlite is one session and streams nothing: there is no "elsewhere" that changes rows beside a transaction. */

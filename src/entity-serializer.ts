@@ -361,7 +361,7 @@ export class EntitySerializer {
       const data = open(payload, this.#signer, settings);
       const declared = nothingDeclared();
       const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
-      if (as !== undefined) dtos!.checkDto(as, data, declared);
+      if (as !== undefined) dtos!.checkDto(as, data, declared, this.registry);
       applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
       return as === undefined ? decoded : { ...decoded, fill: () => dtos!.makeDto(as, decoded.fill()) };
     };

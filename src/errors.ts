@@ -256,12 +256,12 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
-  static entityNotFound(tokens: readonly EntityToken[], paths: readonly string[]): ByReferenceError {
+  static entityNotFound(tokens: readonly EntityToken[], path: string, places: number): ByReferenceError {
     const list = listed(tokens);
     return new ByReferenceError(
       'E_ENTITY_NOT_FOUND',
-      `${list} at ${paths[0]}${paths.length > 1 ? ` and ${paths.length - 1} more places` : ''}: no such row, or it is hidden from this EntityManager; discard the job, or choose missing: 'null' or 'omit'.`,
-      { tokens, path: paths[0], model: tokens[0]?.model },
+      `${list} at ${path}${places > 1 ? ` and ${places - 1} more places` : ''}: no such row, or it is hidden from this EntityManager; discard the job, or choose missing: 'null' or 'omit'.`,
+      { tokens, path, model: tokens[0]?.model },
     );
   }
 

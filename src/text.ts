@@ -23,7 +23,7 @@ export const harmless = (text: string, length = 2_000): string =>
   shortened(printable(shortened(text, length)), length);
 
 /** Without its middle where it is long: what to do next is at the end of a message. */
-const shortened = (text: string, length: number): string =>
+export const shortened = (text: string, length: number): string =>
   text.length <= length ? text : `${text.slice(0, length / 2)} … ${text.slice(-length / 4)}`.toWellFormed();
 
 function escaped(character: string): string {

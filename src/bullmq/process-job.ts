@@ -1,7 +1,7 @@
 import { UnrecoverableError } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
-import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
+import { isDatabaseFailure, isError, isOrmError, reasonOf } from '../orm/orm-error.ts';
 import type { Outcome } from '../reviving/outcomes.ts';
 import { describe, mayAppear, postponedMs } from '../tasks/outcome.ts';
 import type { JobCodec } from './job-codec.ts';
@@ -74,11 +74,11 @@ async function valueOrLater<T>(
 }
 
 const unrecoverable = (cause: unknown): Error =>
-  Object.assign(new UnrecoverableError((cause as Error).message), { cause });
+  Object.assign(new UnrecoverableError(reasonOf(cause as Error)), { cause });
 
 /** BullMQ keeps messages and stacks, and those of MikroORM and its drivers may quote rows. */
 export function withoutRows(error: unknown): unknown {
-  if (!(error instanceof Error) || !isOrmError(error)) return error;
+  if (!isError(error) || !isOrmError(error)) return error;
   const { name, message, code } = describe(error);
   return Object.assign(new Error(message), { name, code });
 }

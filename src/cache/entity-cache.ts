@@ -3,6 +3,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { Signed } from '../options.ts';
 import type { EntityOf, EntityType } from '../orm/entity-class.ts';
+import { reportOf } from '../orm/orm-error.ts';
 import type { Encoded, Revived } from '../types.ts';
 import type { BentoCacheLike } from './bento-like.ts';
 import { type CacheOperation, tell, traced } from './diagnostics.ts';
@@ -255,6 +256,5 @@ function lifeOf({ ttlMs, graceMs = 0 }: GetOrSetOptions<unknown>): Life {
 }
 
 function warn(error: unknown): void {
-  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.emitWarning(`A cached value could not be refreshed or stored: ${reason}`, 'ByReferenceWarning');
+  process.emitWarning(`A cached value could not be refreshed or stored: ${reportOf(error)}`, 'ByReferenceWarning');
 }

@@ -1,20 +1,25 @@
+import type { EntityProperty } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
+import { type Model, type ModelRegistry, requireModel } from '../models/model-registry.ts';
 import type { Declared, DeclaredReference, ReferenceProperty, Several } from '../models/reference-property.ts';
 import { isMarkedValue, nameOfMarked } from '../models/value-registry.ts';
-import type { EntityClass } from '../orm/entity-class.ts';
 import { isEntity } from '../orm/entity.ts';
-import { isJsonObject, type JsonObject, type JsonValue, type PathSegment } from '../wire/json.ts';
+import { targetsOf } from '../orm/metadata.ts';
+import { isError, reasonOf } from '../orm/orm-error.ts';
+import type { JsonObject, JsonValue, PathSegment } from '../wire/json.ts';
 import { escapeKey, isUntagged, unescapeKey } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
+import { checkCopy } from './check-copy.ts';
+import { isTagged, isUndefined, refuse, refuseNamed, scalarIn } from './closed.ts';
 import { Place } from './place.ts';
-import { fromPlain, nestedClass } from './plain.ts';
+import { fromPlain, nestedClass, scalarsOf } from './plain.ts';
 import { discriminatorOf, isShaped, type PlainClass, shapeOf, type ShapeProperty, typeOf } from './shape.ts';
 
 /**
  * Checks data against a DTO before anything is loaded: declared keys only, the required ones there, references where
  * they are declared. Throws E_MALFORMED with the path, E_INVALID_OPTION for a class that declares nothing.
  */
-export function checkDto(cls: PlainClass, data: JsonValue, declared: Declared): void {
+export function checkDto(cls: PlainClass, data: JsonValue, declared: Declared, registry: ModelRegistry): void {
   if (!isShaped(cls)) {
     throw ByReferenceError.invalidOption(
       'option as',
@@ -22,7 +27,7 @@ export function checkDto(cls: PlainClass, data: JsonValue, declared: Declared): 
       cls,
     );
   }
-  new Checker(declared, true).object(cls, data, new Place(() => []));
+  new Checker(declared, registry).object(cls, data, new Place(() => []));
 }
 
 /** Notes the references that a value object declares; its other keys are its own business. */
@@ -32,7 +37,7 @@ export function checkReferences(
   at: () => readonly PathSegment[],
   declared: Declared,
 ): void {
-  new Checker(declared, false).object(cls, data, new Place(at));
+  new Checker(declared).object(cls, data, new Place(at));
 }
 
 /** The instance of a checked DTO. Throws E_MALFORMED where its setters or transforms fail. */
@@ -40,19 +45,25 @@ export function makeDto<T extends object>(cls: PlainClass<T>, data: unknown): T 
   try {
     return fromPlain(cls, data, true);
   } catch (cause) {
-    const reason = cause instanceof Error ? `: ${cause.message}` : '';
+    const reason = isError(cause) ? `: ${reasonOf(cause)}` : '';
     throw ByReferenceError.malformed(`${cls.name} does not take the data${reason}`, { path: '$', cause });
   }
 }
 
 class Checker {
   readonly #declared: Declared;
-  /** A DTO is a closed shape, with the value objects in it. A value object by itself only has its references noted. */
+  /** A DTO is a closed shape, with the value objects and copies in it. A value object by itself only has its references noted. */
   readonly #isClosed: boolean;
+  readonly #registry: ModelRegistry | undefined;
+  readonly #admitted = new Map<PlainClass, ReadonlySet<Model>>();
+  /** What the relations of copies declare. */
+  readonly #relations = new Map<EntityProperty, ReferenceProperty>();
 
-  constructor(declared: Declared, isClosed: boolean) {
+  /** The registry is given for a DTO. */
+  constructor(declared: Declared, registry?: ModelRegistry) {
     this.#declared = declared;
-    this.#isClosed = isClosed;
+    this.#isClosed = registry !== undefined;
+    this.#registry = registry;
   }
 
   /** A DTO, or what a value object is made of, which may have keys that its class does not know. */
@@ -101,6 +112,7 @@ class Checker {
   /** The objects under a `@Type` class are DTOs themselves, value objects of that name, copies, or tokens. */
   #nested(property: ShapeProperty, data: JsonValue, at: Place, holder: JsonObject, initial: Initial): void {
     if (data === null && property.nullable) return;
+    const told = scalarsOf(unescaped(holder));
     const several = this.#isClosed ? severalOf(property, initial) : undefined;
     const among = several === undefined ? (this.#isClosed ? [true] : EVERY) : [several];
     const items = several === false ? undefined : itemsOf(data, at, among);
@@ -108,23 +120,23 @@ class Checker {
       return refuse(`${IN_WORDS.get(several)}`, at);
     }
     if (several === false && itemsOf(data, at, EVERY) !== undefined) return refuse('one object, and no list', at);
-    for (const [item, itemAt] of items ?? [[data, at] as const]) this.#item(property, item, itemAt, holder);
+    for (const [item, itemAt] of items ?? [[data, at] as const]) this.#item(property, item, itemAt, told);
   }
 
-  #item(property: ShapeProperty, item: JsonValue, at: Place, holder: JsonObject): void {
+  #item(property: ShapeProperty, item: JsonValue, at: Place, told: object): void {
     const discriminator = discriminatorOf(property);
-    const data = isUntagged(item) ? unescaped(item) : {};
-    const cls = explained(() => nestedClass(property, data, unescaped(holder)), at);
+    const isData = isUntagged(item);
+    const cls = explained(() => nestedClass(property, isData ? unescaped(item) : {}, told), at);
     if (cls !== undefined) {
-      if (this.#isClosed || isUntagged(item)) this.object(cls, item, at, discriminator?.property);
+      if (this.#isClosed || isData) this.object(cls, item, at, discriminator?.property);
       return;
     }
-    if (discriminator !== undefined && isUntagged(item)) {
+    if (discriminator !== undefined && (isData || this.#isClosed)) {
       const names = discriminator.subTypes.map(({ name }) => JSON.stringify(name)).join(' or ');
       return refuse(`${names} as ${discriminator.property}`, at);
     }
     if (!this.#isClosed) return;
-    const type = explained(() => typeOf(property, unescaped(holder)), at);
+    const type = explained(() => typeOf(property, told), at);
     this.#foreign(type, item, at);
   }
 
@@ -138,30 +150,34 @@ class Checker {
       if (body[0] !== nameOfMarked(type)) return refuse(`a value object ${nameOfMarked(type)}`, at);
       this.object(type as PlainClass, body[1]!, new Place(at, '$value', 1), undefined, true);
     } else if (isEntity(type.prototype as object)) {
-      const body = isTagged(item, '$snapshot') ? (item['$snapshot'] as readonly JsonValue[]) : [];
-      if (typeof body[0] !== 'string') return refuse(`a copy of ${type.name}`, at);
-      this.#declared.copies.set(new Place(at, '$snapshot').path, {
-        name: body[0],
-        class: type as unknown as EntityClass,
-      });
+      if (!isTagged(item, '$snapshot')) return refuse(`a copy of ${type.name}`, at);
+      this.#copy(type as PlainClass, item['$snapshot'] as readonly [string, JsonObject], new Place(at, '$snapshot'));
     } else {
       const expected = `a class that declares properties as @Type of a DTO, one with @ByValue(), or an entity for a copy`;
       throw ByReferenceError.invalidOption(`class ${type.name} at ${at.path}`, expected, type);
     }
   }
-}
 
-/** The tags that name something of the application's. */
-const NAMING = ['$entity', '$token', '$value', '$snapshot'];
+  /** The decoder has seen that it is a name and an object. */
+  #copy(cls: PlainClass, [name, data]: readonly [string, JsonObject], at: Place): void {
+    const registry = this.#registry!;
+    let admitted = this.#admitted.get(cls);
+    if (admitted === undefined) this.#admitted.set(cls, (admitted = registry.admittedBy([cls])));
+    const { metadata } = requireModel(name, admitted, registry, () => at.path);
+    checkCopy(metadata, data, new Place(at, 1), (body, relation, place) => {
+      this.#declare(body, { property: this.#relation(relation), place });
+    });
+  }
 
-/** Plain data of a property that allows any: dates, Maps and the like, but nothing with a name, however deep. */
-function refuseNamed(data: JsonValue, at: Place): void {
-  if (typeof data !== 'object' || data === null) return;
-  const tag = NAMING.find((name) => isTagged(data, name));
-  if (tag !== undefined) refuse(`plain data: no property declares ${tag} here`, at);
-  if (Array.isArray(data))
-    for (const [index, item] of data.entries()) refuseNamed(item as JsonValue, new Place(at, index));
-  else for (const [key, item] of Object.entries(data)) refuseNamed(item as JsonValue, new Place(at, key));
+  /** A relation to a class of which there are no models takes no reference. */
+  #relation(relation: EntityProperty): ReferenceProperty {
+    let property = this.#relations.get(relation);
+    if (property === undefined) {
+      const classes = targetsOf(relation).flatMap((target) => this.#registry!.classOf(target.class) ?? []);
+      this.#relations.set(relation, (property = { models: () => classes }));
+    }
+    return property;
+  }
 }
 
 /** What the constructor gives the properties. */
@@ -171,7 +187,7 @@ function initialOf(cls: PlainClass): Initial {
   try {
     return new cls() as Initial;
   } catch (cause) {
-    const reason = cause instanceof Error ? ` (${cause.message})` : '';
+    const reason = isError(cause) ? ` (${reasonOf(cause)})` : '';
     const expected = `a class whose constructor takes no arguments${reason}`;
     throw ByReferenceError.invalidOption('option as', expected, cls);
   }
@@ -259,17 +275,10 @@ function itemsOf(data: JsonValue, at: Place, among: readonly Several[]): (readon
   });
 }
 
-const isTagged = (data: JsonValue, tag: string): data is JsonObject => isJsonObject(data) && Object.hasOwn(data, tag);
-
-const isUndefined = (data: JsonValue): boolean => isTagged(data, '$undefined');
-
-const unescaped = (data: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(data).map(([key, value]) => [unescapeKey(key), value]));
+/** As it comes back: its keys, and the scalars among its values. */
+const unescaped = (data: JsonObject): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(data).map(([key, value]) => [unescapeKey(key), scalarIn(value)]));
 
 function member(data: JsonObject, key: string): JsonValue | undefined {
   return Object.hasOwn(data, escapeKey(key)) ? data[escapeKey(key)] : undefined;
-}
-
-function refuse(expected: string, at: Place): never {
-  throw ByReferenceError.malformed(`expected ${expected}`, { path: at.path });
 }

@@ -4,6 +4,7 @@ import { isInstanceOf } from '../orm/entity-class.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
 import { isPlainObject, setOwn } from '../wire/json.ts';
+import { isNumeric } from '../wire/values/value-type.ts';
 import { discriminatorOf, isShaped, type PlainClass, shapeOf, type ShapeProperty, transform, typeOf } from './shape.ts';
 
 /*
@@ -76,10 +77,11 @@ function nestedToPlain(property: ShapeProperty, value: unknown, holder: object):
 function nestedFromPlain(property: ShapeProperty, value: unknown, holder: object, isDto: boolean): unknown {
   if (property.type === undefined || property.transforms.toClass.length > 0) return value;
   const discriminator = discriminatorOf(property);
+  const told = scalarsOf(holder);
   return mapItems(value, (item) => {
-    if (typeof item !== 'object' || item === null) return converted(item, typeOf(property, holder));
+    if (typeof item !== 'object' || item === null) return converted(item, typeOf(property, told));
     if (!isPlainObject(item)) return item;
-    const cls = nestedClass(property, item, holder);
+    const cls = nestedClass(property, item, told);
     if (cls === undefined) return item;
     const instance = fromPlain(cls, item, isDto);
     if (discriminator !== undefined && property.type?.options?.keepDiscriminatorProperty === true) {
@@ -104,6 +106,16 @@ export function nestedClass(property: ShapeProperty, data: object, holder: objec
   return isShaped(cls) && !isMarkedValue(cls) ? cls : undefined;
 }
 
+/**
+ * What the function of `@Type` is told of the data beside its own: the check, which comes before any row does, knows no
+ * more, and both must end with one class.
+ */
+export function scalarsOf(holder: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(holder).filter(([, value]) => typeof value !== 'object' && typeof value !== 'function'),
+  );
+}
+
 /** A scalar as `@Type(() => Date)` and the like want it. */
 function converted(value: unknown, type: unknown): unknown {
   if (value === null || value === undefined) return value;
@@ -115,12 +127,23 @@ function converted(value: unknown, type: unknown): unknown {
 function mapItems(value: unknown, map: (item: unknown) => unknown): unknown {
   const inner = (item: unknown): unknown => mapItems(item, map);
   if (Array.isArray(value) && Object.getPrototypeOf(value) === Array.prototype) return Array.from(value, inner);
-  if (value instanceof Set && Object.getPrototypeOf(value) === Set.prototype) return new Set([...value].map(inner));
+  if (value instanceof Set && Object.getPrototypeOf(value) === Set.prototype)
+    return setOf(Array.from(value, inner), value);
   if (value instanceof Map && Object.getPrototypeOf(value) === Map.prototype) {
     return new Map(Array.from(value, ([key, item]) => [key, inner(item)]));
   }
   return map(value);
 }
+
+/** Numbers made of texts are limited as numbers in a payload are, and for the same reason. */
+function setOf(items: readonly unknown[], texts: ReadonlySet<unknown>): Set<unknown> {
+  const made = items.filter((item) => isNumeric(item) && !texts.has(item));
+  if (made.length > MOST_NUMBERS) throw new TypeError(`more than ${MOST_NUMBERS} texts become numbers in a Set`);
+  return new Set(items);
+}
+
+/** The default of `limits.numberKeys`. */
+const MOST_NUMBERS = 10_000;
 
 /** What the check on the way back would refuse is refused here, where it can be mended. */
 function refuseUnfit({ name, optional }: ShapeProperty, reference: ReferenceProperty, value: unknown): void {

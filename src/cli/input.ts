@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { inspect, type PayloadReport } from '../codec/inspect.ts';
 import { ByReferenceError } from '../errors.ts';
 import { isEnvelope } from '../wire/envelope.ts';
-import { jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
+import { type JsonValue, pathBelow } from '../wire/json.ts';
 import { readSignedToken } from '../wire/signing.ts';
 import { EntityToken } from '../wire/token.ts';
 import { UsageError } from './arguments.ts';
@@ -42,19 +42,19 @@ export function findPayloads(input: string): readonly Finding[] {
     return [{ path: '$', kind: token === undefined ? 'payload' : 'token', report: token ?? inspect(trimmed) }];
   }
   const found: Finding[] = [];
-  collect(json, [], found);
+  collect(json, '$', 0, found);
   return found.length > 0 ? found : [{ path: '$', kind: 'payload', report: inspect(json) }];
 }
 
-function collect(json: JsonValue, at: readonly PathSegment[], found: Finding[]): void {
+function collect(json: JsonValue, path: string, depth: number, found: Finding[]): void {
   if (typeof json === 'string') {
     const inner = json.includes('$byref') && looksLikeJson(json) ? parsed(json) : undefined;
-    if (inner !== undefined) collect(inner, at, found);
+    if (inner !== undefined) collect(inner, path, depth, found);
   } else if (isEnvelope(json)) {
-    found.push({ path: jsonPath(at), kind: 'payload', report: withExpiry(inspect(json)) });
-  } else if (typeof json === 'object' && json !== null && at.length < MAX_DEPTH) {
+    found.push({ path, kind: 'payload', report: withExpiry(inspect(json)) });
+  } else if (typeof json === 'object' && json !== null && depth < MAX_DEPTH) {
     for (const [key, child] of Object.entries(json)) {
-      collect(child as JsonValue, [...at, Array.isArray(json) ? Number(key) : key], found);
+      collect(child as JsonValue, pathBelow(path, Array.isArray(json) ? Number(key) : key), depth + 1, found);
     }
   }
 }

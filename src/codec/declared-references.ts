@@ -1,22 +1,19 @@
 import { ByReferenceError } from '../errors.ts';
-import type { Model, ModelRegistry } from '../models/model-registry.ts';
+import { type Model, type ModelRegistry, requireModel } from '../models/model-registry.ts';
 import type { Declared, ReferenceProperty } from '../models/reference-property.ts';
 import type { JsonValue } from '../wire/json.ts';
 import type { EntitySlot } from './slot.ts';
 
 /**
  * Gives each reference the policy of the property that declares it. A DTO is a closed shape: every reference in it is
- * declared, but for those of a declared copy. Throws E_UNKNOWN_MODEL, E_MALFORMED, E_INVALID_OPTION.
+ * declared. Throws E_UNKNOWN_MODEL, E_MALFORMED, E_INVALID_OPTION.
  */
 export function applyDeclared(
   slots: readonly EntitySlot[],
-  { references, copies }: Declared,
+  { references }: Declared,
   registry: ModelRegistry,
   isDto: boolean,
 ): void {
-  for (const [path, { name, class: cls }] of copies) {
-    requireModel(name, registry.admittedBy([cls]), registry, () => path);
-  }
   if (references.size === 0 && !isDto) return;
   const admitted = new Map<ReferenceProperty, ReadonlySet<Model>>();
   const isShared = sharedAmong(slots);
@@ -25,7 +22,7 @@ export function applyDeclared(
     const declared = isShared(slot.body) ? candidates.find(({ place }) => place.path === slot.path) : candidates[0];
     const property = declared?.property;
     if (property === undefined) {
-      if (!isDto || isInCopy(slot, copies)) continue;
+      if (!isDto) continue;
       const { path, parts } = slot;
       throw ByReferenceError.malformed('no property declares a reference here', { path, model: parts.model });
     }
@@ -41,18 +38,6 @@ function sharedAmong(slots: readonly EntitySlot[]): (body: JsonValue) => boolean
   const [once, shared] = [new Set<JsonValue>(), new Set<JsonValue>()];
   for (const { body } of slots) (once.has(body) ? shared : once).add(body);
   return (body) => shared.has(body);
-}
-
-function isInCopy({ path }: EntitySlot, copies: Declared['copies']): boolean {
-  for (const copy of copies.keys()) if (path.startsWith(copy)) return true;
-  return false;
-}
-
-function requireModel(name: string, models: ReadonlySet<Model>, registry: ModelRegistry, path: () => string): void {
-  const model = registry.findOrFail(name, path);
-  if (models.has(model)) return;
-  const expected = Array.from(models, (other) => other.name).join(' or ') || 'no model';
-  throw ByReferenceError.malformed(`expected ${expected}, got ${model.name}`, { path: path(), model: model.name });
 }
 
 function modelsOf(property: ReferenceProperty, registry: ModelRegistry): ReadonlySet<Model> {

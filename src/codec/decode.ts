@@ -75,6 +75,8 @@ interface DecoderOptions {
 
 class Decoder implements DecodeWalk {
   readonly #at: PathSegment[] = [];
+  /** The path of the tag at hand, once a slot below it has needed one: all of them share it. */
+  #tagAt: readonly PathSegment[] | undefined;
   readonly #slots: EntitySlot[] = [];
   readonly #fills: (() => void)[] = [];
   /** Of the object that holds the tag at hand. */
@@ -115,9 +117,9 @@ class Decoder implements DecodeWalk {
   childInto(holder: object, key: PathSegment, json: JsonValue, ...at: PathSegment[]): void {
     this.#at.push(...at);
     const value = this.#walk(json);
-    if (value instanceof Slot) value.place(holder, key, this.#at.slice(), undefined);
-    else (holder as Record<PathSegment, unknown>)[key] = value;
     this.#at.length -= at.length;
+    if (value instanceof Slot) value.place(holder, key, (this.#tagAt ??= this.#at.slice()), at);
+    else (holder as Record<PathSegment, unknown>)[key] = value;
   }
 
   /** Decodes a member of an array or object. Returns the path of that holder once an entity among them has needed it. */
@@ -181,15 +183,14 @@ class Decoder implements DecodeWalk {
   }
 
   #walkArray(json: readonly JsonValue[]): unknown[] {
-    const items: unknown[] = this.#takesOver ? (json as unknown[]) : [];
-    const slotsBefore = this.#slots.length;
+    // A copy has no room to grow, which short arrays would be mostly.
+    const items: unknown[] = this.#takesOver ? (json as unknown[]) : [...json];
     let at: readonly PathSegment[] | undefined;
     for (let index = 0; index < json.length; index++) {
       const item = json[index]!;
       if (!this.#isSettled(item)) at = this.#memberInto(items, index, item, index, at);
-      else if (items !== json) items[index] = item;
     }
-    if (this.#slots.length > slotsBefore) this.whenFilled(() => compact(items));
+    if (at !== undefined) this.whenFilled(() => compact(items));
     return items;
   }
 
@@ -232,9 +233,12 @@ class Decoder implements DecodeWalk {
   }
 
   #walkTag(tag: string, body: JsonValue): unknown {
+    const outer = this.#tagAt;
+    this.#tagAt = undefined;
     this.#at.push(tag);
     const value = this.#readTag(tag, body);
     this.#at.pop();
+    this.#tagAt = outer;
     return value;
   }
 

@@ -1,6 +1,6 @@
 import { ByReferenceError, type ErrorCode } from '../errors.ts';
 import { readEnvelope } from '../wire/envelope.ts';
-import { isJsonObject, type JsonObject, jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, pathBelow, type PathSegment } from '../wire/json.ts';
 import { isTag } from '../wire/tags.ts';
 import { EntityToken } from '../wire/token.ts';
 import { readDate } from '../wire/values/date.ts';
@@ -16,7 +16,7 @@ export interface PayloadReport {
   /** What it says the signature is for, and until when; a forged one may say anything. */
   readonly purpose: string | undefined;
   readonly expiresAt: Date | undefined;
-  /** Every reference, in document order. */
+  /** Every reference, in document order; a long path without its middle. */
   readonly tokens: readonly { readonly path: string; readonly token: EntityToken }[];
   /** How often each tag occurs: `{ $entity: 2, $date: 1 }`. */
   readonly tags: { readonly [tag: string]: number };
@@ -75,11 +75,16 @@ class Inspector {
   readonly tokens: { path: string; token: EntityToken }[] = [];
   readonly tags = new Map<string, number>();
   readonly problems: { path: string; code: ErrorCode; message: string }[] = [];
-  readonly #at: PathSegment[] = [];
+  /** Of the value at hand, and of those around it. */
+  readonly #paths: string[] = ['$'];
+
+  get #path(): string {
+    return this.#paths.at(-1)!;
+  }
 
   report(error: unknown): void {
     if (!(error instanceof ByReferenceError)) throw error;
-    this.problems.push({ path: error.path ?? jsonPath(this.#at), code: error.code, message: error.message });
+    this.problems.push({ path: error.path ?? this.#path, code: error.code, message: error.message });
   }
 
   /** What the walk has not met: a newer format, an unknown tag, a tag that holds what it can't. */
@@ -94,25 +99,33 @@ class Inspector {
 
   walk(json: JsonValue): void {
     if (typeof json !== 'object' || json === null) return;
-    if (this.#at.length > MAX_DEPTH) {
-      this.report(ByReferenceError.limit('levels', MAX_DEPTH, 'depth', jsonPath(this.#at)));
+    if (this.#paths.length > MAX_DEPTH + 1) {
+      this.report(ByReferenceError.limit('levels', MAX_DEPTH, 'depth', this.#path));
       return;
     }
-    for (const [key, child] of Object.entries(json)) {
-      const tagged = !Array.isArray(json) && isTag(key);
-      if (tagged) this.#readTag(key, child as JsonValue);
-      // The tags inside a token are parts of its key.
-      if (tagged && (key === '$entity' || key === '$token')) continue;
-      this.#at.push(Array.isArray(json) ? Number(key) : key);
-      this.walk(child as JsonValue);
-      this.#at.pop();
+    if (Array.isArray(json)) {
+      for (const [index, child] of json.entries()) this.#walkBelow(index, child as JsonValue);
+      return;
     }
+    for (const key of Object.keys(json)) {
+      const child = (json as JsonObject)[key]!;
+      if (isTag(key)) this.#readTag(key, child);
+      // The tags inside a token are parts of its key.
+      if (key !== '$entity' && key !== '$token') this.#walkBelow(key, child);
+    }
+  }
+
+  #walkBelow(segment: PathSegment, child: JsonValue): void {
+    if (typeof child !== 'object' || child === null) return;
+    this.#paths.push(pathBelow(this.#path, segment));
+    this.walk(child);
+    this.#paths.pop();
   }
 
   #readTag(tag: string, body: JsonValue): void {
     this.tags.set(tag, (this.tags.get(tag) ?? 0) + 1);
     if (tag !== '$entity') return;
-    const path = jsonPath(this.#at);
+    const path = this.#path;
     try {
       this.tokens.push({ path, token: EntityToken.fromBody(body, () => path) });
     } catch (error) {

@@ -6,6 +6,8 @@ import { OMITTED } from '../wire/values/value-type.ts';
 /** Where a slot is before it is placed; one array for all, as there may be many slots. */
 const NOWHERE: readonly never[] = [];
 
+type Steps = PathSegment | readonly PathSegment[];
+
 /** A place in a decoded value whose content is still to come. */
 export class Slot {
   /** What goes there; OMITTED takes the place away. */
@@ -13,18 +15,18 @@ export class Slot {
   #holder: object = NOWHERE;
   #key: PathSegment = 0;
   #at: readonly PathSegment[] = NOWHERE;
-  #segment: PathSegment | undefined = undefined;
+  #steps: Steps = NOWHERE;
 
-  /** Says where the value goes, and at which path of the payload that is: the holder's, and the step from there. */
-  place(holder: object, key: PathSegment, at: readonly PathSegment[], segment: PathSegment | undefined): void {
+  /** Says where the value goes, and at which path of the payload that is: the holder's, and the steps from there. */
+  place(holder: object, key: PathSegment, at: readonly PathSegment[], steps: Steps = NOWHERE): void {
     this.#holder = holder;
     this.#key = key;
     this.#at = at;
-    this.#segment = segment;
+    this.#steps = steps;
   }
 
   get path(): string {
-    return jsonPath(this.#segment === undefined ? this.#at : [...this.#at, this.#segment]);
+    return jsonPath(this.#at.concat(this.#steps));
   }
 
   fill(): void {

@@ -231,6 +231,19 @@ export class ModelRegistry {
 
 const EXPECTED_CLASSES = 'classes of this ORM that have rows of their own, or base classes of them';
 
+/** The model that a payload names where only some may be. Throws E_UNKNOWN_MODEL, E_MALFORMED. */
+export function requireModel(
+  name: string,
+  models: ReadonlySet<Model>,
+  registry: ModelRegistry,
+  path: () => string,
+): Model {
+  const model = registry.findOrFail(name, path);
+  if (models.has(model)) return model;
+  const expected = Array.from(models, (other) => other.name).join(' or ') || 'no model';
+  throw ByReferenceError.malformed(`expected ${expected}, got ${model.name}`, { path: path(), model: model.name });
+}
+
 /** Throws E_INVALID_OPTION for what is no list of relations of a model. */
 export function refuseUnknownRelations(
   { name, metadata }: Pick<Model, 'name' | 'metadata'>,

@@ -11,8 +11,6 @@ import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './pe
  */
 export interface Declared {
   readonly references: Map<JsonValue, DeclaredReference[]>;
-  /** Copies of entities by path, with the name that each has on the wire and the class that it may be of. */
-  readonly copies: Map<string, { readonly name: string; readonly class: EntityClass }>;
 }
 
 export interface DeclaredReference {
@@ -20,7 +18,7 @@ export interface DeclaredReference {
   readonly place: { readonly path: string };
 }
 
-export const nothingDeclared = (): Declared => ({ references: new Map(), copies: new Map() });
+export const nothingDeclared = (): Declared => ({ references: new Map() });
 
 /** What one property of a DTO says about the entity in it; goes before the call's options. */
 export interface ReferencePropertyOptions {

@@ -67,14 +67,14 @@ export function snapshotData(entity: AnyEntity, path: () => string): Record<stri
 }
 
 /** The properties that a copy carries: neither hidden, nor computed by the class, nor columns of an embedded object. */
-const copied = (metadata: EntityMetadata): EntityProperty[] =>
+export const copiedProperties = (metadata: EntityMetadata): EntityProperty[] =>
   metadata.props.filter(
     (property) => property.hidden !== true && property.getter !== true && property.embedded === undefined,
   );
 
 function visible(object: object, metadata: EntityMetadata): Record<string, unknown> {
   const data: Record<string, unknown> = {};
-  for (const property of copied(metadata)) {
+  for (const property of copiedProperties(metadata)) {
     const value = copyOf((object as Record<string, unknown>)[property.name], property);
     if (value !== undefined) data[property.name] = value;
   }
@@ -114,7 +114,7 @@ function instance(metadata: EntityMetadata, data: unknown, path: () => string): 
     throw ByReferenceError.malformed(`expected an object as a copy of ${wireNameOf(metadata)}`, { path: path() });
   }
   const made = Object.create((metadata.class as { prototype: object }).prototype) as object;
-  for (const property of copied(metadata)) {
+  for (const property of copiedProperties(metadata)) {
     if (!Object.hasOwn(data, property.name)) continue;
     const refuse: Refuse = (expected) => {
       const what = `expected ${expected} as ${wireNameOf(metadata)}.${property.name}`;
@@ -166,7 +166,7 @@ function related(value: unknown, property: EntityProperty, refuse: Refuse): AnyE
     : refuse(`a reference to ${property.targetMeta === undefined ? 'an entity' : wireNameOf(property.targetMeta)}`);
 }
 
-const isToMany = (property: EntityProperty): boolean => property.kind === '1:m' || property.kind === 'm:n';
+export const isToMany = (property: EntityProperty): boolean => property.kind === '1:m' || property.kind === 'm:n';
 
 /** Defines a property of the instance's own, past the setters of its prototype. */
 function define(target: object, key: string, value: unknown): void {

@@ -1,5 +1,6 @@
 import { ByReferenceError } from '../errors.ts';
 import { isEntity } from '../orm/entity.ts';
+import { isError, reasonOf } from '../orm/orm-error.ts';
 import { isStorable } from '../text.ts';
 import type { JsonValue, PathSegment } from '../wire/json.ts';
 import type { Declared } from './reference-property.ts';
@@ -139,4 +140,4 @@ export function decodeValue({ name, codec }: ValueObject, data: unknown, path: (
   }
 }
 
-const because = (cause: unknown): string => (cause instanceof Error ? `: ${cause.message}` : '');
+const because = (cause: unknown): string => (isError(cause) ? `: ${reasonOf(cause)}` : '');

@@ -1,4 +1,4 @@
-import { DriverException, type EntityManager, type LockMode, type Platform, ValidationError } from '@mikro-orm/core';
+import type { EntityManager, LockMode, Platform } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 
 /** SQLite, whatever its driver: told by its dates, which are numbers, because the core does not know the classes of drivers. */
@@ -11,18 +11,6 @@ export const driverName = (em: EntityManager): string => em.getDriver().construc
 
 /** SKIP LOCKED, exclusive and shared. */
 export const skipsLocked = (lockMode: LockMode): boolean => lockMode === 4 || lockMode === 6;
-
-/** True for the errors of MikroORM and its drivers: their messages may quote rows. */
-export const isOrmError = (error: Error): boolean =>
-  error instanceof ValidationError || error instanceof DriverException || isPostgresError(error);
-
-/** What the driver throws where MikroORM does not translate it. */
-export const isPostgresError = (error: Error & { severity?: unknown; code?: unknown }): boolean =>
-  typeof error.severity === 'string' && typeof error.code === 'string' && error.code.length === 5;
-
-/** A query that the database did not answer, or refused: whether it is away, or broken, is not the asker's fault. */
-export const isDatabaseFailure = (error: unknown): boolean =>
-  error instanceof DriverException || (error instanceof Error && isPostgresError(error));
 
 /** Throws E_UNSUPPORTED where the transactions of an EntityManager are none that this engine could put jobs into. */
 export function requirePostgres(em: EntityManager, engine: string): void {

@@ -57,10 +57,7 @@ function driftsOf(references: readonly Reference[]): DatedReference[] {
 }
 
 const notFound = (fatal: readonly Reference[]): ByReferenceError =>
-  ByReferenceError.entityNotFound(
-    tokensOf(fatal),
-    fatal.map(({ slot }) => slot.path),
-  );
+  ByReferenceError.entityNotFound(tokensOf(fatal), fatal[0]!.slot.path, fatal.length);
 
 async function judgeDrift(drifts: readonly DatedReference[], policy: Settings['drift']): Promise<void> {
   const early = drifts.filter(({ age }) => age < 0);

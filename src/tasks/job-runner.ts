@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { globalManagers, runInRequest } from '../orm/context.ts';
-import { isDatabaseFailure } from '../orm/platform.ts';
+import { isDatabaseFailure } from '../orm/orm-error.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Outcome, ReceivedJob } from './engine.ts';
 import { metadataOf } from './job-metadata.ts';

@@ -1,7 +1,7 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { isDatabaseFailure, isOrmError } from '../orm/platform.ts';
+import { isDatabaseFailure, isError, isOrmError, reasonOf } from '../orm/orm-error.ts';
 import { harmless, toStorable } from '../text.ts';
 import { isEnvelope } from '../wire/envelope.ts';
 import { isJsonObject, type JsonValue } from '../wire/json.ts';
@@ -53,21 +53,17 @@ export const postpone = (cause: unknown): Outcome => ({ status: 'postpone', erro
 /** Milliseconds until a postponed job is looked at again, `looks` times having been in vain: twice as long each time, up to a minute. */
 export const postponedMs = (looks: number): number => Math.min(1_000 * 2 ** Math.max(0, looks - 1), 60_000);
 
-/** Messages of MikroORM and its drivers may quote rows, hidden properties among them: their kind and code say enough. */
+/** What is kept of a failure. */
 export function describe(error: unknown): JobFailure {
-  if (!(error instanceof Error)) return { name: 'Error', message: printed(error) };
-  const [name, message] = [printed(error.name, 200), printed(error.message)];
+  if (!isError(error)) return { name: 'Error', message: printed(error) };
+  const [name, message] = [printed(error.name, 200), printed(reasonOf(error))];
   if (error instanceof ByReferenceError) {
     const tokens = error.tokens.slice(0, MOST_TOKENS).map((token) => brief(token.toBody()));
     return { name, message, code: error.code, retryable: error.retryable, path: error.path ?? null, tokens };
   }
   if (isOrmError(error)) {
     const { code } = error as { code?: unknown };
-    return {
-      name,
-      message: `MikroORM or the database refused: ${name}`,
-      code: typeof code === 'string' ? printed(code, 200) : null,
-    };
+    return { name, message, code: typeof code === 'string' ? printed(code, 200) : null };
   }
   return { name, message, stack: stackOf(error, `${name}: ${message}`) };
 }

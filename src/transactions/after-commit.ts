@@ -2,6 +2,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
 import { ByReferenceError } from '../errors.ts';
 import { contextOf, runInContext } from '../orm/context.ts';
+import { reportOf } from '../orm/orm-error.ts';
 import { subscribe } from '../orm/subscribers.ts';
 import type { End } from '../orm/commit-error.ts';
 import { openTransactionOf } from '../orm/transaction.ts';
@@ -102,6 +103,5 @@ function run({ em, onError = warn }: Pending, callback: CommitCallback | undefin
 }
 
 function warn(error: unknown): void {
-  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.emitWarning(`An afterCommit callback failed, or could not be run: ${reason}`, 'ByReferenceWarning');
+  process.emitWarning(`An afterCommit callback failed, or could not be run: ${reportOf(error)}`, 'ByReferenceWarning');
 }

@@ -1,4 +1,4 @@
-import { printable } from '../text.ts';
+import { printable, shortened } from '../text.ts';
 
 /** Any value that `JSON.stringify` writes and `JSON.parse` reads back unchanged. */
 export type JsonValue = string | number | boolean | null | JsonArray | JsonObject;
@@ -15,12 +15,19 @@ const SHORTHAND = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Writes a path as an RFC 9535 JSONPath: `$.lines[3]['$map']`. Nothing in it is obeyed where it is printed. */
 export function jsonPath(segments: readonly PathSegment[]): string {
   let path = '$';
-  for (const segment of segments) {
-    if (typeof segment === 'number') path += `[${segment}]`;
-    else if (SHORTHAND.test(segment)) path += `.${segment}`;
-    else path += `[${quoted(segment)}]`;
-  }
+  for (const segment of segments) path += stepOf(segment);
   return path;
+}
+
+/**
+ * The path one step below another. A long one is without its middle, as those of errors are: a stranger's key of a
+ * megabyte is not told once more with each value below it.
+ */
+export const pathBelow = (path: string, segment: PathSegment): string => shortened(path + stepOf(segment), 1_000);
+
+function stepOf(segment: PathSegment): string {
+  if (typeof segment === 'number') return `[${segment}]`;
+  return SHORTHAND.test(segment) ? `.${segment}` : `[${quoted(segment)}]`;
 }
 
 /** A normalized path (RFC 9535, 2.7) has the escapes of JSON, between single quotes; what else can't be printed has too. */

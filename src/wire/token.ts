@@ -212,8 +212,16 @@ export function readKeyValue(leaf: JsonValue): KeyValue | undefined {
   if (typeof leaf === 'string') return isStorable(leaf) ? leaf : undefined;
   if (typeof leaf === 'number') return Number.isFinite(leaf) ? leaf : undefined;
   if (typeof leaf === 'boolean') return leaf;
-  return readTag(leaf, '$bigint', readBigInt) ?? readTag(leaf, '$bytes', readBytes) ?? readTag(leaf, '$date', readDate);
+  return (
+    readTag(leaf, '$bigint', readInteger) ?? readTag(leaf, '$bytes', readBytes) ?? readTag(leaf, '$date', readDate)
+  );
 }
+
+/** No column has as many digits; making a bigint of more takes more than time in proportion. */
+const MOST_DIGITS = 10_000;
+
+const readInteger = (body: unknown): bigint | undefined =>
+  typeof body === 'string' && body.length <= MOST_DIGITS ? readBigInt(body) : undefined;
 
 const root = (): string => '$';
 

@@ -152,3 +152,10 @@ describe('signed payloads', () => {
     expect(database.statements).toEqual([]);
   });
 });
+
+test('a long key above many missing rows is told once', async () => {
+  const rows = Array.from({ length: 20_000 }, (_, index) => ({ $entity: ['User', index + 1] }));
+  const error = await failureOf(() => decode({ $byref: 1, data: { [' '.repeat(500_000)]: rows } }));
+  expect([error.code, error.tokens.length]).toEqual(['E_ENTITY_NOT_FOUND', 20_000]);
+  expect(error.path!.length).toBeLessThan(1_000);
+});

@@ -78,7 +78,7 @@ const special: Readonly<Record<string, (text: string) => unknown[]>> = {
   unknownValue: (text) => [text, false, text],
   unnamedModels: (text) => [[text, text]],
   expired: () => [new Date(0)],
-  entityNotFound: (text) => [Array(1_000).fill(tokenOf(text)), [text]],
+  entityNotFound: (text) => [Array(1_000).fill(tokenOf(text)), text, 2],
   notYetVisible: (text) => [[tokenOf(text)], text],
   locked: (text) => [[tokenOf(text)], text],
   drift: (text) => [[tokenOf(text)], text],

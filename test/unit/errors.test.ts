@@ -81,7 +81,7 @@ const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   [ByReferenceError.badSignature('no key'), 'E_BAD_SIGNATURE', false, /no key/],
   [ByReferenceError.expired(new Date(0)), 'E_EXPIRED', false, /expired at 1970-01-01T00:00:00\.000Z.*new one/],
   [
-    ByReferenceError.entityNotFound([token], ['$.a', '$.b']),
+    ByReferenceError.entityNotFound([token], '$.a', 2),
     'E_ENTITY_NOT_FOUND',
     false,
     /\["User",1\] at \$\.a and 1 more places.*missing/,
@@ -117,7 +117,7 @@ test.each(errors)('%s', (error, code, retryable, message) => {
 
 test('long lists of tokens are cut in the message, not in the facts', () => {
   const tokens = Array.from({ length: 7 }, (_, id) => new EntityToken('User', id));
-  const error = ByReferenceError.entityNotFound(tokens, ['$[0]']);
+  const error = ByReferenceError.entityNotFound(tokens, '$[0]', 1);
   expect(error.message).toContain('["User",4] and 2 more');
   expect(error.tokens).toHaveLength(7);
 });
