@@ -22,6 +22,10 @@ export interface EngineSetup {
   engine(): Engine | Promise<Engine>;
   /** Whether a job that could not be read for want of the database gets that attempt back. Default: true. */
   readonly postpones?: boolean;
+  /** Whether it runs jobs by the clock. Default: true. */
+  readonly schedules?: boolean;
+  /** Whether jobs can be part of a transaction, and be completed in one. Default: as the engine says. */
+  readonly isTransactional?: boolean;
   /** The longest that a job may wait before it is picked up or retried, in milliseconds. Default: 15,000. */
   readonly timeoutMs?: number;
 }
@@ -69,6 +73,7 @@ class Context {
   readonly engine: Engine;
   readonly timeoutMs: number;
   readonly postpones: boolean;
+  readonly schedules: boolean;
   readonly #setup: EngineSetup;
   readonly #started: Tasks[] = [];
   #accounts = Math.floor(Math.random() * 1_000_000_000);
@@ -79,6 +84,8 @@ class Context {
     this.engine = engine;
     this.timeoutMs = setup.timeoutMs ?? 15_000;
     this.postpones = setup.postpones ?? true;
+    this.schedules = setup.schedules ?? true;
+    assert.equal(engine.isTransactional, setup.isTransactional ?? engine.isTransactional);
   }
 
   tasks(options: EntitySerializerOptions = {}, engine = this.engine, tasksOptions: TasksOptions = {}): Tasks {
@@ -879,5 +886,18 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     await tasks.work();
     assert.equal((await context.end(handle)).state, 'completed');
     assert.deepEqual(seen, ['now@example.org', 0, 'one']);
+  },
+
+  async 'a schedule is made, replaced and ended; one that is not there is none'(context) {
+    const tasks = context.tasks();
+    const task = tasks.define(name(), async () => undefined);
+    if (!context.schedules) {
+      await assert.rejects(task.schedule('0 0 1 1 *', {}), { code: 'E_UNSUPPORTED' });
+    } else {
+      await task.schedule('0 0 1 1 *', { n: 1 });
+      await task.schedule('0 0 2 1 *', { n: 2 });
+    }
+    await task.unschedule();
+    await task.unschedule();
   },
 };

@@ -6,8 +6,9 @@ import type { Store } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
 import { describeStores } from '../support/describe-stores.ts';
 import { testCases } from '../support/test-with.ts';
+import { promisesOf } from '../support/engine-table.ts';
 
-describeStores('BullMQ', ({ open }) => {
+describeStores('BullMQ', ({ name, open }) => {
   let database: TestOrm;
   let store: Store;
   beforeAll(async () => {
@@ -21,5 +22,5 @@ describeStores('BullMQ', ({ open }) => {
 
   const engine = () =>
     bullmqEngine({ connection: store.connection, ...(store.backend[0] && { backend: store.backend[0] }) });
-  testCases(engineContract(() => ({ orm: database.orm, engine })));
+  testCases(engineContract(() => ({ orm: database.orm, engine, ...promisesOf(`BullMQ on ${name}`) })));
 });

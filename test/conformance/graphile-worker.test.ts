@@ -4,6 +4,7 @@ import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { runnerOptions } from '../support/graphile-worker.ts';
+import { promisesOf } from '../support/engine-table.ts';
 
 let database: TestOrm;
 beforeAll(async () => {
@@ -13,5 +14,6 @@ afterAll(() => database.close());
 
 describe('graphile-worker', () => {
   const engine = () => graphileWorkerEngine(runnerOptions(database.url));
-  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine }))) test(name, run);
+  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine, ...promisesOf('graphile-worker') })))
+    test(name, run);
 });

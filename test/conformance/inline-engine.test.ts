@@ -4,6 +4,7 @@ import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { testCases } from '../support/test-with.ts';
+import { promisesOf } from '../support/engine-table.ts';
 
 let database: TestOrm;
 beforeAll(async () => {
@@ -12,5 +13,5 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 describe('the inline engine', () => {
-  testCases(engineContract(() => ({ orm: database.orm, engine: inlineEngine })));
+  testCases(engineContract(() => ({ orm: database.orm, engine: inlineEngine, ...promisesOf('`inlineEngine()`') })));
 });

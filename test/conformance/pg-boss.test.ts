@@ -4,6 +4,7 @@ import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { promisesOf } from '../support/engine-table.ts';
 
 let database: TestOrm;
 let boss: PgBoss;
@@ -20,5 +21,6 @@ afterAll(async () => {
 
 describe('pg-boss', () => {
   const engine = () => pgBossEngine(boss, { pollingIntervalSeconds: 0.5 });
-  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine, postpones: false }))) test(name, run);
+  for (const { name, run } of engineContract(() => ({ orm: database.orm, engine, ...promisesOf('pg-boss') })))
+    test(name, run);
 });

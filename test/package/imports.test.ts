@@ -14,7 +14,7 @@ const IMPORTED = [
   ['cache', '@mikro-orm/core'],
   ['class-transformer', '@mikro-orm/core', 'class-transformer'],
   ['graphile-worker', '@mikro-orm/core', 'graphile-worker'],
-  ['locks', '@mikro-orm/core'],
+  ['locks'],
   ['nestjs', '@mikro-orm/core', '@mikro-orm/nestjs', '@nestjs/common'],
   ['pg-boss', '@mikro-orm/core'],
   ['tasks', '@mikro-orm/core'],

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+
+/** What docs/engines.md promises of an engine, as its suite asks for it. */
+export function promisesOf(engine: string) {
+  const says = engineTable(engine);
+  return {
+    isTransactional: says['jobs are part of the transaction ✓']!.startsWith('yes'),
+    postpones: says['attempts that reading from a broken database costs ✓'] === '0',
+    schedules: says['schedules ✓'] !== 'none',
+  };
+}
+
+/** What its table says of an engine, by the name of the row. */
+function engineTable(engine: string): Readonly<Record<string, string>> {
+  const page = readFileSync(new URL('../../docs/engines.md', import.meta.url), 'utf8');
+  const [head, , ...rows] = page
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  const column = head!.indexOf(engine);
+  if (column === -1) throw new Error(`docs/engines.md has no column ${engine}`);
+  return Object.fromEntries(rows.map((row) => [row[0]!, row[column]!]));
+}
