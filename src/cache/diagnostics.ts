@@ -19,16 +19,12 @@ export interface CacheOperation {
 
 const operations = tracingChannel<CacheOperation>('mikro-orm-byref:cache');
 
-/** Runs an operation, which is told what to fill in; nothing where nobody listens. */
-export function traced<Result>(
-  key: string,
-  run: (operation: CacheOperation | undefined) => Promise<Result>,
-): Promise<Result> {
-  if (!operations.hasSubscribers) return run(undefined);
-  const operation: CacheOperation = {
-    operation: 'getOrSet',
-    key: createHash('sha256').update(key).digest('base64url').slice(0, 22),
-  };
+export const isTraced = (): boolean => operations.hasSubscribers;
+
+/** Runs an operation, which is told what to fill in. */
+export function traced<Result>(key: string, run: (operation: CacheOperation) => Promise<Result>): Promise<Result> {
+  const digest = createHash('sha256').update(key).digest('base64url').slice(0, 22);
+  const operation: CacheOperation = { operation: 'getOrSet', key: digest };
   return operations.tracePromise(() => run(operation), operation);
 }
 

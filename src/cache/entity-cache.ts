@@ -6,7 +6,7 @@ import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import { reportOf } from '../orm/orm-error.ts';
 import type { Encoded, Revived } from '../types.ts';
 import type { BentoCacheLike } from './bento-like.ts';
-import { type CacheOperation, tell, traced } from './diagnostics.ts';
+import { type CacheOperation, isTraced, tell, traced } from './diagnostics.ts';
 import { Entries, type Place } from './entries.ts';
 import { Invalidation, type Report } from './invalidation.ts';
 import { type Entry, Maker } from './maker.ts';
@@ -91,15 +91,17 @@ export class EntityCache {
    */
   async getOrSet<T>(options: GetOrSetOptions<T>): Promise<Revived<T>> {
     checkGetOrSetOptions(options);
-    const entry: Entry = { ...this.#entries.place(options.key, options), options };
-    return traced(entry.key, (operation) => this.#getOrMake(entry, operation)) as Promise<Revived<T>>;
+    const { key, context } = this.#entries.place(options.key, options);
+    const entry: Entry = { key, context, options };
+    if (!isTraced()) return this.#getOrMake(entry) as Promise<Revived<T>>;
+    return traced(key, (operation) => this.#getOrMake(entry, operation)) as Promise<Revived<T>>;
   }
 
   /** The value under a key as a hit of `getOrSet` has it; undefined where there is none that is fresh. */
   async get<T = unknown>(key: unknown, options: Scoped = {}): Promise<Revived<T> | undefined> {
     checkScoped(key, options);
     const place = this.#entries.place(key, options);
-    const { record } = await this.#current(place, COPY);
+    const record = await this.#current(place);
     const revived = record && (await this.#serve(record, place, options.em));
     this.#counters[revived === undefined ? 'misses' : 'hits']++;
     return revived?.value as Revived<T> | undefined;
@@ -108,7 +110,7 @@ export class EntityCache {
   /** Whether a value is kept under a key that is fresh. Its rows are not read, and may be gone. */
   async has(key: unknown, options: Scoped = {}): Promise<boolean> {
     checkScoped(key, options);
-    return (await this.#current(this.#entries.place(key, options), COPY)).record !== undefined;
+    return (await this.#current(this.#entries.place(key, options))) !== undefined;
   }
 
   /** Forgets the value under a key, here and in the second level; one that is being made is not stored. */
@@ -145,46 +147,45 @@ export class EntityCache {
     return token.toString();
   }
 
-  // Nothing is awaited without need: a hit is a matter of microseconds.
-  async #getOrMake(entry: Entry, operation: CacheOperation | undefined): Promise<unknown> {
-    const { options } = entry;
-    const { record, hungOn } = await this.#current(entry, lifeOf(options), options.graceMs);
-    const revived = record && (await this.#serve(record, entry, options.em));
-    if (revived !== undefined) {
-      this.#count(record!, entry);
-      tell(operation, true, record!.stamps);
-      return revived.value;
+  /** Nothing is awaited without need: a hit is a matter of microseconds. */
+  async #getOrMake(entry: Entry, operation?: CacheOperation): Promise<unknown> {
+    const { key, options } = entry;
+    const record = await this.#stored(key, lifeOf(options));
+    if (record !== undefined && isWithin(record, options.graceMs)) {
+      const isStale = !isEmpty(record.stamps) && (await this.#invalidation.isStale(record.stamps));
+      if (isStale) this.#counters.invalidated++;
+      const revived = isStale ? undefined : await this.#serve(record, entry, options.em);
+      if (revived !== undefined) {
+        this.#count(record, entry);
+        tell(operation, true, record.stamps);
+        return revived.value;
+      }
     }
     this.#counters.misses++;
-    const made = await this.#make(hungOn === undefined ? entry : { ...entry, hungOn });
+    const made = await this.#make(record === undefined ? entry : { ...entry, hungOn: Object.keys(record.stamps) });
     tell(operation, false, made.record.stamps);
     return made.value;
   }
 
-  /** What is stored, within its time and not invalidated; else what it hung on. */
-  async #current({ key }: Place, life: Life, graceMs?: number): Promise<{ record?: CacheRecord; hungOn?: string[] }> {
-    const record = await this.#stored(key, life);
-    if (record === undefined || !isWithin(record, graceMs)) return {};
-    const hungOn = Object.keys(record.stamps);
-    if (hungOn.length === 0 || !(await this.#invalidation.isStale(record.stamps))) return { record };
+  /** What is stored, fresh and not invalidated. */
+  async #current({ key }: Place): Promise<CacheRecord | undefined> {
+    const record = await this.#stored(key, COPY);
+    if (record === undefined || !isWithin(record)) return undefined;
+    if (!(await this.#invalidation.isStale(record.stamps))) return record;
     this.#counters.invalidated++;
-    return { hungOn };
+    return undefined;
   }
 
   async #stored(key: string, life: Life): Promise<CacheRecord | undefined> {
     try {
-      return await this.#read(key, life);
+      const stored = await this.#bento.get({ key, ttl: life.ttl, grace: life.grace });
+      if (this.#signed === false || (stored ?? undefined) === undefined) return readRecord(stored);
+      return recordOf(this.#serializer.unseal(stored, this.#signed.purpose), key);
     } catch (error) {
+      // E_BAD_SIGNATURE where nobody with a key has stored it.
       if (isUnreadable(error)) this.#counters.unreadable++;
       return this.#report(error);
     }
-  }
-
-  /** Throws E_BAD_SIGNATURE for what nobody with a key has stored. */
-  async #read(key: string, life: Life): Promise<CacheRecord | undefined> {
-    const stored = await this.#bento.get({ key, ...life });
-    if (this.#signed === false || (stored ?? undefined) === undefined) return readRecord(stored);
-    return recordOf(this.#serializer.unseal(stored, this.#signed.purpose), key);
   }
 
   async #store({ key, options }: Entry, record: CacheRecord): Promise<void> {
@@ -202,16 +203,25 @@ export class EntityCache {
   }
 
   /** Undefined where the value must be made again. */
-  #serve(record: CacheRecord, place: Place, em: EntityManager | undefined): Promise<{ value: unknown } | undefined> {
-    if (record.plain !== undefined) return this.#plain(record, place);
+  #serve(
+    record: CacheRecord,
+    { key }: Place,
+    em: EntityManager | undefined,
+  ): { value: unknown } | Promise<{ value: unknown } | undefined> {
     // What was made of a row is as old as the version that the row had then.
-    return this.#revive(record, { drift: 'throw', em });
+    if (record.plain === undefined) return this.#revive(record, { drift: 'throw', em });
+    return this.#isShared === undefined ? this.#firstPlain(record, key) : this.#plain(record);
   }
 
-  /** A value that its receiver may change; read twice, the first time, to see whether it is anybody else's. */
-  async #plain(record: CacheRecord, { key }: Place): Promise<{ value: unknown }> {
-    this.#isShared ??= (await this.#read(key, COPY)) === record;
-    return { value: this.#isShared ? structuredClone(record.plain) : record.plain };
+  /** Read twice, to see whether what the first level hands out is anybody else's. */
+  async #firstPlain(record: CacheRecord, key: string): Promise<{ value: unknown }> {
+    this.#isShared ??= (await this.#stored(key, COPY)) === record;
+    return this.#plain(record);
+  }
+
+  /** A value that its receiver may change. */
+  #plain({ plain }: CacheRecord): { value: unknown } {
+    return { value: this.#isShared === true ? structuredClone(plain) : plain };
   }
 
   async #revive(
@@ -253,6 +263,11 @@ interface Life {
 function lifeOf({ ttlMs, graceMs = 0 }: GetOrSetOptions<unknown>): Life {
   if (ttlMs === null) return { ttl: null, grace: false };
   return { ttl: ttlMs + graceMs, grace: ttlMs + graceMs };
+}
+
+function isEmpty(object: object): boolean {
+  for (const _ in object) return false;
+  return true;
 }
 
 function warn(error: unknown): void {

@@ -69,12 +69,10 @@ export class TagStamps {
     return this.#places;
   }
 
-  async read(tag: Tag): Promise<Stamp> {
+  read(tag: Tag): Promise<Stamp> {
     const key = stampKey(tag);
-    if (this.#ahead.has(key)) return UNCONFIRMED;
-    const stamp = await (this.#reads.get(key)?.answer ?? this.#start(key));
-    if (stamp !== UNCONFIRMED) this.#sight(tag, key, stamp);
-    return stamp;
+    if (this.#ahead.has(key)) return Promise.resolve(UNCONFIRMED);
+    return this.#reads.get(key)?.answer ?? this.#start(tag, key);
   }
 
   /** Past the copy of the first level, and past reads that were sent before. */
@@ -123,20 +121,23 @@ export class TagStamps {
     await this.close(tags);
   }
 
-  #start(key: string): Promise<Stamp> {
+  #start(tag: Tag, key: string): Promise<Stamp> {
     const read = { isOutdated: false } as { -readonly [Name in keyof Read]: Read[Name] };
-    read.answer = this.#fetch(key, read);
+    read.answer = this.#fetch(tag, key, read);
     this.#reads.set(key, read);
     return read.answer;
   }
 
   /** An answer that was sent before an invalidation and arrives after it would stay in the first level. */
-  async #fetch(key: string, read: Read): Promise<Stamp> {
+  async #fetch(tag: Tag, key: string, read: Read): Promise<Stamp> {
     try {
       for (;;) {
         const stored = await this.#bento.get({ key, ttl: COPY_MS, grace: false });
         const stamp = typeof stored === 'string' ? stored : await this.#create(key);
-        if (!read.isOutdated) return stamp;
+        if (!read.isOutdated) {
+          this.#sight(tag, key, stamp);
+          return stamp;
+        }
         if (await this.#hasSecond()) await forgetCopy(this.#bento, key);
         read.isOutdated = false;
         if (this.#ahead.has(key)) return UNCONFIRMED;

@@ -93,6 +93,7 @@ export class ModelRegistry {
     }
   }
 
+  /** @internal */
   get models(): Iterable<Model> {
     return this.#byClass.values();
   }

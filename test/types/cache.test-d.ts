@@ -31,6 +31,11 @@ expectType<{ user: User; at: Date }>()(
   true,
 );
 expectType<number>()(await cache.getOrSet({ key: ['a', user], ttlMs: 1, graceMs: 1, factory: () => 1 }), true);
+expectType<number>()(await cache.getOrSet({ key: 'a', ttlMs: null, scope: null, factory: () => 1 }), true);
+expectType<User | undefined>()(await cache.get<Ref<User>>(['a', user], { scope: 'b' }), true);
+expectType<boolean>()(await cache.has('a'), true);
+// @ts-expect-error no such option
+await cache.delete('a', { ttlMs: 1 });
 // @ts-expect-error no life time
 await cache.getOrSet({ key: 'a', factory: () => 1 });
 // @ts-expect-error a property of another class
