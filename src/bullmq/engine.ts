@@ -26,7 +26,8 @@ export interface BullMqEngineOptions {
 /**
  * Jobs by BullMQ 6, and 5. On Redis they are enqueued after the commit of the transaction they belong to, and
  * when nobody can tell whether it has committed: if the process dies between the two, the job is lost. On BullMQ's PostgreSQL backend, in the application's own database,
- * they are part of the transaction, and of the one that their handler writes in (`transactional: true`).
+ * they are part of the transaction, and of the one that their handler writes in (`transactional: true`). BullMQ's schema must be
+ * there before, as the BullMQ at hand has it: `runMigrations(client, 'bullmq')` at each deploy.
  *
  * A discarded job is `failed`, by UnrecoverableError. Finished jobs are kept for seven days, unless
  * `queue.defaultJobOptions` say otherwise. `stop()` closes the connections that were opened here.

@@ -48,7 +48,8 @@ import type { WorkerUtilsLike } from './worker-like.ts';
  * How a job ended is kept in a schema of the engine's own, `graphile_worker_byref`, which is made on first use: written
  * by the statement that deletes the job, so that the two agree whatever crashes. A discarded job is left permanently
  * failed without having been retried. The job of a killed worker is run again after four hours, which graphile-worker
- * does not let be configured, or once its `forceUnlockWorkers` has been called for that worker.
+ * does not let be configured, or once its `forceUnlockWorkers` has been called with what the job is `locked_by`: that is
+ * the id of a pool, one for each queue that a process works.
  *
  * Throws E_INVALID_OPTION.
  */
