@@ -25,14 +25,19 @@ interface AnyTask<Given = never> {
 
 /** A job that was enqueued. */
 export interface RecordedJob {
+  /** That of its handle. */
   readonly id: string;
   /** The name of its task. */
   readonly task: string;
+  /** The name of its queue: that of its task, unless the option says otherwise. */
   readonly queue: string;
   /** With tokens where its entities were: `expect(job.args).toEqual({ user: serializer.token(user) })`. */
   readonly args: unknown;
+  /** Milliseconds that a real engine would wait. */
   readonly delayMs: number;
+  /** Larger goes first, on a real engine. */
   readonly priority: number;
+  /** `waiting` until it is run, and while it is to be tried again. */
   readonly state: JobState;
   /** Attempts that were run. */
   readonly attempt: number;

@@ -19,6 +19,7 @@ import { install, project, run } from './project.ts';
 const [FIRST] = installsOf(readme) as [string];
 /** For decorators and for tsc. */
 const TOOLS = installsOf(readme).find((line) => line.includes('tsx'))!;
+const JEST_CONFIG = /```js\n\/\/ jest\.config\.js\n(.*?)```/s.exec(pages.join('\n'))![1]!;
 const TSCONFIG = /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(readme)![1]!;
 
 /** On standard output, with ids that no page can show. */
@@ -33,7 +34,7 @@ const clients: pg.Client[] = [];
 let packed: string;
 try {
   packed = tarball(folder);
-  const programs = examples.filter(({ prints }) => prints.length > 0);
+  const programs = examples.filter(({ prints, runner }) => prints.length > 0 || runner !== undefined);
   const runnable = programs.filter(({ needsRedis }) => redis !== undefined || !needsRedis);
   for (const example of examples) namesItsPackages(example);
 
@@ -45,7 +46,7 @@ try {
     process.stdout.write(`npm install ${lines || FIRST}\n`);
     const cwd = await folderWith([...installs, ...tools]);
     for (const example of group) {
-      await printsWhatItSays(cwd, example);
+      await (example.runner === undefined ? printsWhatItSays(cwd, example) : passes(cwd, example));
       await bystander.isUntouched(example);
     }
   }
@@ -55,7 +56,7 @@ try {
   const together = await folderWith([...all.filter((line) => !isPinned(line)), ...all.filter(isPinned)]);
   await run(together, 'npm', ['exec', '--', 'tsc', '--noEmit']);
 
-  process.stdout.write(`${runnable.length} examples print what they say\n`);
+  process.stdout.write(`${runnable.length} examples print what they say, or pass\n`);
   const left = programs.length - runnable.length;
   if (left > 0) process.stdout.write(`Left out for want of a server: ${left} examples (redis-server ${left})\n`);
   assert(left === 0 || process.env['ALL_SERVERS'] !== 'true', 'ALL_SERVERS=true, and redis-server is missing');
@@ -80,6 +81,7 @@ async function folderWith(lines: readonly string[]): Promise<string> {
   for (const line of lines) await install(cwd, packagesOf(line));
   for (const { name, code } of examples) writeFileSync(join(cwd, `${name}.ts`), withDatabasesOf(suffix, code));
   writeFileSync(join(cwd, 'tsconfig.json'), TSCONFIG);
+  writeFileSync(join(cwd, 'jest.config.js'), JEST_CONFIG);
   return cwd;
 }
 
@@ -106,6 +108,15 @@ async function printsWhatItSays(cwd: string, { name, needsTsx, prints }: Example
   const lines = output.split('\n').filter((line) => line !== '' && !GRAPHILE_WORKER_LOG.test(line));
   assert.deepEqual(lines, prints, `${name}.ts prints something else`);
   process.stdout.write(`  ${name}.ts ${Math.round(performance.now() - startedAt)} ms\n`);
+}
+
+/** As its first line says; with no test it fails. */
+async function passes(cwd: string, { name, runner }: Example): Promise<void> {
+  const env = { ...process.env, DATABASE_URL: server.url };
+  const startedAt = performance.now();
+  if (runner === 'vitest') await run(cwd, 'npm', ['exec', '--', 'vitest', 'run', `${name}.ts`], env);
+  else await run(cwd, process.execPath, ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', name], env);
+  process.stdout.write(`  ${name}.ts passes, ${Math.round(performance.now() - startedAt)} ms\n`);
 }
 
 /** What somebody else keeps in the database of the examples: a table of their own, and rows in tables of the models. */

@@ -20,6 +20,8 @@ export interface Example {
   /** Has decorators, which Node can't strip: its first line says `npx tsx`. */
   readonly needsTsx: boolean;
   readonly needsRedis: boolean;
+  /** The runner whose tests it has, by its first line. */
+  readonly runner: 'jest' | 'vitest' | undefined;
   /** What it prints, by its comments; none for a module of other examples. */
   readonly prints: readonly string[];
   /** The arguments of the `npm install` that its section names, and the head of its chapter. */
@@ -36,6 +38,7 @@ export const examples: readonly Example[] = pages.flatMap((page) =>
         code: code!,
         needsTsx: note!.includes('npx tsx'),
         needsRedis: code!.includes('REDIS_URL'),
+        runner: (['vitest', 'jest'] as const).find((runner) => note!.includes(runner)),
         prints: Array.from(code!.matchAll(/\/\/ → (.*)/g), ([, line]) => line!),
         installs,
       }));
