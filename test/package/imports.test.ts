@@ -14,7 +14,7 @@ const IMPORTED = [
   ['cache', '@mikro-orm/core'],
   ['class-transformer', '@mikro-orm/core', 'class-transformer'],
   ['graphile-worker', '@mikro-orm/core', 'graphile-worker'],
-  ['locks', '@mikro-orm/core'],
+  ['locks'],
   ['nestjs', '@mikro-orm/core', '@mikro-orm/nestjs', '@nestjs/common'],
   ['pg-boss', '@mikro-orm/core'],
   ['tasks', '@mikro-orm/core'],
@@ -64,7 +64,7 @@ test('CommonJS can require every entry point, and gets what import gets', async 
   expect(required!.every(([, names]) => names.length > 0)).toBe(true);
 });
 
-test('the root is at most 112,000 bytes minified, and 41,000 compressed', async () => {
+test('the root is at most 113,000 bytes minified, and 41,000 compressed', async () => {
   const { outputFiles } = await build({
     ...shared,
     entryPoints: ['dist/index.js'],
@@ -74,7 +74,7 @@ test('the root is at most 112,000 bytes minified, and 41,000 compressed', async 
     logLevel: 'silent',
   });
   const code = outputFiles[0]!.contents;
-  expect(code.length).toBeLessThanOrEqual(112_000);
+  expect(code.length).toBeLessThanOrEqual(113_000);
   expect(gzipSync(code).length).toBeLessThanOrEqual(41_000);
 });
 
