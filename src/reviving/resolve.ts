@@ -91,6 +91,8 @@ interface ModelPlan extends LoadPolicy {
 export class Resolver {
   /** The rows of all payloads that have proved themselves. */
   readonly groups: RowGroup[] = [];
+  /** The same: a payload may name as many schemas as rows. */
+  readonly #bySchema = new Map<string | undefined, RowGroup[]>();
   readonly #settings: Settings;
   /** By what declares the reference, and by model. */
   readonly #plans = new Map<ReferenceProperty | undefined, Map<string, ModelPlan>>();
@@ -187,12 +189,10 @@ export class Resolver {
 
   #group({ model, em, populate, filters }: ModelPlan, schema: string | undefined): RowGroup {
     const metadata = model.queried;
-    const found = this.groups.find(
-      (group) =>
-        group.metadata === metadata &&
-        group.schema === schema &&
-        group.populate === populate &&
-        group.filters === filters,
+    let others = this.#bySchema.get(schema);
+    if (others === undefined) this.#bySchema.set(schema, (others = []));
+    const found = others.find(
+      (group) => group.metadata === metadata && group.populate === populate && group.filters === filters,
     );
     if (found !== undefined) return found;
     const group = {
@@ -207,6 +207,7 @@ export class Resolver {
       rows: new Map<CanonicalKey, Row>(),
     };
     this.groups.push(group);
+    others.push(group);
     return group;
   }
 }

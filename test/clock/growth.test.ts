@@ -89,6 +89,16 @@ function meetingKeys(): readonly number[] {
   return keys;
 }
 
+test('rows of as many schemas', async () => {
+  const make = (bytes: number): JsonValue =>
+    repeated((index) => ({ $entity: ['User', index, { schema: `tenant_${index}` }] }), bytes);
+  const decode = (data: JsonValue): unknown => {
+    const em = serializer.orm.em.fork();
+    return serializer.decode(envelope(data), { em, freshness: 'lazy', schemas: () => true });
+  };
+  expect(await growth(make, decode)).toBeLessThan(MOST);
+});
+
 test('keys that meet in one bucket', async () => {
   const keys = meetingKeys();
   const make = (bytes: number): JsonValue => repeated((index) => ({ $entity: ['User', keys[index]!] }), bytes);
