@@ -11,7 +11,7 @@ import { Flights } from './flights.ts';
 import type { Invalidation, Report } from './invalidation.ts';
 import type { Counters, GetOrSetOptions } from './options.ts';
 import { type CacheRecord, writeRecord } from './record.ts';
-import { allModelTags, type FoundRow, foundRow, modelTags, type Tag } from './tags.ts';
+import { type FoundRow, foundRow, modelTags, type ModelTrees, modelTrees, type Tag } from './tags.ts';
 import { Witness } from './witness.ts';
 
 /** A value to be found or made. */
@@ -51,10 +51,12 @@ export class Maker {
 
   /** What unsworn values hung on: the next time it is read before. */
   readonly #hungOn = new Map<string, Iterable<Tag>>();
+  readonly #trees: ModelTrees;
   #steps = 0;
 
   constructor(workshop: Workshop) {
     this.#workshop = workshop;
+    this.#trees = modelTrees(workshop.serializer.registry);
   }
 
   /**
@@ -129,12 +131,13 @@ export class Maker {
     const { registry } = serializer;
     const tags = options.dependsOn === undefined ? [] : modelTags(registry, options.dependsOn);
     const remembered = this.#hungOn.get(key) ?? hungOn ?? [];
+    const known = [...this.#trees.values(), [...remembered]].flat();
     const begunAt = ++this.#steps;
     // Where the store fails, nothing is sworn to.
-    const witness = await Witness.of(invalidation.stamps, [...allModelTags(registry), ...remembered]).catch(report);
+    const witness = await Witness.of(invalidation.stamps, known).catch(report);
     const rows = new Map<Tag, FoundRow>();
     const addRow = (entity: AnyEntity): void => {
-      const row = foundRow(registry, entity);
+      const row = foundRow(registry, this.#trees, entity);
       if (row !== undefined) rows.set(row.tag, row);
     };
     counters.factoryCalls++;

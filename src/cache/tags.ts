@@ -19,15 +19,23 @@ export const modelTag = ({ name }: Model): Tag => `model:${name}`;
 export const modelTags = (registry: ModelRegistry, classes: readonly EntityType[]): Tag[] =>
   Array.from(registry.admittedBy(classes, 'option dependsOn'), modelTag);
 
-/** The tags of all models. */
-export const allModelTags = (registry: ModelRegistry): Tag[] => Array.from(registry.models, modelTag);
+/** The tags of all models by the root of their inheritance tree. */
+export type ModelTrees = ReadonlyMap<string, readonly Tag[]>;
+
+export function modelTrees(registry: ModelRegistry): ModelTrees {
+  const trees = new Map<string, Tag[]>();
+  for (const metadata of registry.orms.flatMap((orm) => [...orm.getMetadata()])) {
+    const model = registry.modelOf(metadata.class);
+    if (model !== undefined) trees.set(model.rootName, [...(trees.get(model.rootName) ?? []), modelTag(model)]);
+  }
+  return trees;
+}
 
 /** An entity's row as what a value hangs on; undefined where no payload could name it. */
-export function foundRow(registry: ModelRegistry, entity: AnyEntity): FoundRow | undefined {
+export function foundRow(registry: ModelRegistry, trees: ModelTrees, entity: AnyEntity): FoundRow | undefined {
   const tag = rowTag(registry, entity);
   if (tag === undefined) return undefined;
-  const { rootName } = registry.modelOf(entity.constructor)!;
-  return { tag, models: [...registry.models].filter((model) => model.rootName === rootName).map(modelTag) };
+  return { tag, models: trees.get(registry.modelOf(entity.constructor)!.rootName)! };
 }
 
 /** The tag of an entity's row; undefined where no payload could name it. */

@@ -93,11 +93,6 @@ export class ModelRegistry {
     }
   }
 
-  /** @internal */
-  get models(): Iterable<Model> {
-    return this.#byClass.values();
-  }
-
   /** The wire names, sorted. */
   get names(): readonly string[] {
     return Array.from(this.#byClass.values(), (model) => model.name).sort();

@@ -165,6 +165,18 @@ describe('inspect', () => {
     expect(serializer.inspect({ $byref: 1, data }).problems).toEqual([]);
   });
 
+  test('tells a long key once, and not with each token below it', () => {
+    const list = Array.from({ length: 20_000 }, (_, index) => ({ $entity: ['User', index] }));
+    const { tokens, problems } = serializer.inspect({
+      $byref: 1,
+      data: { [' '.repeat(500_000)]: [...list, { $bad: 1 }] },
+    });
+    expect(tokens.length).toBe(20_000);
+    for (const { path } of tokens) expect(path.length).toBeLessThan(1_000);
+    expect(tokens[7]!.path).toMatch(/^\$\[' +… +'\]\[7\]$/);
+    expect(problems).toMatchObject([{ code: 'E_MALFORMED' }]);
+  });
+
   test('never throws', () => {
     const deep = JSON.parse(`${'['.repeat(5_000)}${']'.repeat(5_000)}`) as unknown;
     const payloads = [

@@ -34,6 +34,15 @@ describe('a token', () => {
     expect(token.toString()).toMatch(/^[\w-]+$/);
   });
 
+  test('has a bigint of at most 10,000 digits, which no column has', async () => {
+    const text = (digits: number): string =>
+      Buffer.from(JSON.stringify(['User', { $bigint: '9'.repeat(digits) }])).toString('base64url');
+    expect(EntityToken.parse(text(10_000)).primaryKey).toBe(10n ** 10_000n - 1n);
+    for (const digits of [10_001, 20_000_000]) {
+      expect((await failureOf(() => EntityToken.parse(text(digits)))).code).toBe('E_MALFORMED');
+    }
+  });
+
   test('tells all of these keys apart', () => {
     expect(new Set(keys.map((key) => new EntityToken('User', key).toString())).size).toBe(keys.length);
   });
