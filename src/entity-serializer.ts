@@ -36,7 +36,7 @@ import { wrapperOf } from './orm/wrapper.ts';
 import { checkOrms } from './reviving/entity-managers.ts';
 import { type Outcome, valueOf } from './reviving/outcomes.ts';
 import { revive } from './reviving/revive.ts';
-import { settle, type Settings } from './reviving/settings.ts';
+import { settle, type Settings, withManagers } from './reviving/settings.ts';
 import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
 import { identityText } from './wire/canonical-json.ts';
@@ -79,6 +79,8 @@ export class EntitySerializer {
   readonly #options: EntitySerializerOptions;
   readonly #limits: Required<Limits>;
   readonly #strangers = new Strangers();
+  /** Of calls without options of their own. */
+  #settled: Settings | undefined;
 
   constructor(orms: MikroORM | readonly MikroORM[], options: EntitySerializerOptions = {}) {
     refuseOldNode();
@@ -347,7 +349,11 @@ export class EntitySerializer {
   /** What all stages of a call go by. */
   #settle(options: DeserializeOptions, defaults: EntitySerializerOptions = this.#options): Settings {
     checkDeserializeOptions(options);
+    const isPlain = defaults === this.#options && Object.keys(options).every((name) => name === 'em');
+    // What most calls go by is settled once.
+    if (isPlain && this.#settled !== undefined) return withManagers(this.#settled, options);
     const settings = settle(options, defaults, this.registry, this.#limits);
+    if (isPlain) this.#settled = settings;
     if (settings.purpose !== undefined) this.#signer.requireKeys();
     return settings;
   }

@@ -27,7 +27,7 @@ export class EntityManagers {
   /** Throws E_INVALID_OPTION for an EntityManager of another ORM, and for two of the same. */
   constructor(orms: readonly MikroORM[], given: EntityManager | readonly EntityManager[] = []) {
     this.#isAlone = orms.length === 1;
-    for (const em of [given].flat()) {
+    for (const em of Array.isArray(given) ? given : [given]) {
       const orm = orms.find((candidate) => isOf(em, candidate));
       if (orm === undefined) {
         const own = orms.map((candidate) => JSON.stringify(candidate.em.name)).join(' and ');

@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityManager, EntityMetadata, LockMode } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
 import type { Admission } from '../orm/admission.ts';
@@ -13,17 +13,13 @@ import {
 import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find.ts';
 import { managesAnything } from '../orm/identity-map.ts';
 import { type Merging, newMerging } from '../orm/merge-row.ts';
-import { meetingManaged } from '../orm/managed-keys.ts';
 import { queriedClass } from '../orm/metadata.ts';
 import { skipsLocked } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
-import { blaming } from './blame.ts';
+import { chunksOf, findRows, runAll } from './find-rows.ts';
 import { type LoadSettings, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
-import { type Found, meet } from './meet.ts';
+import type { Found } from './meet.ts';
 import type { Row, RowGroup } from './resolve.ts';
-
-/** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
-const CHUNK = { single: 10_000, composite: 1_000 };
 
 /**
  * Gives each row its entity, or leaves it undefined where there is none: one query per group and chunk, in parallel
@@ -40,27 +36,42 @@ export async function loadRows(
     for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
     return 0;
   }
+  const isFresh = admission === undefined && !managesAnything(em) && !constructsEntities(em);
+  // Nothing is here that would be kept, merged or locked: this is how a job begins.
+  if (isFresh && settings.lockMode === undefined) return loadFresh(em, groups, settings);
   if (settings.unflushed === 'throw') refuseUnflushed(em, groups);
   const work = groups.map((group) => planLoad(em, group, settings));
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
   else work.sort((a, b) => compareText(a.group.metadata.tableName, b.group.metadata.tableName));
-  const loader = new Loader(em, settings, admission);
-  const tasks = work.flatMap((item) => loader.tasks(item));
-  if (tasks.length === 1) await tasks[0]!();
-  else await runAll(tasks, em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)));
+  const loader = new Loader(em, settings, isFresh ? undefined : mergingOf(settings, admission));
+  await runAll(
+    work.flatMap((item) => loader.tasks(item)),
+    em,
+    groups,
+    settings,
+  );
   await loader.readLazies();
   return loader.queries;
 }
 
-/**
- * Few rows: waiting for the database takes the time. Many: hydration does, which is faster in the order of the groups;
- * two queries at once still have the next answer waiting when one is done with.
- */
-function defaultParallel(groups: readonly RowGroup[]): number {
-  const rows = groups.reduce((sum, group) => sum + group.rows.size, 0);
-  return rows <= 1_000 ? 4 : 2;
+/** Into an EntityManager that manages nothing. */
+async function loadFresh(em: EntityManager, groups: readonly RowGroup[], settings: LoadSettings): Promise<number> {
+  const sorted = groups.length === 1 ? groups : groups.toSorted((a, b) => a.rank - b.rank);
+  let queries = 0;
+  const load = async (group: RowGroup, rows: readonly Row[]): Promise<void> => {
+    const { schema, filters, populate } = group;
+    const options = { schema, filters, populate, merging: undefined, lockMode: undefined };
+    const query = (keys: readonly unknown[]): Promise<AnyEntity[]> => findByKeys(em, group.metadata, keys, options);
+    const sent = await findRows(em, group, rows, query, (row, entity) => (row.entity = row.read = entity));
+    queries += sent;
+  };
+  const tasks = sorted.flatMap((group) =>
+    chunksOf(group, [...group.rows.values()]).map((rows) => () => load(group, rows)),
+  );
+  await runAll(tasks, em, groups, settings);
+  return queries;
 }
 
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
@@ -72,16 +83,15 @@ class Loader {
   queries = 0;
   readonly #em: EntityManager;
   readonly #settings: LoadSettings;
-  /** Undefined where nothing is managed: MikroORM hydrates faster when it has nothing to refresh. */
+  /** Undefined where nothing is managed. */
   readonly #merging: Merging | undefined;
   readonly #skips: boolean;
 
-  constructor(em: EntityManager, settings: LoadSettings, admission: Admission | undefined) {
+  constructor(em: EntityManager, settings: LoadSettings, merging: Merging | undefined) {
     this.#em = em;
     this.#settings = settings;
     this.#skips = settings.lockMode !== undefined && skipsLocked(settings.lockMode);
-    const merges = admission !== undefined || managesAnything(em) || constructsEntities(em);
-    this.#merging = merges ? mergingOf(settings, admission) : undefined;
+    this.#merging = merging;
   }
 
   tasks(work: Work): (() => Promise<void>)[] {
@@ -94,13 +104,9 @@ class Loader {
     return tasks;
   }
 
-  #chunks(group: RowGroup, rows: Row[]): Row[][] {
+  #chunks(group: RowGroup, rows: Row[]): readonly Row[][] {
     if (this.#settings.lockMode !== undefined) rows.sort((a, b) => compareKeys(a.key.canonical, b.key.canonical));
-    const size = group.primaryKey.width === 1 ? CHUNK.single : CHUNK.composite;
-    if (rows.length <= size) return rows.length === 0 ? [] : [rows];
-    return Array.from({ length: Math.ceil(rows.length / size) }, (_, index) =>
-      rows.slice(index * size, (index + 1) * size),
-    );
+    return chunksOf(group, rows);
   }
 
   async #load({ group, lazies }: Work, rows: readonly Row[]): Promise<void> {
@@ -168,20 +174,14 @@ class Loader {
     return this.#find(group, rows, (keys) => findByKeysBeside(this.#em, metadata, keys, options), found);
   }
 
-  /** Tells `found` of each row that is there. Rows and results meet by our own canonical key. */
   async #find(
     group: RowGroup,
     rows: readonly Row[],
     query: (keys: readonly unknown[]) => Promise<AnyEntity[]>,
     found: Found,
   ): Promise<void> {
-    this.queries++;
-    const keys = rows.map((row) => row.key.value);
-    const keysOf = (root: EntityMetadata) => PrimaryKey.of(root, this.#em.getPlatform());
-    const entities = await blaming(this.#em, group, rows, () =>
-      meetingManaged(this.#em, group, keysOf, () => query(keys)),
-    );
-    this.queries += await meet(this.#em, group, rows, entities, found);
+    const sent = await findRows(this.#em, group, rows, query, found);
+    this.queries += sent;
   }
 }
 
@@ -193,23 +193,6 @@ function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission 
   const refreshes =
     freshness === 'managed' ? (entity: AnyEntity) => !isLoaded(entity) || isPartial(entity) : () => true;
   return newMerging(unflushed !== 'overwrite', refreshes, admission);
-}
-
-/** Runs the tasks, a few at once. Settles only when none is under way: the EntityManager is the caller's again. */
-async function runAll(tasks: readonly (() => Promise<void>)[], parallel: number): Promise<void> {
-  const queue = tasks.values();
-  let failed = false;
-  const worker = async (): Promise<void> => {
-    for (const task of queue) {
-      if (failed) return;
-      await task().catch((error: unknown) => {
-        failed = true;
-        throw error;
-      });
-    }
-  };
-  const results = await Promise.allSettled(Array.from({ length: Math.min(parallel, tasks.length) }, worker));
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -76,6 +76,12 @@ export function settle(
   return settings;
 }
 
+/** The same for other EntityManagers. Throws E_INVALID_OPTION for one of another ORM. */
+export const withManagers = (settings: Settings, { em }: Pick<DeserializeOptions, 'em'>): Settings => ({
+  ...settings,
+  managers: new EntityManagers(settings.registry.orms, em),
+});
+
 function policyOf(
   model: Model,
   property: ReferenceProperty | undefined,
