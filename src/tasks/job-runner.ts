@@ -18,8 +18,8 @@ export interface RunnerParts {
   readonly serializer: EntitySerializer;
   readonly seal: Seal;
   readonly context: TaskContext | undefined;
-  /** Told of a result that could not be kept. */
-  onResultLost(task: TaskDefinition, job: OpenedJob, error: unknown): void;
+  /** Told of what failed of a job whose work is done all the same. */
+  onLoss(task: TaskDefinition, job: OpenedJob, error: unknown): void;
 }
 
 /** A job with what its seal has given free. */
@@ -79,6 +79,8 @@ class Call {
   readonly #parts: RunnerParts;
   readonly #unflushed: UnflushedWarning;
   readonly #outcomes: (Outcome | undefined)[];
+  /** What the context has heard of. */
+  #thrown: unknown;
   /** Where the next failure would be: what is before the handler uses up no attempt if the database is to blame. */
   #stage: 'context' | 'begin' | 'reading' | 'handler' = 'context';
 
@@ -99,6 +101,10 @@ class Call {
 
   /** A failure of the handler, the database or the context: of whatever has no outcome. */
   fail(error: unknown): void {
+    // The context’s own, after the work: it undoes none.
+    if (this.#isOver && error !== this.#thrown) {
+      for (const job of this.#jobs) this.#parts.onLoss(this.#task, job, error);
+    }
     const isPostponed = this.#stage === 'begin' || (this.#stage !== 'handler' && isDatabaseFailure(error));
     const own = isPostponed ? postpone(error) : failed(error);
     for (const [index, outcome] of this.#outcomes.entries()) this.#outcomes[index] = outcome ?? own;
@@ -124,8 +130,13 @@ class Call {
   }
 
   #failAndThrow(error: unknown): never {
+    this.#thrown = error;
     this.fail(error);
     throw error;
+  }
+
+  get #isOver(): boolean {
+    return !this.#outcomes.includes(undefined);
   }
 
   async #handle(em: EntityManager): Promise<void> {
@@ -171,12 +182,12 @@ class Call {
   #output(opened: OpenedJob, result: unknown): JsonObject | undefined {
     const { queue, keepsResult } = this.#task;
     if (result === undefined || !keepsResult) return undefined;
-    const { serializer, seal, onResultLost } = this.#parts;
+    const { serializer, seal, onLoss } = this.#parts;
     try {
       const envelope = serializer.encode(result, { sign: false });
       return seal.closeResult(envelope, { queue: queue.name, id: opened.job.id });
     } catch (error) {
-      onResultLost(this.#task, opened, error);
+      onLoss(this.#task, opened, error);
       return undefined;
     }
   }

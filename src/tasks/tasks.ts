@@ -109,7 +109,7 @@ export class Tasks {
       serializer,
       seal,
       context,
-      onResultLost: ({ name, queue }, { job, data }, error) => {
+      onLoss: ({ name, queue }, { job, data }, error) => {
         const { id, attempt } = job;
         const tokens = this.#dispatcher.tokensOf(data);
         this.#tell({ task: name, queue: queue.name, id, attempt, final: false, tokens, error });

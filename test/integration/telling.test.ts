@@ -277,3 +277,32 @@ test('a context that names a row which is gone: the job is discarded, and told o
     expect.objectContaining({ final: true, error: expect.objectContaining({ code: 'E_ENTITY_NOT_FOUND' }) }),
   ]);
 });
+
+test('a context that fails after the work is told of, once, and undoes none; what the handler throws is told once', async () => {
+  const reports: ErrorReport[] = [];
+  const tasks = tasksOn({
+    onError: (report) => void reports.push(report),
+    context: {
+      capture: () => 1,
+      async run(_captured, _em, next) {
+        await next();
+        throw new Error('the tenant is gone');
+      },
+    },
+  });
+  const done = tasks.define(name(), async () => 'done');
+  const fails = tasks.define(
+    name(),
+    async () => {
+      throw new Error('on purpose');
+    },
+    { retries: once },
+  );
+  await tasks.work();
+  const [first, second] = [await done.delay({}), await fails.delay({})];
+  expect([await first.state(), await second.state()]).toEqual(['completed', 'failed']);
+  expect(reports.map(({ id, final, error }) => [id, final, (error as Error).message])).toEqual([
+    [first.id, false, 'the tenant is gone'],
+    [second.id, true, 'on purpose'],
+  ]);
+});
