@@ -542,12 +542,15 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     const tasks = context.tasks();
     const task = tasks.define(name(), async ({ account }: { account: Account }) => account.email);
     const [one, two] = [await context.account('1'), await context.account('2')];
-    let met = 0;
+    const both = Promise.withResolvers<void>();
+    const waiting = new Set([one, two]);
     const delayBoth = (first: Account, second: Account): Promise<JobHandle<string>[]> =>
       context.orm.em.fork().transactional(async (em) => {
         const handles = [await task.delay({ account: first }, { em, dedupe: first })];
-        met++;
-        await context.until(() => met === 2);
+        waiting.delete(first);
+        if (waiting.size === 0) both.resolve();
+        // A database with one connection has one transaction after the other.
+        await Promise.race([both.promise, sleep(1_000)]);
         return [...handles, await task.delay({ account: second }, { em, dedupe: second })];
       });
     const handles = (await Promise.all([delayBoth(one, two), delayBoth(two, one)])).flat();
