@@ -20,7 +20,6 @@ export function describeWith(...needs: Need[]): (name: string, register: () => v
 
 /** Cases of the contracts in `mikro-orm-byref/testing` that need more than others. */
 const CASE_NEEDS: Readonly<Record<string, readonly Need[]>> = {
-  'dedupe: transactions that meet crosswise both commit, each with jobs that see what it wrote': ['connections'],
   'the transaction is that of the EntityManager, or of the entities; two are refused': ['connections'],
 };
 
