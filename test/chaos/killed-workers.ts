@@ -16,7 +16,7 @@ const JOBS = Number(process.argv[2] ?? 10_000);
 /** How many processes work, and how often one of them is killed. */
 const WORKERS = 2;
 const KILL_EVERY_MS = 1_500;
-const DEADLINE_MS = 120_000 + JOBS * 30;
+const DEADLINE_MS = 240_000 + JOBS * 30;
 
 const server = await startOwnPostgres();
 let exitCode = 1;

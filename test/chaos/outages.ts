@@ -19,7 +19,7 @@ import { type Addresses, connect, ENGINES, type EngineName, type System } from '
 const ORDERS = Number(process.argv[2] ?? 2_000);
 const SEED = Number(process.argv[3] ?? Date.now() % 1_000_000);
 const WORKERS = 3;
-const DEADLINE_MS = 60_000 + ORDERS * 30;
+const DEADLINE_MS = 180_000 + ORDERS * 30;
 
 interface Place {
   readonly postgres: OwnServer;

@@ -7,11 +7,13 @@ test('500 jobs, killed workers and a restarted PostgreSQL: each effect exactly o
   const script = fileURLToPath(new URL('../chaos/killed-workers.ts', import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, '500'], { encoding: 'utf8' });
   expect([status, stderr, stdout]).toEqual([0, '', expect.stringContaining('500 jobs')]);
-}, 180_000);
+}, 400_000);
 
 /** The same: connections cut, answers lost, PostgreSQL and Redis restarted under three workers that live on. */
 test('200 orders on each engine through outages: no job lost, doubled where that is promised, discarded or stuck', () => {
   const script = fileURLToPath(new URL('../chaos/outages.ts', import.meta.url));
-  const { status, stdout } = spawnSync(process.execPath, [script, '200'], { encoding: 'utf8' });
-  expect([status, stdout]).toEqual([0, expect.stringContaining('pg-boss: ')]);
-}, 400_000);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, '200'], { encoding: 'utf8' });
+  // graphile-worker prints there what it recovers from.
+  const faults = stderr.split('\n').filter((line) => /^[\w -]+: \{"missing"/.test(line));
+  expect([status, faults, stdout]).toEqual([0, [], expect.stringContaining('graphile-worker: ')]);
+}, 900_000);
