@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { testWith } from '../support/test-with.ts';
 
 /** The short form of the one in `npm run test:long`: a cluster, workers and kills of its own, in processes of their own. */
 test('500 jobs, killed workers and a restarted PostgreSQL: each effect exactly once', () => {
@@ -17,3 +18,13 @@ test('200 orders on each engine through outages: no job lost, doubled where that
   const faults = stderr.split('\n').filter((line) => /^[\w -]+: \{"missing"/.test(line));
   expect([status, faults, stdout]).toEqual([0, [], expect.stringContaining('graphile-worker: ')]);
 }, 900_000);
+
+/** Three processes, one of them with a clock that is ahead, and no bus that lasts. */
+testWith('redis-server')(
+  'caches of three processes over one Redis: nobody reads its own commits stale, or goes back behind them',
+  () => {
+    const script = fileURLToPath(new URL('../chaos/caches.ts', import.meta.url));
+    const { status, stdout } = spawnSync(process.execPath, [script, '8'], { encoding: 'utf8' });
+    expect([status, stdout]).toEqual([0, expect.stringContaining('; 0 stale and 0 backward reads of own commits')]);
+  },
+);

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 const LONG: readonly (readonly [command: string, env?: NodeJS.ProcessEnv])[] = [
   ['node test/chaos/killed-workers.ts 10000'],
   ['node test/chaos/outages.ts 5000'],
+  ['node test/chaos/caches.ts 120'],
   ['npm run -s jest -- test/property/fuzz', { FUZZ_MINUTES: '20' }],
   ['npm run -s jest -- test/model', { MODEL_COMMANDS: '100000' }],
   ['node bench/run.ts'],
