@@ -717,7 +717,7 @@ const CASES: Readonly<Record<string, (context: Context) => Promise<void>>> = {
       name(),
       async () => {
         startedAt.push(performance.now());
-        if (startedAt.length === 1) throw new RetryJobError('busy', { delayMs: 0 });
+        if (startedAt.length === 1) throw new RetryJobError({ delayMs: 0, message: 'busy' });
       },
       { retries: { limit: 1, delayMs: 60_000, backoff: false } },
     );
