@@ -1,3 +1,4 @@
+import { milliseconds } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { DeserializeOptions } from '../options.ts';
@@ -35,8 +36,9 @@ export const takenOver = (id: string): Error => new Error(`Job ${id} is no longe
 /** What a failed attempt comes to: another one, unless the handler knows better. */
 export function failed(error: unknown): Outcome {
   if (error instanceof DiscardJobError) return discard(error);
-  if (error instanceof RetryJobError && error.delayMs !== undefined) return { ...retry(error), delayMs: error.delayMs };
-  return retry(error);
+  const { delayMs } = error instanceof RetryJobError ? error : { delayMs: undefined };
+  const [, isValid] = milliseconds;
+  return isValid(delayMs) ? { ...retry(error), delayMs: delayMs! } : retry(error);
 }
 
 export const retry = (cause: unknown): Outcome & { readonly status: 'retry' } => ({
