@@ -14,7 +14,7 @@ const script = fileURLToPath(new URL('../support/memory-of-payloads.ts', import.
  */
 test.each([
   [64_000, 50],
-  [1_000_000, 140],
+  [1_000_000, 200],
 ])(
   'payloads of %d bytes fit into %d MB',
   async (bytes, megabytes) => {
@@ -26,5 +26,6 @@ test.each([
     expect(stdout.trim().split('\n')).toEqual(Object.keys(PAYLOAD_CASES));
     await run;
   },
-  300_000,
+  // A heap that is nearly full is swept all the time, on a busy machine for minutes.
+  600_000,
 );
