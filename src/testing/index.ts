@@ -1,9 +1,10 @@
-export { contractEntities, engineContract } from './engine-contract.ts';
+export { contractEntities } from './engine-context.ts';
+export { engineContract } from './engine-contract.ts';
 export { localLockContract, lockContract } from './lock-contract.ts';
 export { lockWorker } from './lock-worker.ts';
 export { expectModelNames } from './model-names.ts';
 export { recordingEngine } from './recording-engine.ts';
-export type { ContractCase, EngineSetup } from './engine-contract.ts';
+export type { ContractCase, EngineSetup } from './engine-context.ts';
 export type { LocalLockSetup, LockSetup } from './lock-contract.ts';
 export type { LockCommand } from './lock-worker.ts';
 export type { RecordedJob, RecordingEngine } from './recording-engine.ts';

@@ -12,7 +12,7 @@ import { EntitySerializer } from '../entity-serializer.ts';
 import type { LockProvider } from '../locks/lock-provider.ts';
 import { type LockGrant, Locks } from '../locks/locks.ts';
 import type { LockTrace } from '../locks/tracing.ts';
-import { Account, type ContractCase } from './engine-contract.ts';
+import { Account, type ContractCase } from './engine-context.ts';
 import type { LockCommand } from './lock-worker.ts';
 
 /** What a suite of cases runs on. */
