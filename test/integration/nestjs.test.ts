@@ -592,7 +592,8 @@ describeStores('@nestjs/bullmq', ({ name: kind, open }) => {
     // Imported later, the ORM closes earlier.
     const imports = [ByReferenceModule.forRoot(options), ormModule(database.url)];
     const app = closing(await start({ imports, providers: [Reminders] }));
-    const handle = await app.get(Reminders).send.delay({ author: await ann() });
+    // Late enough for the change to come before the job.
+    const handle = await app.get(Reminders).send.delay({ author: await ann() }, { delayMs: 1_000 });
     await changeEmail('ann@new.example');
     await until(async () => (await handle.state()) === 'completed');
     expect(seen).toEqual(['ann@new.example']);
