@@ -43,7 +43,6 @@ export class Invalidation {
       place: () => this.stamps.place,
       open: (tags) => this.#inTime(this.stamps.open(tags)),
       close: (tags) => this.#tell(this.stamps.close(tags)),
-      invalidate: (tags) => this.#tell(this.stamps.invalidate(tags)),
     });
     for (const orm of serializer.orms) subscribe(orm, this.#invalidator);
   }
@@ -98,7 +97,7 @@ export class Invalidation {
     // The last are kept longest, where a store is too small for all.
     for (const model of models) tags.add(modelTag(model));
     const transaction = context && transactionOf(context);
-    if (transaction === undefined) await this.#tell(this.stamps.invalidate(tags));
+    if (transaction === undefined) await this.#tell(this.stamps.close(tags));
     else this.#invalidator.add(transaction, [...tags]);
   }
 

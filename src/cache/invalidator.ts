@@ -13,9 +13,8 @@ export interface Invalidations {
   place(): number;
   /** Before a commit; resolves with whether all that go by it can know. */
   open(tags: ReadonlySet<Tag>): Promise<boolean>;
-  /** Ends what was opened. */
+  /** For what is changed; ends what was opened. */
   close(tags: ReadonlySet<Tag>): Promise<void>;
-  invalidate(tags: ReadonlySet<Tag>): Promise<void>;
 }
 
 /**
@@ -98,11 +97,10 @@ export class Invalidator extends FlushWatcher<readonly Tag[]> {
     const opened = lists.map((list) => this.#opened.get(list));
     const isOpen = opened.every((isCertain) => isCertain === true);
     if (end === 'rolled back' && opened.every((isCertain) => isCertain === undefined)) return;
-    if (!isOpen) await this.#invalidations.invalidate(tags);
-    else if (end !== 'unknown') await this.#invalidations.close(tags);
+    if (!isOpen || end !== 'unknown') await this.#invalidations.close(tags);
   }
 
   protected override committed(tags: readonly Tag[]): Promise<void> {
-    return this.#invalidations.invalidate(new Set(tags));
+    return this.#invalidations.close(new Set(tags));
   }
 }

@@ -95,30 +95,19 @@ export class TagStamps {
   }
 
   /**
-   * Ends what `open` has begun. This process knows at once, the others once it resolves and the bus has told them.
-   * Throws what the store does, and tries again later, for as long as this process lives: others go by it.
+   * For what is changed: ends what `open` has begun. This process knows at once, the others once it resolves and the bus
+   * has told them. All are opened once more before one is closed, as a transaction that overlaps may have closed some
+   * since: who sees the new stamp of a row sees that its model has another one, too. Throws what the store does, and
+   * tries again later, for as long as this process lives: others go by it.
    */
   async close(tags: ReadonlySet<Tag>): Promise<void> {
     try {
+      await this.open(tags);
       await this.#write(tags, newStamp);
     } catch (error) {
       this.#writeLater(tags);
       throw error;
     }
-  }
-
-  /**
-   * For what is changed already. All are opened before one is closed: who sees the new stamp of a row sees that its
-   * model has another one, too.
-   */
-  async invalidate(tags: ReadonlySet<Tag>): Promise<void> {
-    try {
-      await this.open(tags);
-    } catch (error) {
-      this.#writeLater(tags);
-      throw error;
-    }
-    await this.close(tags);
   }
 
   #start(tag: Tag, key: string): Promise<Stamp> {
@@ -207,7 +196,7 @@ export class TagStamps {
     const again = (): void => {
       const unwritten = new Set(this.#unwritten);
       this.#unwritten.clear();
-      this.invalidate(unwritten).then(
+      this.close(unwritten).then(
         () => (this.#retries = 0),
         () => undefined,
       );
