@@ -5,6 +5,9 @@ import type { QueueWorker } from './queue-worker.ts';
 /** Milliseconds until a runner that has ended by itself is started again: at first, and at most. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 30_000];
 
+/** For how long the end of a pool, and of the jobs in it, is waited for: an answer that was cut off may never come. */
+const PATIENCE_MS = 10_000;
+
 /** What a runner is made of. */
 export interface RunnerParts {
   readonly worker: QueueWorker;
@@ -23,6 +26,8 @@ export class LastingRunner {
   #runner: Runner | undefined;
   #poolId: string | undefined;
   #restarting: Promise<void> | undefined;
+  /** The pools that have ended by themselves. */
+  readonly #ended = new Set<string>();
 
   private constructor(parts: RunnerParts) {
     this.#parts = parts;
@@ -32,6 +37,9 @@ export class LastingRunner {
       if (worker.workerPool.id !== this.#poolId) return;
       parts.onError(error);
       parts.worker.reclaim(worker.workerPool.id);
+    });
+    parts.events.on('pool:gracefulShutdown', ({ workerPool, message }) => {
+      if (workerPool.id === this.#poolId) void this.#endSoon(workerPool.id, message);
     });
     parts.events.on('pool:listen:error', ({ workerPool, error }) => {
       if (workerPool.id === this.#poolId) parts.onError(error);
@@ -64,27 +72,35 @@ export class LastingRunner {
     } finally {
       events.off('pool:create', remember);
     }
+    const poolId = this.#poolId!;
     this.#runner.promise.then(
-      () => this.#ended(new Error('graphile-worker has ended its pool.')),
-      (error: unknown) => this.#ended(error),
+      () => this.#end(poolId, new Error('graphile-worker has ended its pool.')),
+      (error: unknown) => this.#end(poolId, error),
     );
   }
 
-  #ended(error: unknown): void {
-    if (this.#stopping.signal.aborted) return;
-    this.#parts.onError(error);
-    this.#restarting = this.#restart();
+  /** It may hang while it shuts down. */
+  async #endSoon(poolId: string, message: string): Promise<void> {
+    await sleep(PATIENCE_MS, undefined, { ref: false });
+    this.#end(poolId, new Error(`graphile-worker ends its pool: ${message}`));
   }
 
-  async #restart(): Promise<void> {
+  #end(poolId: string, error: unknown): void {
+    if (this.#stopping.signal.aborted || this.#ended.has(poolId)) return;
+    this.#ended.add(poolId);
+    this.#parts.onError(error);
+    this.#restarting = this.#restart(poolId);
+  }
+
+  async #restart(poolId: string): Promise<void> {
     const { worker, onError } = this.#parts;
     const { signal } = this.#stopping;
-    await worker.idle();
+    await Promise.race([worker.idle(), sleep(PATIENCE_MS, undefined, { signal }).catch(() => undefined)]);
     for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       await sleep(pause, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       try {
-        await worker.free(this.#poolId!);
+        await worker.free(poolId);
         return await this.#start();
       } catch (error) {
         onError(error);

@@ -62,15 +62,13 @@ const OPEN: Readonly<Record<EngineName, (addresses: Addresses, tell: (error: unk
     const engine = bullmqEngine({ connection: pool, backend: bullmq.createPostgresBackend, worker: LOCKS });
     return { engine, close: () => pool.end() };
   },
-  async 'graphile-worker'({ databaseUrl }) {
+  async 'graphile-worker'({ databaseUrl }, tell) {
     const logger = new Logger(() => () => undefined);
-    const engine = graphileWorkerEngine({
-      connectionString: databaseUrl,
-      pollInterval: 200,
-      noHandleSignals: true,
-      logger,
-    });
-    return { engine, close: async () => {} };
+    // A pool of graphile-worker's own throws where the server ends a connection while it shuts down.
+    const pgPool = new Pool({ connectionString: databaseUrl });
+    pgPool.on('error', tell).on('connect', (client) => client.on('error', tell));
+    const engine = graphileWorkerEngine({ pgPool, pollInterval: 200, noHandleSignals: true, logger });
+    return { engine, close: () => pgPool.end() };
   },
 };
 
