@@ -9,7 +9,7 @@ if (folder === undefined)
 
 const { dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 const { ELSEWHERE = {} } = await import(pathToFileURL(join(folder, 'absent.ts')).href);
-const PACKAGES = ['@mikro-orm', 'mikro-orm-byref', ...Object.keys(dependencies)];
+const PACKAGES = ['@mikro-orm', 'kysely', 'mikro-orm-byref', ...Object.keys(dependencies)];
 
 /** The name of a module where the folder's node_modules must have it; undefined where the repository's are taken. */
 export function nameThere(specifier) {
