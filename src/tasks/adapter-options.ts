@@ -12,7 +12,10 @@ export interface AdapterOptions extends Pick<DeserializeOptions, 'only' | 'missi
    * (`refuse`, and the only way with `signed`).
    */
   readonly plain?: 'pass' | 'refuse';
-  /** How long after enqueueing a missing row may still appear: until then the job is retried, later discarded. Default: 10,000. */
+  /**
+   * How long a missing row may take to appear, once the job is due: until its retries have waited for so many
+   * milliseconds in all the job is retried, then discarded. Default: 10,000.
+   */
   readonly retryMissingForMs?: number;
   /** False for the first step of a deploy: workers understand tokens already, producers write what they wrote before. Not with `signed`. Default: true. */
   readonly encode?: boolean;
