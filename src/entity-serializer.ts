@@ -11,7 +11,7 @@ import { EntitySlot } from './codec/slot.ts';
 import { ByReferenceError, isThenable } from './errors.ts';
 import type { ClassReviver } from './models/by-reference.ts';
 import { ModelRegistry } from './models/model-registry.ts';
-import { nothingDeclared } from './models/reference-property.ts';
+import { type Declared, nothingDeclared } from './models/reference-property.ts';
 import { Strangers } from './models/strangers.ts';
 import { ValueRegistry } from './models/value-registry.ts';
 import {
@@ -360,16 +360,20 @@ export class EntitySerializer {
 
   /** How envelopes are decoded: opened, walked, and held to what their classes declare. */
   async #decoder(settings: Settings): Promise<(payload: unknown, takesOver?: boolean) => Decoded> {
-    const { as, admitted, limits } = settings;
+    const { as, upgrades, admitted, limits } = settings;
     const dtos = as && (await loadDtos());
     return (payload, takesOver = false) => {
       refuseUnawaited(payload);
       const data = open(payload, this.#signer, settings);
-      const declared = nothingDeclared();
-      const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
-      if (as !== undefined) dtos!.checkDto(as, data, declared, this.registry);
-      applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
-      return as === undefined ? decoded : { ...decoded, fill: () => dtos!.makeDto(as, decoded.fill()) };
+      const walk = (check: (declared: Declared) => void): Decoded => {
+        const declared = nothingDeclared();
+        const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
+        check(declared);
+        applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
+        return decoded;
+      };
+      if (as === undefined) return walk(() => undefined);
+      return dtos!.decodeAs(as, upgrades, (cls) => walk((own) => dtos!.checkDto(cls, data, own, this.registry)));
     };
   }
 
@@ -416,9 +420,9 @@ function refuseUnawaited(payload: unknown): void {
 const single = <T>(outcomes: readonly Outcome<T>[]): T => valueOf(outcomes[0]!);
 
 /** class-transformer is an optional peer: it is loaded when a DTO is asked for. */
-async function loadDtos(): Promise<typeof import('./class-transformer/check-dto.ts')> {
+async function loadDtos(): Promise<typeof import('./class-transformer/decode-as.ts')> {
   try {
-    return await import('./class-transformer/check-dto.ts');
+    return await import('./class-transformer/decode-as.ts');
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
     throw ByReferenceError.invalidOption('option as', 'the package class-transformer to be installed', undefined);

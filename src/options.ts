@@ -11,6 +11,7 @@ import {
   isObject,
   oneOf,
 } from './check.ts';
+import type { AnyUpgrade } from './class-transformer/upgrade.ts';
 import { LIMIT_CHECKS, type Limits } from './codec/limits.ts';
 import { ByReferenceError } from './errors.ts';
 import { aMissingPolicy, type MissingPolicy, type PerModel } from './models/per-model.ts';
@@ -138,6 +139,12 @@ export interface DeserializeOptions<Only extends readonly EntityType[] = readonl
   readonly lockMode?: LockMode;
 }
 
+/** What tasks ask besides. */
+export interface TaskReviveOptions extends DeserializeOptions {
+  /** What `as` was before, the newest first. */
+  readonly upgrade?: readonly AnyUpgrade[];
+}
+
 export interface TokenOptions {
   /**
    * Puts each model's version property into its tokens, so that the receiver can see drift:
@@ -215,6 +222,13 @@ export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
   lockMode: ['a pessimistic LockMode', (value) => Number.isSafeInteger(value) && (value as number) >= 2],
 };
 
+const isUpgrade = (value: unknown): boolean =>
+  isObject(value) && isFunction((value as Partial<AnyUpgrade>).from) && isFunction((value as Partial<AnyUpgrade>).to);
+
+export const anUpgrade: Check = ['{ from, to }, or a list of them', (value) => isListOf(isUpgrade)([value].flat())];
+
+const TASK_REVIVE_CHECKS: Record<keyof TaskReviveOptions, Check> = { ...DESERIALIZE_CHECKS, upgrade: anUpgrade };
+
 const TOKEN_CHECKS: Record<keyof TokenOptions, Check> = {
   versions: oneOf(true, false, 'required'),
   unflushed: oneOf('allow', 'throw'),
@@ -242,8 +256,11 @@ export const checkTokenOptions = (options: TokenOptions): void => check(options,
 
 export const checkSerializeOptions = (options: SerializeOptions): void => check(options, SERIALIZE_CHECKS, 'option ');
 
-export function checkDeserializeOptions(options: DeserializeOptions): void {
-  check(options, DESERIALIZE_CHECKS, 'option ');
+export function checkDeserializeOptions(options: TaskReviveOptions): void {
+  check(options, TASK_REVIVE_CHECKS, 'option ');
+  if (options.upgrade !== undefined && options.as === undefined) {
+    throw ByReferenceError.invalidOption('option upgrade', 'as beside it, the class of now', options.upgrade);
+  }
   if (options.limits !== undefined) check(options.limits, LIMIT_CHECKS, 'option limits.');
 }
 

@@ -1,10 +1,11 @@
 import type { FilterOptions } from '@mikro-orm/core';
+import type { AnyUpgrade } from '../class-transformer/upgrade.ts';
 import { type Limits, resolveLimits } from '../codec/limits.ts';
 import { ByReferenceError } from '../errors.ts';
 import { type Model, type ModelRegistry, refuseUnknownRelations } from '../models/model-registry.ts';
 import type { MissingPolicy } from '../models/per-model.ts';
 import type { ReferenceProperty } from '../models/reference-property.ts';
-import type { DeserializeOptions, ReviveDefaults } from '../options.ts';
+import type { DeserializeOptions, ReviveDefaults, TaskReviveOptions } from '../options.ts';
 import { EntityManagers } from './entity-managers.ts';
 
 /** The options of one call, merged and checked once: what every stage goes by. */
@@ -17,6 +18,8 @@ export interface Settings {
   /** The models that it may name; undefined for all. */
   readonly admitted: ReadonlySet<Model> | undefined;
   readonly as: DeserializeOptions['as'] | undefined;
+  /** What `as` was before, the newest first. */
+  readonly upgrades: readonly AnyUpgrade[];
   readonly freshness: NonNullable<DeserializeOptions['freshness']>;
   readonly unflushed: NonNullable<DeserializeOptions['unflushed']>;
   readonly drift: NonNullable<DeserializeOptions['drift']>;
@@ -43,7 +46,7 @@ export interface LoadPolicy {
  * what can't be together, for names that nothing has, and for an EntityManager of another ORM.
  */
 export function settle(
-  options: DeserializeOptions,
+  options: TaskReviveOptions,
   defaults: ReviveDefaults,
   registry: ModelRegistry,
   limits: Required<Limits>,
@@ -58,6 +61,7 @@ export function settle(
     purpose: signed === false ? undefined : signed.purpose,
     admitted: options.only === undefined ? undefined : registry.admittedBy(options.only),
     as: options.as,
+    upgrades: options.upgrade ?? [],
     freshness: options.freshness ?? defaults.freshness ?? 'refresh',
     unflushed: options.unflushed ?? defaults.unflushed ?? 'keep',
     drift: options.drift ?? defaults.drift ?? 'ignore',

@@ -28,6 +28,8 @@ export type {
   JobContext,
   Task,
   TaskOptions,
+  Upgrade,
+  Upgrades,
 } from './task.ts';
 export type { TaskContext } from './task-context.ts';
 export type { StopOptions, TasksOptions } from './tasks.ts';

@@ -1,4 +1,4 @@
-import type { DeserializeOptions } from '../options.ts';
+import type { TaskReviveOptions } from '../options.ts';
 import type { QueueSettings, Retries } from './engine.ts';
 import type { BatchOptions, DeclareOptions, JobContext, TaskOptions } from './task.ts';
 
@@ -10,7 +10,7 @@ export interface TaskDefinition {
   readonly transactional: boolean;
   readonly retryMissingForMs: number;
   readonly keepsResult: boolean;
-  readonly revive: DeserializeOptions;
+  readonly revive: TaskReviveOptions;
   /** Calls the handler for the jobs of one call; results in their order. */
   handle(args: unknown[], jobs: readonly JobContext[]): Promise<readonly unknown[]>;
 }
@@ -33,7 +33,8 @@ export function defineTask(
   const { retryMissingForMs = 10_000, concurrency = 1, transactional = false, result: keepsResult = true } = options;
   const { batch, as, only, missing, populate, filters, lockMode, drift } = options;
   const isBatch = batch !== undefined;
-  const revive = { as, only, missing, populate, filters, lockMode, drift };
+  const upgrade = options.upgrade && [options.upgrade].flat();
+  const revive = { as, upgrade, only, missing, populate, filters, lockMode, drift };
   return {
     name,
     queue: { ...queueOf(name, options), concurrency, batch: batch === true ? BATCH : (batch ?? 1) },

@@ -1,7 +1,8 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
+import type { AnyUpgrade } from '../class-transformer/upgrade.ts';
 import { aCount, type Check, check, isCount, isName, milliseconds, oneOf, whole } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
+import { anUpgrade, DESERIALIZE_CHECKS, type DeserializeOptions } from '../options.ts';
 import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import type { Referable, Revived } from '../types.ts';
 import type { EntityToken } from '../wire/token.ts';
@@ -22,10 +23,31 @@ export interface JobContext {
   readonly signal: AbortSignal;
 }
 
-export interface TaskOptions extends Pick<
+/** How arguments that an earlier release has made become those of now. */
+export interface Upgrade<Old extends object, New> extends AnyUpgrade {
+  /** The class that was `as` then. */
+  readonly from: new () => Old;
+  readonly to: (old: Old) => New | Promise<New>;
+}
+
+/**
+ * Upgrades to `Args` from one earlier class, or from several, the newest first: each leads to `Args`, or to one of the
+ * classes before it in the list.
+ */
+export type Upgrades<Args, Old extends object, Olds extends readonly object[]> =
+  | Upgrade<Old, Args>
+  | { readonly [Index in keyof Olds]: Upgrade<Olds[Index], Args | Olds[number]> };
+
+export interface TaskOptions<Up = AnyUpgrade | readonly AnyUpgrade[]> extends Pick<
   DeserializeOptions,
   'as' | 'only' | 'missing' | 'populate' | 'filters' | 'lockMode' | 'drift'
 > {
+  /**
+   * Reads jobs of earlier releases: `{ as: Args, upgrade: { from: OldArgs, to: (old) => new Args(…) } }`, or a list, the
+   * newest first. A job that does not fit `as` is read as the first of these that it fits; `to` gets an instance with
+   * the rows of now. What `to` throws fails the attempt.
+   */
+  readonly upgrade?: Up;
   /**
    * How long a missing row may take to appear, once the job is due: until its retries have waited for so many
    * milliseconds in all the job is retried, then discarded. Default: 10,000.
@@ -49,7 +71,7 @@ export interface TaskOptions extends Pick<
 /** What a producer has to know of a task that another program defines; the same there. */
 export interface DeclareOptions extends Pick<TaskOptions, 'queue' | 'retries'> {}
 
-export interface BatchOptions extends TaskOptions {
+export interface BatchOptions<Up = AnyUpgrade | readonly AnyUpgrade[]> extends TaskOptions<Up> {
   /** The handler receives up to so many jobs at once (true: 100), revived together: one query per model for all. */
   readonly batch: true | number;
 }
@@ -123,6 +145,7 @@ export type ChangeOf<Model> = Model extends EntityType ? Change<EntityOf<Model>>
 
 const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   as: DESERIALIZE_CHECKS.as,
+  upgrade: anUpgrade,
   only: DESERIALIZE_CHECKS.only,
   missing: DESERIALIZE_CHECKS.missing,
   populate: DESERIALIZE_CHECKS.populate,

@@ -28,6 +28,7 @@ import {
   type Handler,
   type Task,
   type TaskOptions,
+  type Upgrades,
 } from './task.ts';
 import { UnderWay } from './under-way.ts';
 
@@ -126,15 +127,15 @@ export class Tasks {
    * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
    * Throws E_INVALID_OPTION for a name that is taken and for options that no job could be read with, and E_UNSUPPORTED for what the engine or the database can't do.
    */
-  define<Args, Result>(
+  define<Args, Result, Old extends object = object, const Olds extends readonly object[] = readonly object[]>(
     name: string,
     handler: BatchHandler<Args, Result>,
-    options: BatchOptions,
+    options: BatchOptions<Upgrades<NoInfer<Args>, Old, Olds>>,
   ): Task<Args, Awaited<Result>>;
-  define<Args, Result>(
+  define<Args, Result, Old extends object = object, const Olds extends readonly object[] = readonly object[]>(
     name: string,
     handler: Handler<Args, Result>,
-    options?: TaskOptions,
+    options?: TaskOptions<Upgrades<NoInfer<Args>, Old, Olds>>,
   ): Task<Args, Awaited<Result>>;
   define(
     name: string,

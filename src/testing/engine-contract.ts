@@ -3,14 +3,17 @@ import { queueing } from './engine-cases-queueing.ts';
 import { running } from './engine-cases-running.ts';
 import { signed } from './engine-cases-signed.ts';
 import { transactions } from './engine-cases-transactions.ts';
+import { upgrades } from './engine-cases-upgrades.ts';
 import { type ContractCase, Context, type EngineSetup } from './engine-context.ts';
 
-/** What every engine must do, as cases for its tests. */
+/** What every engine must do, as cases for its tests. Some need class-transformer to be installed. */
 export function engineContract(setup: () => EngineSetup): readonly ContractCase[] {
-  return Object.entries({ ...running, ...failures, ...signed, ...transactions, ...queueing }).map(([name, run]) => ({
-    name,
-    run: () => inContext(setup(), run),
-  }));
+  return Object.entries({ ...running, ...failures, ...signed, ...transactions, ...queueing, ...upgrades }).map(
+    ([name, run]) => ({
+      name,
+      run: () => inContext(setup(), run),
+    }),
+  );
 }
 
 async function inContext(setup: EngineSetup, run: (context: Context) => Promise<void>): Promise<void> {

@@ -56,6 +56,57 @@ declare const Posts: typeof PostSchema;
   expectType<number>()(await task({ user }), true);
 }
 
+// What earlier releases have enqueued: from one class, or from several.
+{
+  class First {
+    declare user: User;
+  }
+  class Second {
+    declare user: User;
+    declare n: number;
+  }
+  class Third {
+    declare user: User;
+    declare list: number[];
+  }
+  const third = new Third();
+  const task = tasks.define('upgraded', async (args: Third) => args.list, {
+    as: Third,
+    upgrade: {
+      from: First,
+      to: (old) => {
+        expectType<First>()(old, true);
+        return third;
+      },
+    },
+  });
+  expectType<JobHandle<number[]>>()(await task.delay(third), true);
+  tasks.define('upgraded', async (list: Third[]) => list.map(({ user: each }) => each), {
+    as: Third,
+    batch: true,
+    upgrade: [
+      {
+        from: Second,
+        to: async (old) => {
+          expectType<Second>()(old, true);
+          return third;
+        },
+      },
+      {
+        from: First,
+        to: (old) => {
+          expectType<First>()(old, true);
+          return new Second();
+        },
+      },
+    ],
+  });
+  // @ts-expect-error neither of now nor of then
+  tasks.define('upgraded', async (args: Third) => args, { as: Third, upgrade: { from: First, to: () => 'text' } });
+  // @ts-expect-error neither of now nor of then
+  tasks.define('upgraded', async (args: Third) => args, { as: Third, upgrade: [{ from: First, to: () => 'text' }] });
+}
+
 // Changes are typed by the models.
 {
   const index = tasks.define('c', async (change: Change<Post>) => {
