@@ -5,7 +5,7 @@
 export const ONCE = [
   'test/clock/(?:chaos|cron|growth|memory)',
   'test/docs/',
-  'test/package/contents',
+  'test/package/(?:contents|docstrings)',
   'test/property/(?:fuzz|schema)',
 ];
 

@@ -61,16 +61,17 @@ type Demanded<Options> = Options & { readonly missing?: 'throw' };
 type AsDto<Dto extends object> = DeserializeOptions & { readonly as: new () => Dto };
 
 /**
- * Values with entities in them → text or JSON with tokens in it, and back to the rows of now.
+ * Values with entities in them → text or JSON with tokens in it, and back to the current rows.
  *
  * Build one at start: it checks the model names, and puts the listener of `afterCommit` in place. With several ORMs,
  * `new EntitySerializer([orm, billingOrm])`, a token is a row of the one that its model belongs to.
- * Throws E_DUPLICATE_MODEL, E_INVALID_OPTION.
  */
 export class EntitySerializer {
   /** The first of the ORMs: whose transactions jobs are enqueued in. */
   readonly orm: MikroORM;
+  /** The ORMs whose rows travel, in the order in which they were given. */
   readonly orms: readonly MikroORM[];
+  /** The models by their names on the wire: `serializer.registry.names` is `['Post', 'User']`. */
   readonly registry: ModelRegistry;
   /** The value objects that travel: `serializer.values.register('Money', Money, { encode, decode })`. */
   readonly values: ValueRegistry;
@@ -82,6 +83,10 @@ export class EntitySerializer {
   /** Of calls without options of their own. */
   #settled: Settings | undefined;
 
+  /**
+   * `new EntitySerializer(orm, { signingKeys: [process.env.SIGNING_KEY!] })`.
+   * @throws E_DUPLICATE_MODEL, E_INVALID_OPTION; E_UNSUPPORTED in a Node that is too old.
+   */
   constructor(orms: MikroORM | readonly MikroORM[], options: EntitySerializerOptions = {}) {
     refuseOldNode();
     checkSerializerOptions(options);
@@ -107,9 +112,9 @@ export class EntitySerializer {
 
   /**
    * JSON text that says the whole value, its entities as tokens: `{"$byref":1,"data":{"user":{"$entity":["User",1]}}}`.
-   *
-   * Throws what could not come back: E_UNPERSISTED, E_REMOVED, E_UNFLUSHED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_LIMIT; and
-   * E_UNFLUSHED where the options ask for it; E_INVALID_OPTION.
+   * @throws E_UNPERSISTED, E_REMOVED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_DUPLICATE_MODEL, E_LIMIT for what could not
+   * come back; E_UNFLUSHED for a key that is changed and not flushed, and for any change where the options ask for it;
+   * E_INVALID_OPTION.
    */
   serialize<T>(value: T, options: SerializeOptions = {}): Serialized<T> {
     const text = JSON.stringify(this.encode(value, options));
@@ -118,7 +123,10 @@ export class EntitySerializer {
     return text as Serialized<T>;
   }
 
-  /** The same as `serialize`, as a JSON value for engines that write the text themselves. */
+  /**
+   * The same as `serialize`, as a JSON value for engines that write the text themselves.
+   * @throws as `serialize`.
+   */
   encode<T>(value: T, options: SerializeOptions = {}): Encoded<T> {
     return this.encodeTelling(value, options);
   }
@@ -132,19 +140,28 @@ export class EntitySerializer {
   }
 
   /**
-   * The value behind a payload: each entity managed by `em` and fresh, the same row the same object, one query per
-   * model. `T` comes with the payload, or the receiver names it.
-   *
-   * Throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE, E_EXPIRED, E_UNKNOWN_MODEL, E_UNKNOWN_VALUE,
-   * E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED, E_WRONG_TENANT, E_NO_TENANT, E_MISSING_TENANT before any query;
-   * E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_LOCKED, E_DRIFT, E_UNFLUSHED, E_INVALID_OPTION. A failure of the database
-   * passes through as it is.
+   * The value as an instance of a DTO, which it is checked against before any query:
+   * `deserialize(text, { as: SendInvoice })`.
+   * @throws E_MALFORMED for what the DTO does not declare; else as without `as`.
    */
   deserialize<Dto extends object>(payload: string, options: AsDto<Dto>): Promise<Dto>;
+  /**
+   * The same with null for rows of the classes in `only` that are gone, which the type says: `User | null`.
+   * @throws as without it, but for E_ENTITY_NOT_FOUND.
+   */
   deserialize<T, const Only extends readonly EntityType[]>(
     payload: Serialized<T>,
     options: NullFor<Only>,
   ): Promise<Revived<T, EntityOf<Only[number]>>>;
+  /**
+   * The value behind a payload: each entity managed by `em` and as its row is now, the same row the same object, one
+   * query per model. `T` comes with the payload, or the receiver names it. A failure of the database passes through as
+   * it is.
+   * @throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE, E_EXPIRED, E_UNKNOWN_MODEL,
+   * E_DUPLICATE_MODEL, E_UNKNOWN_VALUE, E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED, E_WRONG_TENANT, E_NO_TENANT,
+   * E_MISSING_TENANT, E_INVALID_OPTION, E_UNSUPPORTED before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE,
+   * E_LOCKED, E_DRIFT, E_UNFLUSHED.
+   */
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     const settings = this.#settle(options);
@@ -158,12 +175,23 @@ export class EntitySerializer {
     return single(await revive([payload], decodeText, settings));
   }
 
-  /** The same as `deserialize`, from a JSON value. */
+  /**
+   * The same as `deserialize` with `as`, from a JSON value.
+   * @throws as `deserialize`.
+   */
   decode<Dto extends object>(payload: JsonValue, options: AsDto<Dto>): Promise<Dto>;
+  /**
+   * The same as `deserialize` with `missing: 'null'` and `only`, from a JSON value.
+   * @throws as `deserialize`.
+   */
   decode<T, const Only extends readonly EntityType[]>(
     payload: Encoded<T>,
     options: NullFor<Only>,
   ): Promise<Revived<T, EntityOf<Only[number]>>>;
+  /**
+   * The same as `deserialize`, from a JSON value.
+   * @throws as `deserialize`.
+   */
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
     const settings = this.#settle(options);
@@ -172,8 +200,9 @@ export class EntitySerializer {
 
   /**
    * Several payloads at once, as a batch of jobs brings them: one query per model for all of them, and an outcome for
-   * each, so that one that can't be read does not spoil the others. Throws E_INVALID_OPTION, and a failure of the
-   * database as it is.
+   * each, so that one that can't be read does not spoil the others: `{ status: 'fulfilled', value }` or
+   * `{ status: 'rejected', reason }`. A failure of the database passes through as it is.
+   * @throws E_INVALID_OPTION.
    */
   async decodeAll<T = unknown>(
     payloads: readonly (Encoded<T> | JsonValue)[],
@@ -185,12 +214,11 @@ export class EntitySerializer {
   }
 
   /**
-   * JSON that plain `JSON.stringify` made of values with entities: tokens of the classes in `only` become entities,
-   * all else stays as it is. It believes every `{"$entity":…}` it meets, so it is for JSON that no stranger wrote.
+   * JSON that plain `JSON.stringify` made of values with entities: tokens of the classes in `only` become entities, all
+   * else stays as it is. It believes every `{"$entity":…}` it meets, so it is for JSON that no stranger wrote.
    *
    * Warns, once a name, of tokens whose model nobody knows: they stay plain objects.
-   *
-   * Throws as `deserialize`, and E_MALFORMED for an envelope, which is `decode`'s to read.
+   * @throws as `deserialize`, and E_MALFORMED for an envelope, which is `decode`'s to read.
    */
   async revive<T = unknown>(
     json: unknown,
@@ -209,7 +237,11 @@ export class EntitySerializer {
     return single(await revive([json], (plain) => decodePlain(plain, isReference, settings.limits), settings)) as T;
   }
 
-  /** The token of an entity or a `Ref`. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL. */
+  /**
+   * The token of an entity or a `Ref`: `serializer.token(user).toString()`.
+   * @throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED, E_UNSERIALIZABLE, E_UNKNOWN_MODEL, E_DUPLICATE_MODEL,
+   * E_INVALID_OPTION.
+   */
   token(entity: object, options: TokenOptions = {}): EntityToken {
     checkTokenOptions(options);
     const wrapper = isEntity(entity) ? undefined : wrapperOf(entity);
@@ -220,19 +252,32 @@ export class EntitySerializer {
   }
 
   /**
-   * The row of now behind a token. Its text (`token.toString()`) can come from anybody: it needs `only`. Which row may
-   * be missing is for this call to say: with `missing: 'null'` (or `'omit'`) null stands for one that is gone, whatever
-   * the defaults of the model and the serializer. Throws as `deserialize`.
+   * The current row behind a token of one of the classes in `only`, which the text of a token (`token.toString()`)
+   * needs: it can come from anybody.
+   * @throws as `deserialize`.
    */
   locate<const Only extends readonly EntityType[]>(
     token: EntityToken | string,
     options: Demanded<LocateOptions<Only>> & { readonly only: Only },
   ): Promise<EntityOf<Only[number]>>;
+  /**
+   * The same with null for a row that is gone, where the call says `missing: 'null'` (or `'omit'`), whatever the
+   * defaults of the model and the serializer.
+   * @throws as `deserialize`, but for E_ENTITY_NOT_FOUND.
+   */
   locate<const Only extends readonly EntityType[]>(
     token: EntityToken | string,
     options: LocateOptions<Only> & { readonly only: Only },
   ): Promise<EntityOf<Only[number]> | null>;
+  /**
+   * The current row behind a token: `await serializer.locate(token)`.
+   * @throws as `deserialize`.
+   */
   locate<T extends object = object>(token: EntityToken, options?: Demanded<LocateOptions>): Promise<T>;
+  /**
+   * The same with null for a row that is gone, where the call says `missing: 'null'` (or `'omit'`).
+   * @throws as `deserialize`, but for E_ENTITY_NOT_FOUND.
+   */
   locate<T extends object = object>(token: EntityToken, options?: LocateOptions): Promise<T | null>;
   async locate(token: EntityToken | string, options: LocateOptions = {}): Promise<object | null> {
     checkLocateOptions(options, typeof token === 'string');
@@ -242,21 +287,34 @@ export class EntitySerializer {
   }
 
   /**
-   * The rows of now behind several tokens, in their order, one query per model; the same row the same object. With
-   * `missing: 'null'` null stands for one that is gone, with `'omit'` nothing does. Otherwise as `locate`.
+   * The current rows behind several tokens of the classes in `only`, in their order, one query per model; the same row
+   * the same object. With `missing: 'omit'` nothing stands for one that is gone.
+   * @throws as `deserialize`.
    */
   locateMany<const Only extends readonly EntityType[]>(
     tokens: readonly (EntityToken | string)[],
     options: LocateOptions<Only> & { readonly only: Only; readonly missing?: 'throw' | 'omit' },
   ): Promise<EntityOf<Only[number]>[]>;
+  /**
+   * The same with `missing: 'null'`: null stands for one that is gone.
+   * @throws as `deserialize`, but for E_ENTITY_NOT_FOUND.
+   */
   locateMany<const Only extends readonly EntityType[]>(
     tokens: readonly (EntityToken | string)[],
     options: LocateOptions<Only> & { readonly only: Only },
   ): Promise<(EntityOf<Only[number]> | null)[]>;
+  /**
+   * The current rows behind several tokens, in their order, one query per model; the same row the same object.
+   * @throws as `deserialize`.
+   */
   locateMany<T extends object = object>(
     tokens: readonly EntityToken[],
     options?: LocateOptions & { readonly missing?: 'throw' | 'omit' },
   ): Promise<T[]>;
+  /**
+   * The same with `missing: 'null'`: null stands for one that is gone.
+   * @throws as `deserialize`, but for E_ENTITY_NOT_FOUND.
+   */
   locateMany<T extends object = object>(tokens: readonly EntityToken[], options?: LocateOptions): Promise<(T | null)[]>;
   async locateMany(tokens: readonly (EntityToken | string)[], options: LocateOptions = {}): Promise<(object | null)[]> {
     if (!Array.isArray(tokens)) throw ByReferenceError.invalidOption('tokens', 'an array of tokens', tokens);
@@ -272,20 +330,26 @@ export class EntitySerializer {
   /**
    * A token for places that strangers reach, as URL-safe text: `v1.mwpn72ao.WyJVc2VyIiwxMjNd.<43 characters>`. It says
    * what it is for and until when, and proves that it was made with one of `signingKeys`. It hides nothing.
-   * Throws as `token`, and E_INVALID_OPTION.
+   * @throws as `token`, and E_INVALID_OPTION.
    */
   sign(entity: object, options: SignOptions): string {
     return this.#signer.signToken(this.token(entity), options);
   }
 
   /**
-   * The row of now behind a signed token. Throws E_BAD_SIGNATURE for anything that was not signed for this purpose, and
-   * E_EXPIRED, before the database hears of it; then as `deserialize`.
+   * The current row behind a signed token, of one of the classes in `only`.
+   * @throws E_BAD_SIGNATURE for anything that was not signed for this purpose, and E_EXPIRED, before the database hears
+   * of it; then as `deserialize`.
    */
   verify<const Only extends readonly EntityType[]>(
     text: string,
     options: VerifyOptions<Only> & { readonly only: Only },
   ): Promise<EntityOf<Only[number]>>;
+  /**
+   * The current row behind a signed token: `await serializer.verify(text, { purpose: 'unsubscribe' })`.
+   * @throws E_BAD_SIGNATURE for anything that was not signed for this purpose, and E_EXPIRED, before the database hears
+   * of it; then as `deserialize`.
+   */
   verify<T extends object = object>(text: string, options: VerifyOptions): Promise<T>;
   async verify(text: string, options: VerifyOptions): Promise<object> {
     refuseUnawaited(text);
@@ -315,16 +379,20 @@ export class EntitySerializer {
   }
 
   /**
-   * Text that is equal for equal values and equal rows, whatever the order of keys and the state of the entities:
-   * for deduplication, locks and caches. A row is the same by whichever class of its inheritance tree it is named, and
-   * a token is its row. Sets and Maps are equal by what they hold, in whatever order, and -0 is 0; 1n is not 1, and
-   * `{ a: undefined }` not `{}`. Throws as `serialize`.
+   * Text that is equal for equal values and equal rows, whatever the order of keys and the state of the entities: for
+   * deduplication, locks and caches. A row is the same by whichever class of its inheritance tree it is named, and a
+   * token is its row. Sets and Maps are equal by what they hold, in whatever order, and -0 is 0; 1n is not 1, and
+   * `{ a: undefined }` not `{}`.
+   * @throws as `serialize`.
    */
   dedupeKey(value: unknown): string {
     return identityText(encode(value, this.#hooks.identifying(), this.#limits));
   }
 
-  /** A deep copy in which entities, references and collections stay the same objects. Throws E_UNSERIALIZABLE, E_LIMIT. */
+  /**
+   * A deep copy in which entities, references and collections stay the same objects.
+   * @throws E_UNSERIALIZABLE, E_LIMIT.
+   */
   clone<T>(value: T): T {
     const kept: object[] = [];
     const json = encode(value, this.#hooks.keeping(kept), this.#limits);

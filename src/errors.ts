@@ -42,6 +42,7 @@ export interface ErrorFacts {
   readonly model?: string | undefined;
   /** The references it is about, without duplicates. */
   readonly tokens?: readonly EntityToken[] | undefined;
+  /** What it comes of, as an error of the database or of `JSON.parse`. */
   readonly cause?: unknown;
 }
 
@@ -54,11 +55,17 @@ interface ErrorInit extends ErrorFacts {
  * code or payload. Errors of the database and of MikroORM pass through untouched and are never of this class.
  */
 export class ByReferenceError extends Error {
+  /** Always `ByReferenceError`. */
   override readonly name = 'ByReferenceError';
+  /** What went wrong: `E_ENTITY_NOT_FOUND`; stable across releases. */
   readonly code: ErrorCode;
+  /** Whether the same call can succeed later, without anybody changing code or payload. */
   readonly retryable: boolean;
+  /** Where in the value or payload: `$.lines[3]`; undefined where it is about no single place. */
   readonly path: string | undefined;
+  /** The model's name on the wire: `User`; undefined where it is about none. */
   readonly model: string | undefined;
+  /** The references it is about, without duplicates; empty where it is about none. */
   readonly tokens: readonly EntityToken[];
 
   private constructor(code: ErrorCode, message: string, init: ErrorInit = {}) {

@@ -1,3 +1,9 @@
+/**
+ * Entities as tokens `<model, primary key>`, and back as the current row: marking classes, serializing, signing, errors.
+ *
+ * @module mikro-orm-byref
+ * @packageDocumentation
+ */
 export { afterCommit } from './transactions/after-commit.ts';
 export { ByReference, ByReferenceEntity, ByReferenceMixin } from './models/by-reference.ts';
 export { EntitySerializer } from './entity-serializer.ts';

@@ -25,7 +25,9 @@ import type { EntityToken } from './wire/token.ts';
 
 /** What a row's drift looks like to a callback. */
 export interface Drift {
+  /** The entity that the row is read into. */
   readonly entity: AnyEntity;
+  /** Its token in the payload. */
   readonly token: EntityToken;
   /** The version property when the token was made. */
   readonly serialized: number | Date;
@@ -43,7 +45,9 @@ export interface ReviveReport {
   readonly queries: number;
   /** Milliseconds from the first query to the last entity in place. */
   readonly ms: number;
+  /** Rows that are gone, hidden by a filter or refused by `authorize`, by their tokens. */
   readonly missing: readonly EntityToken[];
+  /** Rows that are newer than their tokens' versions. */
   readonly drifted: readonly EntityToken[];
   /** Entities returned with their unflushed changes, not re-read. */
   readonly unflushed: readonly EntityToken[];
@@ -56,6 +60,7 @@ export interface ReviveReport {
 export interface ReviveTrace {
   /** Undefined while rows are read, and where they could not be. */
   report?: ReviveReport;
+  /** What the rows could not be read for; undefined where they could. */
   error?: unknown;
 }
 
@@ -64,37 +69,54 @@ export type Signed = false | { readonly purpose: string };
 
 /** Defaults that a serializer may set for its calls, and a call may override. */
 export interface ReviveDefaults {
-  /** Default: `throw`. A model's own `missing` goes before the serializer's, a call's before both. */
+  /**
+   * What stands for a row that is gone. A model's own `missing` goes before the serializer's, a call's before both.
+   * @defaultValue `'throw'`
+   */
   readonly missing?: MissingPolicy;
   /**
-   * - `refresh` (default): every row is read again
-   * - `managed`: what this EntityManager has loaded is kept, only the rest is read
+   * What is read of rows that this EntityManager has loaded:
+   * - `refresh`: every row is read again
+   * - `managed`: what is loaded is kept, only the rest is read
    * - `lazy`: references without a query; only with `missing: 'throw'`, and nothing is found missing
+   * @defaultValue `'refresh'`
    */
   readonly freshness?: 'refresh' | 'managed' | 'lazy';
   /**
    * What happens to an entity of this EntityManager with unflushed changes:
-   * - `keep` (default): returned as it is; that its row exists is still checked
+   * - `keep`: returned as it is; that its row exists is still checked
    * - `throw`: E_UNFLUSHED before any query
    * - `overwrite`: the row's values replace the changes
+   * @defaultValue `'keep'`
    */
   readonly unflushed?: 'keep' | 'throw' | 'overwrite';
-  /** Relations to load per model, as in `em.find`. Default: the model's own. */
+  /**
+   * Relations to load per model, as in `em.find`.
+   * @defaultValue the model's own
+   */
   readonly populate?: PerModel<readonly string[]>;
-  /** Filters to switch per model, as in `em.find`; false switches off all of all models. Default: the application's own. */
+  /**
+   * Filters to switch per model, as in `em.find`; false switches off all of all models.
+   * @defaultValue the application's own
+   */
   readonly filters?: false | PerModel<FilterOptions>;
-  /** Schemas that tokens may name besides the EntityManager's and the model's own. Default: none. */
+  /**
+   * Schemas that tokens may name besides the EntityManager's and the model's own.
+   * @defaultValue none
+   */
   readonly schemas?: readonly string[] | ((schema: string) => boolean);
   /**
    * The schema of the tenant that is served, undefined for none. With it the schema of a token, or of the option
    * `schema`, has to be its model's own or this one, or admitted by `schemas`, whatever that of the EntityManager: any
    * other is E_WRONG_TENANT, and E_NO_TENANT where there is none; a token without one of a model in many schemas
-   * (`schema: '*'`) is E_MISSING_TENANT. All before any query. Default: no tenants.
+   * (`schema: '*'`) is E_MISSING_TENANT. All before any query.
+   * @defaultValue no tenants
    */
   readonly tenant?: () => string | undefined;
   /**
-   * What a row newer than its token's version means: nothing (`ignore`, default), E_DRIFT (`throw`), or what the
-   * callback decides by throwing or not. A row older than its token is E_NOT_YET_VISIBLE in any case.
+   * What a row newer than its token's version means: nothing (`ignore`), E_DRIFT (`throw`), or what the callback
+   * decides by throwing or not. A row older than its token is E_NOT_YET_VISIBLE in any case.
+   * @defaultValue `'ignore'`
    */
   readonly drift?: 'ignore' | 'throw' | ((drift: Drift) => void | Promise<void>);
   /**
@@ -102,68 +124,104 @@ export interface ReviveDefaults {
    * exactly like a missing one and never comes into the caller's EntityManager; a relation to it is a reference, a
    * collection lacks it. The entity is of an EntityManager of its own: compare keys, not objects. Every table is read
    * twice for it.
+   * @defaultValue none: every row
    */
   readonly authorize?: (entity: AnyEntity, token: EntityToken) => boolean | Promise<boolean>;
-  /** Called after each call that met references. */
+  /**
+   * Called after each call that met references.
+   * @defaultValue none
+   */
   readonly onRevive?: (report: ReviveReport) => void;
   /**
-   * Queries at once outside a transaction. Default: 4 for up to 1,000 rows, else 2, so that referenced rows are
-   * hydrated first.
+   * Queries at once outside a transaction.
+   * @defaultValue 4 for up to 1,000 rows, else 2, so that referenced rows are hydrated first
    */
   readonly parallel?: number;
+  /**
+   * How much a payload may hold; a limit that is left out is the serializer's, or its default.
+   * @defaultValue those of `Limits`
+   */
   readonly limits?: Limits;
   /**
-   * Demands that a payload is signed for a purpose: any other, and an unsigned one, is E_BAD_SIGNATURE. Default: false;
-   * a signature that is there is verified all the same. Of a serializer it is the default of all that reads and writes
+   * Demands that a payload is signed for a purpose: any other, and an unsigned one, is E_BAD_SIGNATURE. With false a
+   * signature that is there is verified all the same. Of a serializer it is the default of all that reads and writes
    * with it: `serialize`, tasks and their results, adapters, caches.
+   * @defaultValue false
    */
   readonly signed?: Signed;
 }
 
+/** How a payload is read: `deserialize(text, { em, only: [User], missing: 'null' })`. */
 export interface DeserializeOptions<Only extends readonly EntityType[] = readonly EntityType[]> extends ReviveDefaults {
   /**
-   * Whose identity map receives the entities; an array with one for each of several ORMs. Default: the request
-   * context's; without one it must be given.
+   * Whose identity map receives the entities; an array with one for each of several ORMs.
+   * @defaultValue the request context's; without one it must be given
    */
   readonly em?: EntityManager | readonly EntityManager[];
-  /** The classes a payload may name, subclasses included; any other is E_MODEL_NOT_ALLOWED, before any query. */
+  /**
+   * The classes a payload may name, subclasses included; any other is E_MODEL_NOT_ALLOWED, before any query.
+   * @defaultValue none: every model of the serializer
+   */
   readonly only?: Only;
   /**
    * A DTO: the payload must have its declared keys and no other, references of the declared classes where it declares
-   * them, and comes back as its instance. Anything else is E_MALFORMED, before any query. Needs class-transformer.
+   * them, and comes back as its instance. Anything else is E_MALFORMED, before any query. Needs class-transformer, else
+   * it is E_INVALID_OPTION.
+   * @defaultValue none
    */
   readonly as?: new () => object;
-  /** The schema of rows whose token names none, as in `em.find`. Default: the model's own. */
+  /**
+   * The schema of rows whose token names none, as in `em.find`.
+   * @defaultValue the model's own
+   */
   readonly schema?: string;
-  /** Row locks taken while reading; needs a transaction. Losers of SKIP LOCKED and NOWAIT are E_LOCKED. */
+  /**
+   * Row locks taken while reading, as in `em.find`; needs a transaction. Losers of SKIP LOCKED and NOWAIT are E_LOCKED,
+   * a database without row locks is E_UNSUPPORTED.
+   * @defaultValue none
+   */
   readonly lockMode?: LockMode;
 }
 
 /** What tasks ask besides. */
 export interface TaskReviveOptions extends DeserializeOptions {
-  /** What `as` was before, the newest first. */
+  /**
+   * What `as` was before, the newest first.
+   * @defaultValue none
+   */
   readonly upgrade?: readonly AnyUpgrade[];
 }
 
+/** What is put into tokens: `serializer.token(user, { versions: true })`. */
 export interface TokenOptions {
   /**
    * Puts each model's version property into its tokens, so that the receiver can see drift:
-   * - `false` (default): no
+   * - `false`: no
    * - `true`: where it is known. References, rows loaded without it and models without one have tokens without one
    * - `'required'`: everywhere; an entity whose version is not known is E_UNSERIALIZABLE
+   * @defaultValue false
    */
   readonly versions?: boolean | 'required';
-  /** Whether an entity with unflushed changes may be serialized (`allow`, default) or is E_UNFLUSHED (`throw`). */
+  /**
+   * Whether an entity with unflushed changes may be serialized (`allow`) or is E_UNFLUSHED (`throw`).
+   * @defaultValue `'allow'`
+   */
   readonly unflushed?: 'allow' | 'throw';
 }
 
+/**
+ * How a payload is written: `serialize(value, { versions: true, sign: { purpose: 'invoice', expiresInMs: 60_000 } })`.
+ */
 export interface SerializeOptions extends TokenOptions {
   /**
-   * Signs the payload, for readers that demand it with `signed`. Default: for the purpose of the serializer's own
-   * `signed`, without an end; false, or a serializer without it: no signature.
+   * Signs the payload, for readers that demand it with `signed`; false does not.
+   * @defaultValue for the purpose of the serializer's own `signed`, without an end; without that no signature
    */
   readonly sign?: false | SignOptions;
-  /** Plain JSON beside the data, for a transport's own use; a signature covers it. Default: none. */
+  /**
+   * Plain JSON beside the data, for a transport's own use; a signature covers it.
+   * @defaultValue none
+   */
   readonly metadata?: JsonObject;
 }
 
@@ -179,12 +237,22 @@ export type LocateOptions<Only extends readonly EntityType[] = readonly EntityTy
   'signed' | 'limits' | 'as'
 >;
 
+/** What `new EntitySerializer(orm, options)` takes: the models, the keys, and defaults for the calls. */
 export interface EntitySerializerOptions extends ReviveDefaults, RegistryOptions, Pick<TokenOptions, 'versions'> {
-  /** Secrets that sign and verify: the first signs, all verify. Default: none, and nothing can be signed. */
+  /**
+   * Secrets that sign and verify: the first signs, all verify.
+   * @defaultValue none, and nothing can be signed
+   */
   readonly signingKeys?: readonly SigningKey[];
-  /** Milliseconds since the epoch, for the expiry of signatures. Default: `Date.now`. */
+  /**
+   * Milliseconds since the epoch, for the expiry of signatures.
+   * @defaultValue `Date.now`
+   */
   readonly clock?: () => number;
-  /** The value objects that travel: classes marked with `@ByValue()`. Default: none. */
+  /**
+   * The value objects that travel: classes marked with `@ByValue()`.
+   * @defaultValue none
+   */
   readonly values?: readonly ValueClass[];
 }
 

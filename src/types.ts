@@ -10,6 +10,7 @@ import type { Snapshot } from './models/snapshot.ts';
 import type { JsonObject } from './wire/json.ts';
 import type { EntityToken } from './wire/token.ts';
 
+/** Where the brand is: in the types only. */
 declare const payload: unique symbol;
 
 /** JSON text that says a `T`. The brand is optional: a plain string is accepted where a payload is read. */
@@ -80,10 +81,13 @@ export type Referable<T> = 0 extends 1 & T
                     ? { [Key in keyof T]: Referable<T[Key]> }
                     : T | Reference<T & object>;
 
+/** Values that are the same once they have travelled. */
 type Primitive = string | number | boolean | bigint | null | undefined;
 
+/** Class instances that come back as instances of the same class. */
 type Opaque = Date | URL | EntityToken;
 
+/** `T`, or null too where it is one of the classes that `missing: 'null'` is for. */
 type OrNull<T, Nullable> = [Nullable] extends [never] ? T : T extends Nullable ? T | null : T;
 
 /** Entity types that are no classes (defineEntity infers literals) carry MikroORM's symbols. */

@@ -9,12 +9,14 @@ import { ByReferenceWorker } from './worker.ts';
 
 /** BullMQ's classes under their own names, to be imported in their place. */
 export interface ByReferenceClasses {
+  /** `new Queue('mails', { connection })`: see `ByReferenceQueue`. */
   // oxlint-disable-next-line typescript/no-explicit-any -- BullMQ’s own defaults
   readonly Queue: new <Data = any, Result = any, Name extends string = string>(
     name: string,
     options: BullMqOptions<QueueOptions>,
     ...backend: unknown[]
   ) => ByReferenceQueue<Data, Result, Name>;
+  /** `new Worker('mails', async (job) => …, { connection })`: see `ByReferenceWorker`. */
   // oxlint-disable-next-line typescript/no-explicit-any -- BullMQ’s own defaults
   readonly Worker: new <Data = any, Result = any, Name extends string = string>(
     name: string,
@@ -22,6 +24,7 @@ export interface ByReferenceClasses {
     options: BullMqOptions<WorkerOptions>,
     ...backend: unknown[]
   ) => ByReferenceWorker<Data, Result, Name>;
+  /** `new FlowProducer({ connection })`: see `ByReferenceFlowProducer`. */
   readonly FlowProducer: new (
     options: BullMqOptions<QueueBaseOptions>,
     ...backend: unknown[]
@@ -29,8 +32,9 @@ export interface ByReferenceClasses {
 }
 
 /**
- * BullMQ's classes for one serializer, so that an application changes its imports and nothing else.
- * Throws E_INVALID_OPTION.
+ * BullMQ's classes for one serializer, so that an application changes its imports and nothing else:
+ * `export const { Queue, Worker, FlowProducer } = byReference(serializer)`.
+ * @throws E_INVALID_OPTION.
  */
 export function byReference(serializer: EntitySerializer, options: AdapterOptions = {}): ByReferenceClasses {
   // Put among BullMQ's own, a wrong name would be found by nobody.

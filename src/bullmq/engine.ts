@@ -12,25 +12,37 @@ import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
 import { ENGINE, isPool, TransactionPool } from './transaction-pool.ts';
 
+/** Where BullMQ keeps its jobs, and its own options. */
 export interface BullMqEngineOptions {
   /** As BullMQ takes it: options or a client of Redis, or a `pg.Pool` for its PostgreSQL backend. */
   readonly connection: NonNullable<BullMqOptions<QueueOptions>['connection']>;
-  /** BullMQ's `createPostgresBackend`, for its PostgreSQL backend. */
+  /**
+   * BullMQ's `createPostgresBackend`, for its PostgreSQL backend.
+   * @defaultValue none: jobs are in Redis
+   */
   readonly backend?: (...args: never[]) => unknown;
-  /** Further options of BullMQ's Queue, `defaultJobOptions` among them. The workers have those that are theirs as well. */
+  /**
+   * Further options of BullMQ's Queue, `defaultJobOptions` among them. The workers have those that are theirs as well.
+   * @defaultValue BullMQ's own, and finished jobs are kept for seven days
+   */
   readonly queue?: Omit<QueueOptions, 'connection'>;
-  /** Further options of BullMQ's Worker, `lockDuration` among them. */
+  /**
+   * Further options of BullMQ's Worker, `lockDuration` among them.
+   * @defaultValue BullMQ's own
+   */
   readonly worker?: Omit<WorkerOptions, 'connection' | 'concurrency'>;
 }
 
 /**
- * Jobs by BullMQ 6, and 5. On Redis they are enqueued after the commit of the transaction they belong to, and
- * when nobody can tell whether it has committed: if the process dies between the two, the job is lost. On BullMQ's PostgreSQL backend, in the application's own database,
- * they are part of the transaction, and of the one that their handler writes in (`transactional: true`). BullMQ's schema must be
- * there before, as the BullMQ at hand has it: `runMigrations(client, 'bullmq')` at each deploy.
+ * Jobs by BullMQ 6, and 5. On Redis they are enqueued after the commit of the transaction they belong to, and when
+ * nobody can tell whether it has committed: if the process dies between the two, the job is lost. On BullMQ's
+ * PostgreSQL backend, in the application's own database, they are part of the transaction, and of the one that their
+ * handler writes in (`transactional: true`). BullMQ's schema must be there before, as the BullMQ at hand has it:
+ * `runMigrations(client, 'bullmq')` at each deploy.
  *
  * A discarded job is `failed`, by UnrecoverableError. Finished jobs are kept for seven days, unless
  * `queue.defaultJobOptions` say otherwise. `stop()` closes the connections that were opened here.
+ * @throws E_INVALID_OPTION.
  */
 export function bullmqEngine(options: BullMqEngineOptions): Engine {
   return new BullMqEngine(options);

@@ -1,3 +1,9 @@
+/**
+ * BullMQ: an engine for `Tasks`, and BullMQ's own classes with their data by reference.
+ *
+ * @module mikro-orm-byref/bullmq
+ * @packageDocumentation
+ */
 export { byReference } from './by-reference.ts';
 export { bullmqEngine } from './engine.ts';
 export { ByReferenceFlowProducer } from './flow-producer.ts';

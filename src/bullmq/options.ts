@@ -11,6 +11,7 @@ export type BullMqOptions<Options extends object> = Omit<Options, 'connection'> 
 
 /** What the classes take beside BullMQ's own options. */
 export interface WithSerializer extends AdapterOptions {
+  /** What writes and reads the data of jobs. */
   readonly serializer: EntitySerializer;
 }
 

@@ -15,7 +15,7 @@ const LOOK_MS = 1_000;
 const MOST_LOOKS = 10_000;
 
 /**
- * Runs a processor on the rows of now, in an EntityManager and request context of its own, and in the context that its
+ * Runs a processor on the current rows, in an EntityManager and request context of its own, and in the context that its
  * job was made in; its result as it is stored.
  */
 export function processJob<Job extends JobLike>(

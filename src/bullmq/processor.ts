@@ -5,8 +5,9 @@ import { JobCodec } from './job-codec.ts';
 import { processJob } from './process-job.ts';
 
 /**
- * A processor that gets the rows of now, for where BullMQ calls it itself: the file of a sandboxed processor, which has
+ * A processor that gets the current rows, for where BullMQ calls it itself: the file of a sandboxed processor, which has
  * an ORM of its own: `export default byReferenceProcessor(serializer, async (job) => …)`. Behaves as ByReferenceWorker.
+ * @throws E_INVALID_OPTION.
  */
 export function byReferenceProcessor<AnyJob extends Job | SandboxedJob, Result>(
   serializer: EntitySerializer,

@@ -18,6 +18,10 @@ export class ByReferenceQueue<Data = any, Result = any, Name extends string = st
     replaceMethods(this.prototype, queueMethods(Queue.prototype));
   }
 
+  /**
+   * `new ByReferenceQueue('mails', { connection, serializer })`; `connection` may be a `pg.Pool`.
+   * @throws E_INVALID_OPTION.
+   */
   constructor(name: string, options: BullMqOptions<QueueOptions> & WithSerializer, ...backend: unknown[]) {
     const { bullmq, writing } = split<QueueOptions>(options);
     super(name, bullmq, ...(backend as []));

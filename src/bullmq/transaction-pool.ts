@@ -10,9 +10,13 @@ import { isAway, STORE_AWAY_MS } from './store-away.ts';
 
 /** The part of a `pg.Pool` that is used here; BullMQ takes one as the connection of its PostgreSQL backend. */
 export interface PoolLike {
+  /** Runs one statement on any of its connections. */
   query(text: string, values?: unknown[]): Promise<{ rows: object[] }>;
+  /** Takes a connection out of the pool. */
   connect(): Promise<object>;
+  /** Closes all connections. */
   end(): Promise<void>;
+  /** What it was made with: `max` is how many connections it opens. */
   readonly options?: { readonly max?: number };
 }
 

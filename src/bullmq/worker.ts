@@ -4,7 +4,7 @@ import { type BullMqOptions, split, type WithSerializer } from './options.ts';
 import { JobProcessing, workerMethods } from './processing.ts';
 
 /**
- * BullMQ's Worker, its data by reference: a processor gets the rows of now, in an EntityManager and request context of
+ * BullMQ's Worker, its data by reference: a processor gets the current rows, in an EntityManager and request context of
  * its own. A missing row ends the job by UnrecoverableError; data without an envelope is passed on as it is, so that
  * queues can be migrated while they run. A sandboxed processor reads its jobs itself: see `byReferenceProcessor`.
  */
@@ -18,6 +18,10 @@ export class ByReferenceWorker<Data = any, Result = any, Name extends string = s
     replaceMethods(this.prototype, workerMethods(Worker.prototype as never));
   }
 
+  /**
+   * `new ByReferenceWorker('mails', async (job) => …, { connection, serializer })`; `connection` may be a `pg.Pool`.
+   * @throws E_INVALID_OPTION.
+   */
   constructor(
     name: string,
     processor: string | URL | null | Processor<Data, Result, Name> | undefined,

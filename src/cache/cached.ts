@@ -7,17 +7,28 @@ import { classes, type EntityType } from '../orm/entity-class.ts';
 import type { EntityCache } from './entity-cache.ts';
 import { aDuration, aGracePeriod, checkLifetime, type Freshness } from './options.ts';
 
+/** How long the result of a method is kept, and under which key: `@Cached({ ttlMs: 60_000 })`. */
 export interface CachedOptions extends Freshness {
-  /** As in `getOrSet`; a function where the classes import each other. Default: none. */
+  /**
+   * As in `getOrSet`; a function where the classes import each other.
+   * @defaultValue none
+   */
   readonly dependsOn?: readonly EntityType[] | (() => readonly EntityType[]);
   /**
-   * What tells one call's value from another's: `(user: User) => ['profile', user]`. Default: the names of class and
-   * method, and the arguments. What else the method reads of `this` is for the key to say.
+   * What tells one call's value from another's: `(user: User) => ['profile', user]`. What else the method reads of
+   * `this` is for the key to say.
+   * @defaultValue the names of class and method, and the arguments
    */
   readonly key?: (...args: never[]) => unknown;
-  /** As in `getOrSet`; a function, told what `key` is: `() => null` for one value for all tenants. */
+  /**
+   * As in `getOrSet`; a function, told what `key` is: `() => null` for one value for all tenants.
+   * @defaultValue as in `getOrSet`
+   */
   readonly scope?: (...args: never[]) => unknown;
-  /** Where the cache is: `(self: Reports) => self.pages`. Default: `this.cache`. */
+  /**
+   * Where the cache is: `(self: Reports) => self.pages`.
+   * @defaultValue `this.cache`
+   */
   readonly cache?: (self: never) => EntityCache;
 }
 
@@ -26,11 +37,13 @@ type AsyncMethod = (...args: never[]) => Promise<unknown>;
 
 /** A legacy decorator and a TC39 one. */
 export interface CachedDecorator {
+  /** As a legacy decorator. */
   <Method extends AsyncMethod>(
     target: object,
     name: string | symbol,
     descriptor: TypedPropertyDescriptor<Method>,
   ): void;
+  /** As a TC39 decorator. */
   <Method extends AsyncMethod>(method: Method, context: ClassMethodDecoratorContext): Method;
 }
 
@@ -61,7 +74,8 @@ function checkCachedOptions(options: CachedOptions): void {
 /**
  * A method whose result is kept in an EntityCache. What it returns comes through the serializer, on a miss too:
  * references are entities in it, collections arrays. They belong to `this.em`, where that is an EntityManager, else to
- * the request context's. Throws E_INVALID_OPTION; the method throws as `getOrSet`.
+ * the request context's.
+ * @throws E_INVALID_OPTION; the method throws as `getOrSet`.
  */
 export function Cached(options: CachedOptions): CachedDecorator {
   checkCachedOptions(options);

@@ -7,6 +7,7 @@ import type { Stamps } from './witness.ts';
  * `asyncEnd`; `error` where it failed.
  */
 export interface CacheOperation {
+  /** Which call it is. */
   readonly operation: 'getOrSet';
   /** A digest of the key and its scope: equal for equal ones, and nothing of what they say. */
   readonly key: string;
@@ -14,6 +15,7 @@ export interface CacheOperation {
   hit?: boolean;
   /** The rows in the value by model, or by the root of its inheritance tree: `{ User: 20, Post: 1 }`. */
   models?: { readonly [model: string]: number };
+  /** What it rejected with. */
   error?: unknown;
 }
 

@@ -24,7 +24,7 @@ import { type CacheRecord, isUnreadable, isWithin, labelled, readRecord, recordO
 import { COPY_MS } from './tag-stamps.ts';
 
 /**
- * Values that were expensive to make, kept in bentocache with their entities as tokens: a hit has the rows of now, and
+ * Values that were expensive to make, kept in bentocache with their entities as tokens: a hit has the current rows, and
  * what a commit has changed is not served any more.
  *
  * Build it at start: like the listener of `afterCommit`, the one that invalidates must be in place before a transaction
@@ -51,7 +51,10 @@ export class EntityCache {
   /** Whether the first level hands out one object again and again, as one that does not serialize does. */
   #isShared: boolean | undefined;
 
-  /** Throws E_INVALID_OPTION. */
+  /**
+   * `new EntityCache(serializer, bentocache)`.
+   * @throws E_INVALID_OPTION.
+   */
   constructor(serializer: EntitySerializer, bentocache: BentoCacheLike, options: EntityCacheOptions = {}) {
     checkCacheOptions(options);
     const { onError = warn, singleProcess = false, signed = serializer.signed } = options;
@@ -85,9 +88,9 @@ export class EntityCache {
    * model; a value without entities costs none.
    *
    * A value is served no more once a row in it, or any of a model in `dependsOn`, is changed by a flush whose outermost
-   * transaction commits; a row that is gone, or that has another version now, makes it a miss. In a transaction, what is
-   * made is stored after the commit. Throws what `factory` throws, what `serialize` and `deserialize` throw for its
-   * value, E_INVALID_OPTION.
+   * transaction commits; a row that is gone, or that has another version now, makes it a miss. In a transaction, what
+   * is made is stored after the commit.
+   * @throws what `factory` throws, what `serialize` and `deserialize` throw for its value, E_INVALID_OPTION.
    */
   async getOrSet<T>(options: GetOrSetOptions<T>): Promise<Revived<T>> {
     checkGetOrSetOptions(options);
@@ -97,7 +100,11 @@ export class EntityCache {
     return traced(key, (operation) => this.#getOrMake(entry, operation)) as Promise<Revived<T>>;
   }
 
-  /** The value under a key as a hit of `getOrSet` has it; undefined where there is none that is fresh. */
+  /**
+   * The value under a key as a hit of `getOrSet` has it; undefined where there is none that is fresh, or its rows are
+   * gone.
+   * @throws what `dedupeKey` throws for the key or the scope, and E_INVALID_OPTION.
+   */
   async get<T = unknown>(key: unknown, options: Scoped = {}): Promise<Revived<T> | undefined> {
     checkScoped(key, options);
     const place = this.#entries.place(key, options);
@@ -107,13 +114,20 @@ export class EntityCache {
     return revived?.value as Revived<T> | undefined;
   }
 
-  /** Whether a value is kept under a key that is fresh. Its rows are not read, and may be gone. */
+  /**
+   * Whether a value is kept under a key that is fresh. Its rows are not read, and may be gone.
+   * @throws what `dedupeKey` throws for the key, and E_INVALID_OPTION.
+   */
   async has(key: unknown, options: Scoped = {}): Promise<boolean> {
     checkScoped(key, options);
     return (await this.#current(this.#entries.place(key, options))) !== undefined;
   }
 
-  /** Forgets the value under a key, here and in the second level; one that is being made is not stored. */
+  /**
+   * Forgets the value under a key, here and in the second level; one that is being made is not stored. A failure of the
+   * store passes through as it is.
+   * @throws what `dedupeKey` throws for the key, and E_INVALID_OPTION.
+   */
   async delete(key: unknown, options: Scoped = {}): Promise<void> {
     checkScoped(key, options);
     const place = this.#entries.place(key, options);
@@ -124,7 +138,8 @@ export class EntityCache {
   /**
    * Makes stale what hangs on the model and on its rows that match, subclasses included: for what no flush has written,
    * such as nativeUpdate, raw SQL and cascades of the database. One query for the keys, hidden rows included. In a
-   * transaction of `em` it happens after the commit. Throws E_INVALID_OPTION.
+   * transaction of `em` it happens after the commit.
+   * @throws E_INVALID_OPTION.
    */
   async touch<Type extends EntityType>(
     model: Type,
@@ -136,7 +151,8 @@ export class EntityCache {
 
   /**
    * Text for other caches and HTTP ETags that changes when the row does: the token with its version. Reads what is in
-   * memory. Throws as `token`, and E_INVALID_OPTION where the model has no version property, or it is not loaded.
+   * memory.
+   * @throws as `token`, and E_INVALID_OPTION where the model has no version property, or it is not loaded.
    */
   cacheKey(entity: object): string {
     const token = this.#serializer.token(entity, { versions: true });

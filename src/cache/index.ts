@@ -1,3 +1,9 @@
+/**
+ * Values with entities in bentocache: a hit has the current rows.
+ *
+ * @module mikro-orm-byref/cache
+ * @packageDocumentation
+ */
 export { Cached } from './cached.ts';
 export { EntityCache } from './entity-cache.ts';
 export type { BentoCacheLike } from './bento-like.ts';

@@ -6,16 +6,20 @@ import { classes, type EntityType } from '../orm/entity-class.ts';
 
 /** Every member has a default. */
 export interface EntityCacheOptions {
-  /** True where no other process uses the cache, and nothing is lost without a bus: no warning. Default: false. */
+  /**
+   * True where no other process uses the cache, and nothing is lost without a bus: no warning.
+   * @defaultValue false
+   */
   readonly singleProcess?: boolean;
   /**
    * Told when a refresh behind a stale value fails, or the cache's store does; the visitor has a value all the same.
-   * Default: a process warning.
+   * @defaultValue a process warning
    */
   readonly onError?: (error: unknown) => void;
   /**
    * Signs what is stored, with its key, its age and its tags; anything else in the store is a miss. An older value of
-   * the same key can't be told from one that is still fresh. Default: as the serializer’s.
+   * the same key can't be told from one that is still fresh.
+   * @defaultValue as the serializer’s
    */
   readonly signed?: Signed;
 }
@@ -29,7 +33,8 @@ export interface Freshness {
   readonly ttlMs: number | null;
   /**
    * Milliseconds after that in which it is still served, while one refresh runs in the background. Never when one of
-   * its tags was invalidated. Default: 0.
+   * its tags was invalidated.
+   * @defaultValue 0
    */
   readonly graceMs?: number;
 }
@@ -37,21 +42,27 @@ export interface Freshness {
 /** Which of the values that are kept under one key. */
 export interface Scoped {
   /**
-   * What tells them apart: any value that can be serialized, null for none. Default: the schema, the filter parameters
-   * and the session context of `em`, of which one tenant is not served what was made for another. Filters of
-   * `em.addFilter` are not among them, nor what conditions read elsewhere.
+   * What tells them apart: any value that can be serialized, null for none. Filters of `em.addFilter` are not among the
+   * default, nor what conditions read elsewhere.
+   * @defaultValue the schema, the filter parameters and the session context of `em`, so that one tenant is not served
+   * what was made for another
    */
   readonly scope?: unknown;
-  /** Whose identity map receives the entities. Default: the request context's, as MikroORM has it. */
+  /**
+   * Whose identity map receives the entities.
+   * @defaultValue the request context's, as MikroORM has it
+   */
   readonly em?: EntityManager;
 }
 
+/** What `getOrSet` takes: `{ key: ['home', user], ttlMs: 60_000, factory: (em) => … }`. */
 export interface GetOrSetOptions<T> extends Freshness, Scoped {
   /** An entity, a string, or any value that can be serialized; equal values are the same key. */
   readonly key: unknown;
   /**
    * The classes of which any row that a flush writes makes the value stale, subclasses included. Rows of entities in
-   * the value do so by themselves. Default: none.
+   * the value do so by themselves.
+   * @defaultValue none
    */
   readonly dependsOn?: readonly EntityType[];
   /**

@@ -9,7 +9,8 @@ import type { PlainClass } from './shape.ts';
  * properties that class-transformer's `@Expose`, `@Type` and `@Transform` declare; entities in them are tokens on the
  * way. List the class in `new EntitySerializer(orm, { values: [Money] })`. The constructor is called without arguments.
  *
- * A decorator, legacy or TC39, or a plain call: `ByValue('Money')(Money)`. Throws E_INVALID_OPTION for an empty name.
+ * A decorator, legacy or TC39, or a plain call: `ByValue('Money')(Money)`.
+ * @throws E_INVALID_OPTION for an empty name.
  */
 export function ByValue(name: string): (cls: ValueClass, context?: unknown) => void {
   if (typeof name !== 'string' || name === '') throw ByReferenceError.invalidOption('name of @ByValue', 'a name', name);

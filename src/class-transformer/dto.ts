@@ -24,7 +24,10 @@ export function defineDto<T extends object>(
   forgetShapes();
 }
 
-/** A property that holds an entity of the given class or classes; the same as `@ByReference(models, options)`. */
+/**
+ * A property that holds an entity of the given class or classes; the same as `@ByReference(models, options)`.
+ * @throws E_INVALID_OPTION.
+ */
 export const ref = (models: Models, options?: ReferencePropertyOptions): ReferenceProperty =>
   referenceProperty(models, options);
 

@@ -1,3 +1,9 @@
+/**
+ * DTOs that give payloads a schema, and value objects, by class-transformer.
+ *
+ * @module mikro-orm-byref/class-transformer
+ * @packageDocumentation
+ */
 export { ByReference } from '../models/by-reference.ts';
 export { ByValue } from './by-value.ts';
 export { defineDto, field, ref } from './dto.ts';

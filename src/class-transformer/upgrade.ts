@@ -1,6 +1,8 @@
 /** A class that data of an earlier release was made by, and how an instance of it becomes a newer one. */
 export interface AnyUpgrade {
+  /** The class that the data was made by. */
   readonly from: new () => object;
+  /** Makes a newer one of an instance. */
   readonly to: (old: never) => unknown;
 }
 

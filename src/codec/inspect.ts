@@ -13,8 +13,9 @@ export interface PayloadReport {
   readonly version: number | undefined;
   /** Whether the envelope carries a signature; not whether it is good. */
   readonly signed: boolean;
-  /** What it says the signature is for, and until when; a forged one may say anything. */
+  /** What it says the signature is for; a forged one may say anything. */
   readonly purpose: string | undefined;
+  /** Until when it says the signature is good; undefined for one without an end. */
   readonly expiresAt: Date | undefined;
   /** Every reference, in document order; a long path without its middle. */
   readonly tokens: readonly { readonly path: string; readonly token: EntityToken }[];

@@ -2,19 +2,35 @@ import { aCount, type Check } from '../check.ts';
 
 /** How much a payload may hold. */
 export interface Limits {
-  /** Nested arrays and objects. Default: 200. */
+  /**
+   * Nested arrays and objects.
+   * @defaultValue 200
+   */
   readonly depth?: number;
-  /** JSON values in all. Default: 1,000,000. */
+  /**
+   * JSON values in all.
+   * @defaultValue 1,000,000
+   */
   readonly nodes?: number;
-  /** References to entities. Default: 100,000. */
+  /**
+   * References to entities.
+   * @defaultValue 100,000
+   */
   readonly tokens?: number;
-  /** UTF-16 code units of a text payload. Default: 64 Mi. */
+  /**
+   * UTF-16 code units of a text payload.
+   * @defaultValue 67,108,864: 64 Mi
+   */
   readonly length?: number;
-  /** Characters of one bigint, and of one part of a key: making them takes more than time in proportion. Default: 10,000. */
+  /**
+   * Characters of one bigint, and of one part of a key: making them takes more than time in proportion.
+   * @defaultValue 10,000
+   */
   readonly digits?: number;
   /**
    * Numbers and bigints among the keys of all Maps and the items of all Sets: V8 hashes them without a secret, so that
-   * a stranger can choose ones that meet. Default: 10,000.
+   * a stranger can choose ones that meet.
+   * @defaultValue 10,000
    */
   readonly numberKeys?: number;
 }

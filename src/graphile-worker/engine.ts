@@ -41,17 +41,16 @@ import type { WorkerUtilsLike } from './worker-like.ts';
  * and a job's id its `job_key`: graphile-worker's own functions find it by that.
  *
  * Each queue that is worked has a runner of its own, with one connection that listens. A schedule lives in the
- * processes that declare it, as a crontab does: call `schedule` in each one that works the queue. Its clock is UTC.
- * A batch is what one fetch brings; up to as many jobs more are locked ahead while it runs. The signal of a job is that of
- * graphile-worker: aborted when its runner is shut down and does not end in time.
+ * processes that declare it, as a crontab does: call `schedule` in each one that works the queue. Its clock is UTC. A
+ * batch is what one fetch brings; up to as many jobs more are locked ahead while it runs. The signal of a job is that
+ * of graphile-worker: aborted when its runner is shut down and does not end in time.
  *
  * How a job ended is kept in a schema of the engine's own, `graphile_worker_byref`, which is made on first use: written
  * by the statement that deletes the job, so that the two agree whatever crashes. A discarded job is left permanently
  * failed without having been retried. The job of a killed worker is run again after four hours, which graphile-worker
- * does not let be configured, or once its `forceUnlockWorkers` has been called with what the job is `locked_by`: that is
- * the id of a pool, one for each queue that a process works.
- *
- * Throws E_INVALID_OPTION.
+ * does not let be configured, or once its `forceUnlockWorkers` has been called with what the job is `locked_by`: that
+ * is the id of a pool, one for each queue that a process works.
+ * @throws E_INVALID_OPTION.
  */
 export function graphileWorkerEngine(runner: GraphileRunnerOptions, options: GraphileWorkerEngineOptions = {}): Engine {
   checkEngineOptions(runner, options);

@@ -3,10 +3,12 @@ import { type Check, check, isName, isObject, milliseconds } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { NewJob, QueueSettings } from '../tasks/engine.ts';
 
+/** What the engine takes beside graphile-worker's own options. */
 export interface GraphileWorkerEngineOptions {
   /**
    * How long a finished job can be asked for its state and result, in milliseconds; 0 keeps nothing: then a completed
-   * job is gone as if it had never been. Default: 86,400,000, a day.
+   * job is gone as if it had never been.
+   * @defaultValue 86,400,000, a day
    */
   readonly keepResultsForMs?: number;
 }

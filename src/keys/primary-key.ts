@@ -20,7 +20,9 @@ import { sqliteKeyColumn } from './sqlite-key-column.ts';
 export interface DatabaseKey {
   /** In database form: the value of a single column, or one value per column. */
   readonly value: unknown;
+  /** As it travels: `1`, `[7,"a"]`. */
   readonly wire: JsonValue;
+  /** What tells its row from others. */
   readonly canonical: CanonicalKey;
 }
 
@@ -128,6 +130,7 @@ export class PrimaryKey {
     return (wire as JsonArray).map((part, index) => heldBy(index, part, (value as unknown[])[index]));
   }
 
+  /** What tells the row of a key from others, whatever spelling the key came by. */
   canonical(wire: JsonValue): CanonicalKey {
     if (this.width === 1) return `k:${this.#leaves[0]!.column.canonical(wire)}`;
     const parts = wire as JsonArray;

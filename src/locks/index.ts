@@ -1,3 +1,9 @@
+/**
+ * Work that runs one at a time per row or key, across processes.
+ *
+ * @module mikro-orm-byref/locks
+ * @packageDocumentation
+ */
 export { Locked } from './locked.ts';
 export { Locks } from './locks.ts';
 export { postgresLocks } from './postgres-locks.ts';

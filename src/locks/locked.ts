@@ -4,15 +4,22 @@ import { ByReferenceError } from '../errors.ts';
 import type { LockOptions, Locks } from './locks.ts';
 import { waitMs } from './waiting.ts';
 
+/** What `@Locked` goes by: `@Locked({ key: (user: User) => user, waitMs: 5_000 })`. */
 export interface LockedOptions<This extends object = never, Args extends unknown[] = never> {
   /**
-   * What the lock is about: `(user) => user`, or a function with `this`. Default: the name of the class that declares
-   * the method, the method's name, and its arguments. Bundlers that minify class names need it.
+   * What the lock is about: `(user) => user`, or a function with `this`. Bundlers that minify class names need it.
+   * @defaultValue the name of the class that declares the method, the method's name, and its arguments
    */
   readonly key?: (this: This, ...args: Args) => unknown;
-  /** Where the `Locks` are: `(self: Reports) => self.app.locks`. Default: `this.locks`. */
+  /**
+   * Where the `Locks` are: `(self: Reports) => self.app.locks`.
+   * @defaultValue `this.locks`
+   */
   readonly locks?: (self: This) => Locks;
-  /** How long a call waits, in milliseconds; 0 tries once. Default: 60,000. */
+  /**
+   * How long a call waits, in milliseconds; 0 tries once.
+   * @defaultValue 60,000
+   */
   readonly waitMs?: LockOptions['waitMs'];
 }
 
@@ -24,10 +31,12 @@ type Taking<KeyArgs extends unknown[], M extends AsyncMethod> =
 
 /** For methods that return a promise; it leaves their types as they are. */
 export interface LockedDecorator<Self extends object, KeyArgs extends unknown[]> {
+  /** As a TC39 decorator. */
   <This extends Self, M extends AsyncMethod>(
     method: M,
     context: ClassMethodDecoratorContext<This> & Taking<KeyArgs, M>,
   ): M;
+  /** As a legacy decorator. */
   <M extends AsyncMethod>(
     target: NoInfer<Self>,
     name: string | symbol,
@@ -46,7 +55,8 @@ const checkLockedOptions = (options: LockedOptions): void => check(options, LOCK
  * instance. A call that its own work makes with the same key runs through; a subclass that inherits the method shares
  * its locks. Inside, `locks.signal` tells when the lock is lost, and `locks.token` is its fencing token.
  *
- * Calls reject as `Locks.run` does, and with E_INVALID_OPTION where there are no `Locks`. Throws E_INVALID_OPTION.
+ * Calls reject as `Locks.run` does, and with E_INVALID_OPTION where there are no `Locks`.
+ * @throws E_INVALID_OPTION.
  */
 export function Locked<This extends object = object, Args extends unknown[] = []>(
   options: LockedOptions<This, Args> = {},

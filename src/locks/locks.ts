@@ -8,13 +8,17 @@ import { traced } from './tracing.ts';
 import { DEFAULT_WAIT_MS, patience, waitMs } from './waiting.ts';
 import { type Held, leasesOf, WaitsFor } from './waits-for.ts';
 
+/** How a lock is waited for: `locks.run(user, work, { waitMs: 5_000 })`. */
 export interface LockOptions {
   /**
    * How long to wait for the lock, in milliseconds; 0 tries once, Infinity waits without end, as a row lock does.
-   * Default: 60,000.
+   * @defaultValue 60,000
    */
   readonly waitMs?: number;
-  /** Gives up waiting when it is aborted, and rejects with its reason. It does not stop work that has begun. */
+  /**
+   * Gives up waiting when it is aborted, and rejects with its reason. It does not stop work that has begun.
+   * @defaultValue none
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -64,6 +68,10 @@ export class Locks {
   readonly #context = new AsyncLocalStorage<Held>();
   readonly #waitsFor = new WaitsFor();
 
+  /**
+   * `new Locks(serializer, postgresLocks(orm))`.
+   * @throws E_INVALID_OPTION.
+   */
   constructor(serializer: Pick<EntitySerializer, 'dedupeKey'>, provider: LockProvider) {
     if (typeof serializer?.dedupeKey !== 'function') {
       throw ByReferenceError.invalidOption('serializer of Locks', 'an EntitySerializer', serializer);
@@ -86,12 +94,12 @@ export class Locks {
   }
 
   /**
-   * Runs `fn` while nobody else holds the key. Nested in work that holds it already, it runs at once.
-   *
-   * Rejects with E_LOCKED, retryable, when the key was not free within `waitMs`, and at once when its holder in this
-   * process waits for a lock that the calling work holds; with what `fn` rejects with; and with E_LOCK_LOST where `fn`
-   * succeeded although its lock was lost meanwhile: then another may have run beside it. Throws what `dedupeKey` throws,
-   * and E_INVALID_OPTION. A failure of the lock's store passes through as it is.
+   * Runs `fn` while nobody else holds the key. Nested in work that holds it already, it runs at once. A failure of the
+   * lock's store passes through as it is.
+   * @throws E_LOCKED, retryable, when the key was not free within `waitMs`, and at once when its holder in this process
+   * waits for a lock that the calling work holds; what `fn` rejects with; E_LOCK_LOST where `fn` succeeded although its
+   * lock was lost meanwhile: then another may have run beside it; what `dedupeKey` throws for the key, and
+   * E_INVALID_OPTION.
    */
   async run<T>(key: unknown, fn: LockedWork<T>, options: LockOptions = {}): Promise<T> {
     checkLockOptions(options);
@@ -101,7 +109,10 @@ export class Locks {
     );
   }
 
-  /** Runs `fn` if nobody else holds the key just now. Rejects as `run` does, but with no E_LOCKED of its own. */
+  /**
+   * Runs `fn` if nobody else holds the key just now: `{ ran: true, result }` or `{ ran: false }`.
+   * @throws as `run`, but with no E_LOCKED of its own.
+   */
   async tryRun<T>(key: unknown, fn: LockedWork<T>): Promise<Tried<T>> {
     const text = this.#textOf(key);
     return traced(text, async (waited) => {
@@ -112,8 +123,8 @@ export class Locks {
 
   /**
    * Takes the lock for code that is no function; whoever takes it must release it. A lock in hand belongs to no async
-   * context: who takes its key once more waits for its release, and a circle through it ends with `waitMs`. Throws as
-   * `run`.
+   * context: who takes its key once more waits for its release, and a circle through it ends with `waitMs`.
+   * @throws as `run`.
    */
   async acquire(key: unknown, options: LockOptions = {}): Promise<Lock> {
     checkLockOptions(options);
@@ -121,7 +132,10 @@ export class Locks {
     return traced(text, async (waited) => handle(orFail(await waited(this.#acquire(text, options)), text, options)));
   }
 
-  /** The same, or undefined if somebody else holds the key just now. */
+  /**
+   * The lock, or undefined if somebody else holds the key just now.
+   * @throws as `acquire`, but for E_LOCKED.
+   */
   async tryAcquire(key: unknown): Promise<Lock | undefined> {
     const text = this.#textOf(key);
     return traced(text, async (waited) => {

@@ -10,22 +10,33 @@ import type { HeldLock, LockProvider } from './lock-provider.ts';
 import { type Granted, type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
 import { about, ms, pause } from './waiting.ts';
 
+/** How PostgreSQL keeps the locks. */
 export interface PostgresLocksOptions {
-  /** Applications that share a database and have locks of their own give different names. Default: `mikro-orm-byref`. */
+  /**
+   * Applications that share a database and have locks of their own give different names.
+   * @defaultValue `'mikro-orm-byref'`
+   */
   readonly namespace?: string;
   /**
    * Makes the client, not yet connected, that holds the locks: `() => new pg.Client(…)`. For a pooler in transaction
-   * mode, which the locks must go past, and for an ORM that was given a Kysely instance. Default: MikroORM's own
-   * settings.
+   * mode, which the locks must go past, and for an ORM that was given a Kysely instance.
+   * @defaultValue MikroORM's own settings
    */
   readonly connection?: () => PostgresClientLike | Promise<PostgresClientLike>;
-  /** How often, in milliseconds at most, a waiting call asks again; a release wakes it sooner. Default: 500. */
+  /**
+   * How often, in milliseconds at most, a waiting call asks again; a release wakes it sooner.
+   * @defaultValue 500
+   */
   readonly pollMs?: number;
-  /** After how many milliseconds without an answer the connection and its locks count as lost. Default: 10,000. */
+  /**
+   * After how many milliseconds without an answer the connection and its locks count as lost.
+   * @defaultValue 10,000
+   */
   readonly heartbeatMs?: number;
   /**
    * The sequence that fencing tokens are drawn from, as `create sequence lock_tokens` of a migration makes it:
-   * `'lock_tokens'`, or with its schema. A lock then writes to the database's log. Default: none, and no tokens.
+   * `'lock_tokens'`, or with its schema. A lock then writes to the database's log.
+   * @defaultValue none, and no tokens
    */
   readonly tokenSequence?: string;
 }
@@ -42,15 +53,16 @@ const checkPostgresLocksOptions = (options: PostgresLocksOptions): void => check
 
 /**
  * Locks kept by PostgreSQL as session-level advisory locks, on one connection per provider that is not of MikroORM's
- * pool; no transaction stays open. A session that ends frees its locks: a crash at once; behind a network
- * that is cut the server notices within about three times `heartbeatMs`, six at most. Within a process callers enter in the order in which they came; between processes the first to ask after
- * a release wins.
+ * pool; no transaction stays open. A session that ends frees its locks: a crash at once; behind a network that is cut
+ * the server notices within about three times `heartbeatMs`, six at most. Within a process callers enter in the order
+ * in which they came; between processes the first to ask after a release wins.
  *
  * A key is 64 bits of SHA-256 there. Should two keys or another user of advisory locks collide in them, they wait for
  * each other; they are never let in together.
  *
- * The first lock throws E_UNSUPPORTED where the ORM has no connection of this kind, and E_INVALID_OPTION where
- * `tokenSequence` is no such sequence. Throws E_INVALID_OPTION.
+ * The first lock is E_UNSUPPORTED where the ORM has no connection of this kind, and E_INVALID_OPTION where
+ * `tokenSequence` is no such sequence; one after `close()` is E_UNSUPPORTED.
+ * @throws E_INVALID_OPTION.
  */
 export function postgresLocks(orm: MikroORM, options: PostgresLocksOptions = {}): LockProvider {
   checkPostgresLocksOptions(options);

@@ -5,13 +5,21 @@ import { about, pause, settled } from './waiting.ts';
 
 /** What of `pg.Client` is used. */
 export interface PostgresClientLike {
+  /** Opens the connection. */
   connect(): Promise<unknown>;
+  /** Runs one statement. */
   query(text: string): Promise<{ readonly rows: readonly object[] }>;
+  /** Tells of what `NOTIFY` says. */
   on(event: 'notification', listener: (message: { channel: string; payload?: string | undefined }) => void): unknown;
+  /** Tells of what ends the connection. */
   on(event: 'error', listener: (error: Error) => void): unknown;
+  /** Tells when the connection has ended. */
   on(event: 'end', listener: () => void): unknown;
+  /** Closes the connection. */
   end(): Promise<void>;
+  /** Has the connection keep the process alive. */
   ref?(): void;
+  /** Lets the process end although the connection is open. */
   unref?(): void;
 }
 

@@ -3,8 +3,11 @@ import { settled } from './waiting.ts';
 
 /** What of Verrou's `Lock` is used. */
 export interface VerrouLockLike {
+  /** Takes the lock, or says false where somebody else has it. */
   acquireImmediately(): Promise<boolean>;
+  /** Has the lease end `ttl` milliseconds from now. */
   extend(ttl: number): Promise<void>;
+  /** Frees the lock. */
   release(): Promise<void>;
 }
 

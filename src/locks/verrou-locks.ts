@@ -8,15 +8,26 @@ import { about, ms, pause } from './waiting.ts';
 
 /** What of a `Verrou`, or of one of its `LockFactory`s, is used. */
 export interface VerrouLike {
+  /** A lock of that name, not yet taken, whose lease is `ttl` milliseconds. */
   createLock(name: string, ttl: number): VerrouLockLike;
 }
 
+/** How Verrou's store keeps the locks. */
 export interface VerrouLocksOptions {
-  /** How long, in milliseconds, a lock outlives a process that died; it is extended while work runs. Default: 30,000. */
+  /**
+   * How long, in milliseconds, a lock outlives a process that died; it is extended while work runs.
+   * @defaultValue 30,000
+   */
   readonly leaseMs?: number;
-  /** How often, in milliseconds at most, a waiting call asks again. Default: 250. */
+  /**
+   * How often, in milliseconds at most, a waiting call asks again.
+   * @defaultValue 250
+   */
   readonly pollMs?: number;
-  /** What the names of locks in the store begin with. Default: `mikro-orm-byref`. */
+  /**
+   * What the names of locks in the store begin with.
+   * @defaultValue `'mikro-orm-byref'`
+   */
   readonly namespace?: string;
 }
 
@@ -27,9 +38,10 @@ const checkVerrouLocksOptions = (options: VerrouLocksOptions): void => check(opt
 /**
  * Locks kept by Verrou's stores: Redis, a table, one process's memory. They are leases, which are extended while the
  * work runs and run out when the process has died. A store that can't be reached loses the lock when its lease is over;
- * so does work that keeps the thread busy for longer than the lease. Within a process callers enter in the order in which
- * they came, and the store is asked by one of them: build one provider per process, which a memory store relies on.
- * Throws E_INVALID_OPTION.
+ * so does work that keeps the thread busy for longer than the lease. Within a process callers enter in the order in
+ * which they came, and the store is asked by one of them: build one provider per process, which a memory store relies
+ * on.
+ * @throws E_INVALID_OPTION.
  */
 export function verrouLocks(verrou: VerrouLike, options: VerrouLocksOptions = {}): LockProvider {
   checkVerrouLocksOptions(options);

@@ -15,6 +15,7 @@ import { isDetached } from './snapshot.ts';
 
 /** The wire form that `JSON.stringify(entity)` gives: `{"$entity":["User",1]}`. */
 export interface EntityReference {
+  /** The model's name and the primary key: `["User",1]`. */
   readonly $entity: TokenBody;
 }
 
@@ -35,6 +36,7 @@ const INSTALLED = Symbol.for('mikro-orm-byref.toJSON');
 /**
  * Declares a property of a DTO as an entity of one class or several:
  * `@ByReference(() => [Question, Answer]) target!: Question | Answer`. A legacy decorator; `defineDto` does without.
+ * @throws E_INVALID_OPTION.
  */
 export function ByReference(
   models: Models,
@@ -42,11 +44,10 @@ export function ByReference(
 ): (target: object, property: string | symbol) => void;
 
 /**
- * Marks an entity class as travelling by reference: as a decorator, legacy or TC39, above or below `@Entity()`, or as
- * a plain call, `ByReference()(User)`, before MikroORM discovers the class. On an abstract base it serves the
- * children, each under its own name.
- *
- * Throws E_INVALID_OPTION for a bad option, and for a class with a toJSON of its own where `toJSON` is left open.
+ * Marks an entity class as travelling by reference: as a decorator, legacy or TC39, above or below `@Entity()`, or as a
+ * plain call, `ByReference()(User)`, before MikroORM discovers the class. On an abstract base it serves the children,
+ * each under its own name.
+ * @throws E_INVALID_OPTION for a bad option, and for a class with a toJSON of its own where `toJSON` is left open.
  */
 export function ByReference(
   options?: ByReferenceOptions,
@@ -117,17 +118,25 @@ export interface ClassReviver {
 
 /** The members that the mixin and the base class give an entity. */
 export interface ReferenceMethods {
-  /** The token as JSON, so that `JSON.stringify(entity)` never writes a copy. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED. */
+  /**
+   * What `JSON.stringify(entity)` writes, never a copy: `{"$entity":["User",1]}`.
+   * @throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED where its key is changed and not flushed.
+   */
   toJSON(): EntityReference;
-  /** The token. Throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED where its key is changed and not flushed. */
+  /**
+   * The token: `user.toToken().toString()`.
+   * @throws E_UNPERSISTED, E_REMOVED, E_UNFLUSHED where its key is changed and not flushed.
+   */
   toToken(): EntityToken;
 }
 
 /** The static members that the mixin and the base class give a class. */
 export interface ReferenceStatics {
   /**
-   * The row of now behind a token or its text, managed by `em`. Uses the serializer built for the ORM of `em`.
-   * Throws E_ENTITY_NOT_FOUND, E_MODEL_NOT_ALLOWED when the token names another class, E_MALFORMED.
+   * The current row behind a token or its text, managed by `em`: `await User.revive(token, em)`. Uses the serializer
+   * built for the ORM of `em`.
+   * @throws E_ENTITY_NOT_FOUND, E_MODEL_NOT_ALLOWED when the token names another class, E_MALFORMED, and
+   * E_INVALID_OPTION where there is no serializer; else as `locate`.
    */
   revive<C extends EntityClass>(this: C, token: EntityToken | string, em: EntityManager): Promise<InstanceType<C>>;
 }
@@ -163,5 +172,8 @@ export function ByReferenceMixin<Base extends EntityClass>(
   return ByReferenceBase as never;
 }
 
-/** MikroORM's BaseEntity that travels by reference. */
+/**
+ * MikroORM's BaseEntity that travels by reference: `class User extends ByReferenceEntity`. It has `toToken()`,
+ * `toJSON()` and a static `revive()`.
+ */
 export abstract class ByReferenceEntity extends ByReferenceMixin(BaseEntity) {}

@@ -4,23 +4,42 @@ import type { MissingPolicy } from './per-model.ts';
 
 /** How a class travels; every member has a default. */
 export interface ByReferenceOptions {
-  /** The name on the wire. It outlives renames of the class and minifiers. Default: MikroORM's name of the entity. */
+  /**
+   * The name on the wire. It outlives renames of the class and minifiers.
+   * @defaultValue MikroORM's name of the entity
+   */
   readonly name?: string;
-  /** Names that payloads of earlier releases carry and that still mean this class. Default: none. */
+  /**
+   * Names that payloads of earlier releases carry and that still mean this class.
+   * @defaultValue none
+   */
   readonly aliases?: readonly string[];
   /**
    * What `JSON.stringify` writes for an entity: true its token, false what MikroORM or the class itself wrote before
-   * (REST responses stay as they are; only this library's own calls use tokens). Default: true. A class with a toJSON
-   * of its own must choose.
+   * (REST responses stay as they are; only this library's own calls use tokens). A class with a toJSON of its own must
+   * choose.
+   * @defaultValue true
    */
   readonly toJSON?: boolean;
-  /** The integer or date property that changes with each update, for drift. Default: MikroORM's version property. */
+  /**
+   * The integer or date property that changes with each update, for drift.
+   * @defaultValue MikroORM's version property
+   */
   readonly version?: string;
-  /** What stands for a row of this class that is gone. Default: what the call or the serializer says. */
+  /**
+   * What stands for a row of this class that is gone.
+   * @defaultValue what the call or the serializer says
+   */
   readonly missing?: MissingPolicy;
-  /** Relations to load with the entity, as in `em.find`. Default: none. */
+  /**
+   * Relations to load with the entity, as in `em.find`.
+   * @defaultValue none
+   */
   readonly populate?: readonly string[];
-  /** Filters to switch, as in `em.find`. Default: the application's own. */
+  /**
+   * Filters to switch, as in `em.find`.
+   * @defaultValue the application's own
+   */
   readonly filters?: FilterOptions;
 }
 

@@ -11,42 +11,60 @@ import { VersionProperty } from './version.ts';
 
 /** An entity class under its name on the wire. */
 export interface Model {
+  /** The ORM that its rows are read by. */
   readonly orm: MikroORM;
+  /** Its name on the wire: `User`. */
   readonly name: string;
   /** The name of its inheritance tree's root: a row is the same by whichever class of the tree it is named. */
   readonly rootName: string;
+  /** Older names that payloads may still have for it. */
   readonly aliases: readonly string[];
+  /** The entity class. */
   readonly class: EntityClass;
+  /** What MikroORM knows of the class. */
   readonly metadata: EntityMetadata;
   /** What one query reads: the root of a single-table tree, else the class itself. */
   readonly queried: EntityMetadata;
   /** Smaller for tables that others refer to. */
   readonly rank: number;
+  /** How its keys travel. */
   readonly primaryKey: PrimaryKey;
   /** The schema its rows are in unless a token says otherwise; undefined where each EntityManager has its own. */
   readonly schema: string | undefined;
+  /** The property that dates its rows; undefined where there is none. */
   readonly version: VersionProperty | undefined;
+  /** What the class, or a base class of it, was marked with; `{}` where it was not. */
   readonly options: ByReferenceOptions;
-  /** Marked with @ByReference, itself or by a base class. */
+  /** Marked with `@ByReference()`, itself or by a base class. */
   readonly declared: boolean;
 }
 
+/** Which models there are, and what an unknown one means. */
 export interface RegistryOptions {
-  /** `all` (default): every entity of the ORM. `declared`: only classes marked with `@ByReference()`. */
+  /**
+   * Which classes travel: every entity of the ORM (`all`), or those marked with `@ByReference()` (`declared`).
+   * @defaultValue `'all'`
+   */
   readonly models?: 'all' | 'declared';
-  /** Refuses models that have no name declared with `@ByReference({ name })`, by E_INVALID_OPTION. Default: false. */
+  /**
+   * Refuses models that have no name declared with `@ByReference({ name })`, by E_INVALID_OPTION.
+   * @defaultValue false
+   */
   readonly requireNames?: boolean;
-  /** Whether a payload that names an unknown model or value object can succeed later, as during a rolling deploy. Default: `permanent`. */
+  /**
+   * Whether a payload that names an unknown model or value object can succeed later, as during a rolling deploy:
+   * E_UNKNOWN_MODEL and E_UNKNOWN_VALUE are `retryable` then.
+   * @defaultValue `'permanent'`
+   */
   readonly unknownModel?: 'permanent' | 'retryable';
 }
 
 /**
- * Stable name ↔ entity class, from the metadata of the ORMs. Names resolve through it only, never through globals.
- *
- * Throws E_DUPLICATE_MODEL at construction where a declared name or alias has two meanings, and where a name or a class
- * belongs to two ORMs. Two undeclared classes of one name and ORM are told apart by nothing, and throw it on first use.
+ * Stable name ↔ entity class, from the metadata of the ORMs. Names resolve through it only, never through globals. Two
+ * undeclared classes of one name and ORM are told apart by nothing: E_DUPLICATE_MODEL on first use.
  */
 export class ModelRegistry {
+  /** The ORMs whose entities are models. */
   readonly orms: readonly MikroORM[];
   readonly #byName = new Map<string, Model[]>();
   readonly #byClass = new Map<unknown, Model>();
@@ -58,6 +76,11 @@ export class ModelRegistry {
   /** Two undeclared classes share a name. */
   #isAmbiguous = false;
 
+  /**
+   * The registry of a serializer is `serializer.registry`.
+   * @throws E_DUPLICATE_MODEL where a declared name or alias has two meanings, and where a name or a class belongs to
+   * two ORMs.
+   */
   constructor(orms: readonly MikroORM[], options: RegistryOptions = {}) {
     this.orms = orms;
     this.#unknownIsRetryable = options.unknownModel === 'retryable';
@@ -98,21 +121,30 @@ export class ModelRegistry {
     return Array.from(this.#byClass.values(), (model) => model.name).sort();
   }
 
-  /** The model a payload names, or undefined. Throws E_DUPLICATE_MODEL when the name is ambiguous. */
+  /**
+   * The model a payload names, or undefined.
+   * @throws E_DUPLICATE_MODEL when the name is ambiguous.
+   */
   find(name: string): Model | undefined {
     const models = this.#byName.get(name);
     if (models !== undefined && models.length > 1) this.#throwDuplicate(name, models[0]!, models[1]!);
     return models?.[0];
   }
 
-  /** The model a payload names. Throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL. */
+  /**
+   * The model a payload names.
+   * @throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL.
+   */
   findOrFail(name: string, path?: () => string): Model {
     const model = this.find(name);
     if (model === undefined) throw ByReferenceError.unknownModel(name, this.#unknownIsRetryable, path?.());
     return model;
   }
 
-  /** The model a payload names, where an allow-list is in force. Throws as findOrFail, and E_MODEL_NOT_ALLOWED. */
+  /**
+   * The model a payload names, where an allow-list is in force.
+   * @throws as `findOrFail`, and E_MODEL_NOT_ALLOWED.
+   */
   findAdmitted(name: string, admitted: ReadonlySet<Model> | undefined, path?: () => string): Model {
     const model = this.findOrFail(name, path);
     if (admitted === undefined || admitted.has(model)) return model;
@@ -123,11 +155,15 @@ export class ModelRegistry {
     );
   }
 
+  /** The model of a class; undefined where it is none. */
   modelOf(cls: unknown): Model | undefined {
     return this.#byClass.get(cls);
   }
 
-  /** The model of an entity's own class. Throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL, E_UNSERIALIZABLE. */
+  /**
+   * The model of an entity's own class.
+   * @throws E_UNKNOWN_MODEL, E_DUPLICATE_MODEL, E_UNSERIALIZABLE.
+   */
   modelOfOrFail(entity: AnyEntity, path?: () => string): Model {
     const cls: unknown = entity.constructor;
     const model = this.#byClass.get(cls);
@@ -143,7 +179,10 @@ export class ModelRegistry {
     throw ByReferenceError.unknownModel(name, false, path?.());
   }
 
-  /** The models that an allow-list admits: each class with its subclasses. Throws E_INVALID_OPTION for an unknown class. */
+  /**
+   * The models that an allow-list admits: each class with its subclasses.
+   * @throws E_INVALID_OPTION for an unknown class.
+   */
   admittedBy(only: readonly unknown[], option = 'option only'): ReadonlySet<Model> {
     const admitted = new Set<Model>();
     for (const item of only) {
@@ -171,8 +210,9 @@ export class ModelRegistry {
   }
 
   /**
-   * Throws E_INVALID_OPTION where `populate` or `filters` speak of a model, or a relation, that there is not: a typo
-   * would do nothing. Which filters there are only MikroORM knows, as `em.addFilter` adds them at any time.
+   * Refuses `populate` and `filters` that speak of a model, or a relation, that there is not: a typo would do nothing.
+   * Which filters there are only MikroORM knows, as `em.addFilter` adds them at any time.
+   * @throws E_INVALID_OPTION.
    */
   refuseUnknownNames(options: { readonly populate?: PerModel<unknown>; readonly filters?: false | PerModel<unknown> }) {
     for (const option of ['populate', 'filters'] as const) {
@@ -227,7 +267,10 @@ export class ModelRegistry {
 
 const EXPECTED_CLASSES = 'classes of this ORM that have rows of their own, or base classes of them';
 
-/** The model that a payload names where only some may be. Throws E_UNKNOWN_MODEL, E_MALFORMED. */
+/**
+ * The model that a payload names where only some may be.
+ * @throws E_UNKNOWN_MODEL, E_MALFORMED.
+ */
 export function requireModel(
   name: string,
   models: ReadonlySet<Model>,

@@ -10,11 +10,15 @@ import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './pe
  * memory by the depth at which each one is. JSON that was not parsed may hold one array in several places.
  */
 export interface Declared {
+  /** The properties that declare a reference, by the array that is its token. */
   readonly references: Map<JsonValue, DeclaredReference[]>;
 }
 
+/** A reference where a class declares one. */
 export interface DeclaredReference {
+  /** What is declared of it. */
   readonly property: ReferenceProperty;
+  /** Where it is in the payload. */
   readonly place: { readonly path: string };
 }
 
@@ -22,26 +26,49 @@ export const nothingDeclared = (): Declared => ({ references: new Map() });
 
 /** What one property of a DTO says about the entity in it; goes before the call's options. */
 export interface ReferencePropertyOptions {
-  /** The property holds several: in an array (`true`), a Set (`'set'`), or as the values of a Map (`'map'`). Default: false. */
+  /**
+   * The property holds several: in an array (`true`), a Set (`'set'`), or as the values of a Map (`'map'`).
+   * @defaultValue false
+   */
   readonly each?: Several;
-  /** The key may be absent. Default: true for a property with an initial value, else false. */
+  /**
+   * The key may be absent.
+   * @defaultValue true for a property with an initial value, else false
+   */
   readonly optional?: boolean;
-  /** The value may be null. Default: false. */
+  /**
+   * The value may be null.
+   * @defaultValue false
+   */
   readonly nullable?: boolean;
-  /** What stands for a row that is gone; `omit` leaves the property as the constructor made it. */
+  /**
+   * What stands for a row that is gone; `omit` leaves the property as the constructor made it.
+   * @defaultValue what the call, the model or the serializer says
+   */
   readonly missing?: MissingPolicy;
-  /** Relations to load, as in `em.find`; per model where the property is polymorphic. */
+  /**
+   * Relations to load, as in `em.find`; per model where the property is polymorphic.
+   * @defaultValue what the call, the model or the serializer says
+   */
   readonly populate?: readonly string[] | PerModel<readonly string[]>;
-  /** Filters to switch, as in `em.find`. */
+  /**
+   * Filters to switch, as in `em.find`.
+   * @defaultValue what the call, the model or the serializer says
+   */
   readonly filters?: FilterOptions;
-  /** Narrows the declared classes, to some subclasses of them. */
+  /**
+   * Narrows the declared classes, to some subclasses of them.
+   * @defaultValue none
+   */
   readonly only?: readonly EntityType[];
 }
 
 /** The classes a reference may be of; a function, because entity modules import each other in circles. */
 export type Models = () => EntityType | readonly EntityType[];
 
+/** What `ref(models, options)` makes: a property that holds references. */
 export interface ReferenceProperty extends ReferencePropertyOptions {
+  /** The classes that the entity may be of. */
   readonly models: Models;
 }
 
@@ -49,18 +76,26 @@ export interface ReferenceProperty extends ReferencePropertyOptions {
 export interface FieldProperty {
   /**
    * For a property with a `@Type` class: it holds several, in an array (`true`), a Set (`'set'`), or as the values of a
-   * Map (`'map'`). Default: what the initial value is, or the compiler's metadata says; else one or an array.
+   * Map (`'map'`).
+   * @defaultValue what the initial value is, or the compiler's metadata says; else one or an array
    */
   readonly each?: Several;
-  /** The key may be absent. Default: true for a property with an initial value, else false. */
+  /**
+   * The key may be absent.
+   * @defaultValue true for a property with an initial value, else false
+   */
   readonly optional?: boolean;
-  /** For a property with a `@Type` class: the value may be null. Default: false. */
+  /**
+   * For a property with a `@Type` class: the value may be null.
+   * @defaultValue false
+   */
   readonly nullable?: boolean;
 }
 
 /** False for one; else what they are in. */
 export type Several = boolean | 'set' | 'map';
 
+/** A property of a DTO, as `ref()` or `field()` makes one for `defineDto`. */
 export type DtoProperty = ReferenceProperty | FieldProperty;
 
 const PROPERTY_CHECKS: Record<keyof ReferencePropertyOptions, Check> = {
@@ -82,7 +117,10 @@ interface DescribedClass {
   readonly [PROPERTIES]?: ReadonlyMap<string, DtoProperty>;
 }
 
-/** Makes a reference property of what a decorator or `ref()` was given. Throws E_INVALID_OPTION. */
+/**
+ * Makes a reference property of what a decorator or `ref()` was given.
+ * @throws E_INVALID_OPTION.
+ */
 export function referenceProperty(models: Models, options: ReferencePropertyOptions = {}): ReferenceProperty {
   checkReferencePropertyOptions(options);
   if (options.missing === 'omit' && options.each !== true && options.optional !== true) {
@@ -105,7 +143,10 @@ export function propertiesOf(cls: unknown): ReadonlyMap<string, DtoProperty> {
   return new Map([...propertiesOf(Object.getPrototypeOf(cls)), ...(own ?? [])]);
 }
 
-/** The property form of `@ByReference`. Throws E_INVALID_OPTION where it is no legacy property decorator. */
+/**
+ * The property form of `@ByReference`.
+ * @throws E_INVALID_OPTION where it is no legacy property decorator.
+ */
 export function decorateProperty(models: Models, options?: ReferencePropertyOptions) {
   const property = referenceProperty(models, options);
   return (target: object, name: string | symbol): void => {

@@ -6,12 +6,14 @@ import { collectionOf, referenceIn, wrapperOf } from '../orm/wrapper.ts';
 import { isPlainObject } from '../wire/json.ts';
 import { wireNameOf } from './mark.ts';
 
+/** Marks the snapshots of every copy of this package. */
 const SNAPSHOT = Symbol.for('mikro-orm-byref.snapshot');
 
 const DETACHED = Symbol.for('mikro-orm-byref.detached');
 
 /** An entity that travels by value; made by `byValue`. */
 export class Snapshot<T extends object> {
+  /** The entity that is copied when it is serialized. */
   readonly entity: T;
 
   /** @internal */
@@ -19,6 +21,7 @@ export class Snapshot<T extends object> {
     this.entity = entity;
   }
 
+  /** True for a snapshot of any copy of this package. */
   get [SNAPSHOT](): true {
     return true;
   }
@@ -28,8 +31,9 @@ export class Snapshot<T extends object> {
  * Sends a copy on purpose: `{ shipTo: byValue(order.address) }` is the address at the time of the order, on the wire
  * `{"$snapshot":["Address",{…}]}`. The copy is what memory holds when it is serialized, unflushed changes included and
  * `hidden` properties left out; relations are tokens and come back fresh. It comes back as a detached instance, its
- * collections read-only: no flush writes it, unless it is handed to `persist`, `remove` or a relation of another entity.
- * Throws E_UNSERIALIZABLE for what is no entity.
+ * collections read-only: no flush writes it, unless it is handed to `persist`, `remove` or a relation of another
+ * entity.
+ * @throws E_UNSERIALIZABLE for what is no entity.
  */
 export function byValue<T extends object>(entity: T): Snapshot<T> {
   if (unwrapped(entity) === undefined) {
@@ -53,7 +57,10 @@ function unwrapped(value: object): AnyEntity | undefined {
   return wrapper?.kind === 'reference' ? wrapper.entity : undefined;
 }
 
-/** What a copy of an entity holds: its visible properties by name, as far as they are loaded. Throws E_UNSERIALIZABLE. */
+/**
+ * What a copy of an entity holds: its visible properties by name, as far as they are loaded.
+ * @throws E_UNSERIALIZABLE.
+ */
 export function snapshotData(entity: AnyEntity, path: () => string): Record<string, unknown> {
   const metadata = metadataOf(entity);
   if (!isLoaded(entity)) {
@@ -97,7 +104,8 @@ function copyOf(value: unknown, property: EntityProperty): unknown {
 /**
  * A detached instance of what `snapshotData` wrote. Its properties are its own, past MikroORM's setters: those would
  * enter it into collections of managed entities, and the next flush would write it. Properties that the class no longer
- * has are left out. Throws E_MALFORMED.
+ * has are left out.
+ * @throws E_MALFORMED.
  */
 export function detachedEntity(metadata: EntityMetadata, data: unknown, path: () => string): object {
   const entity = instance(metadata, data, path);

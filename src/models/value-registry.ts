@@ -9,7 +9,7 @@ import type { Declared } from './reference-property.ts';
 export interface ValueCodec<T, Data = unknown> {
   /** Anything that travels: plain data, dates, entities, other registered value objects. */
   encode(value: T): Data;
-  /** The instance again, from what `encode` returned; entities in it are the rows of now. */
+  /** The instance again, from what `encode` returned; entities in it are the current rows. */
   decode(data: Data): T;
 }
 
@@ -24,8 +24,11 @@ export interface MarkedCodec extends ValueCodec<object> {
 
 /** A value object under its name on the wire. */
 export interface ValueObject {
+  /** The name on the wire: `Money`. */
   readonly name: string;
+  /** The class of its instances. */
   readonly class: ValueClass;
+  /** How its instances travel. */
   readonly codec: MarkedCodec;
 }
 
@@ -79,7 +82,8 @@ export class ValueRegistry {
 
   /**
    * Lets instances of a class travel as `{"$value":["Money",…]}`. Do it at start, in every process: a decoder must know
-   * the name before it meets it. Throws E_INVALID_OPTION for a name or a class that is taken, and for an entity class.
+   * the name before it meets it.
+   * @throws E_INVALID_OPTION for a name or a class that is taken, and for an entity class.
    */
   register<T extends object, Data>(name: string, cls: ValueClass<T>, codec: ValueCodec<T, Data>): void {
     if (typeof name !== 'string' || name === '' || !isStorable(name)) {
@@ -106,7 +110,10 @@ export class ValueRegistry {
     return this.#byPrototype.get(Object.getPrototypeOf(instance));
   }
 
-  /** The registration that a payload names. Throws E_UNKNOWN_VALUE. */
+  /**
+   * The registration that a payload names.
+   * @throws E_UNKNOWN_VALUE.
+   */
   findOrFail(name: string, path?: () => string): ValueObject {
     const value = this.#byName.get(name);
     if (value === undefined) throw ByReferenceError.unknownValue(name, this.#unknownIsRetryable, path?.());

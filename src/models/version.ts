@@ -5,7 +5,9 @@ import { storedValue } from '../orm/entity.ts';
 
 /** The property that dates a model's rows: an integer that grows, or a date. */
 export class VersionProperty {
+  /** The property's name: `updatedAt`. */
   readonly name: string;
+  /** Whether it is a date; else it is an integer. */
   readonly isDate: boolean;
   /** Not to be shown to people. */
   readonly isHidden: boolean;

@@ -19,12 +19,16 @@ import { makeTasks, TaskHost } from './task-host.ts';
 /**
  * Entities travel by reference through the queues of an application: import it once, anywhere, beside MikroOrmModule.
  *
- * `EntitySerializer` and, with an engine, `Tasks` can be injected everywhere. With @nestjs/bullmq, a `@Processor` gets
- * the rows of now, in an EntityManager and request context of its own; queues of `@InjectQueue()` and flow producers of
- * `@InjectFlowProducer()` write tokens, from the first `onModuleInit` on. Responses are what they were.
+ * `EntitySerializer` and, with an engine, `Tasks` can be injected everywhere. With `@nestjs/bullmq`, a `@Processor`
+ * gets the current rows, in an EntityManager and request context of its own; queues of `@InjectQueue()` and flow
+ * producers of `@InjectFlowProducer()` write tokens, from the first `onModuleInit` on. The module leaves responses as
+ * they are; it is a class marked without `toJSON: false` that answers with its token.
  */
 export class ByReferenceModule {
-  /** Throws E_INVALID_OPTION. */
+  /**
+   * With options that are known now: `ByReferenceModule.forRoot({ work: true, engine })`.
+   * @throws E_INVALID_OPTION.
+   */
   static forRoot(options: ByReferenceRootOptions = {}): DynamicModule {
     checkRootOptions(options);
     const tasks = options.engine === undefined ? [] : TASKS;
@@ -32,8 +36,9 @@ export class ByReferenceModule {
   }
 
   /**
-   * Whether there is an engine is known too late for Nest to refuse `Tasks`: without one it can be injected, and throws
-   * E_INVALID_OPTION when it is used. Throws E_INVALID_OPTION.
+   * With options from other providers. Whether there is an engine is known too late for Nest to refuse `Tasks`: without
+   * one it can be injected, and throws E_INVALID_OPTION when it is used.
+   * @throws E_INVALID_OPTION.
    */
   static forRootAsync({ imports = [], ...options }: ByReferenceAsyncOptions): DynamicModule {
     checkAsyncOptions(options);

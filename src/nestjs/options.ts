@@ -9,28 +9,47 @@ import { checkTasksOptions, type TasksOptions } from '../tasks/tasks.ts';
 
 /** What `forRoot` takes, and what the factory of `forRootAsync` gives. */
 export interface ByReferenceModuleOptions {
-  /** Options of the application's EntitySerializer. */
+  /**
+   * Options of the application's EntitySerializer.
+   * @defaultValue its own
+   */
   readonly serializer?: EntitySerializerOptions;
-  /** How the queues, flow producers and processors of @nestjs/bullmq read and write their jobs. */
+  /**
+   * How the queues, flow producers and processors of `@nestjs/bullmq` read and write their jobs.
+   * @defaultValue those of `AdapterOptions`
+   */
   readonly jobs?: AdapterOptions;
-  /** Where `Tasks` puts its jobs. Without one there is no `Tasks`. Default: none. */
+  /**
+   * Where `Tasks` puts its jobs. Without one there is no `Tasks`.
+   * @defaultValue none
+   */
   readonly engine?: Engine | ((orm: MikroORM) => Engine | Promise<Engine>);
-  /** Options of `Tasks`. */
+  /**
+   * Options of `Tasks`.
+   * @defaultValue its own
+   */
   readonly tasks?: TasksOptions;
-  /** Whether this process works the tasks that are defined when the application is initialised. Default: false. */
+  /**
+   * Whether this process works the tasks that are defined when the application is initialised.
+   * @defaultValue false
+   */
   readonly work?: boolean;
 }
 
+/** Which ORM it is about. */
 export interface ContextOption {
   /**
-   * The `contextName` of the ORM, where @mikro-orm/nestjs has several; an array for an EntitySerializer of several, the
-   * one that jobs are enqueued in first, and undefined in it for the one without a name. Default: that one.
+   * The `contextName` of the ORM, where `@mikro-orm/nestjs` has several; an array for an EntitySerializer of several,
+   * the one that jobs are enqueued in first, and undefined in it for the one without a name.
+   * @defaultValue the ORM without a name
    */
   readonly contextName?: string | readonly (string | undefined)[];
 }
 
+/** What `ByReferenceModule.forRoot` takes: `{ engine: pgBossEngine(boss), work: true }`. */
 export type ByReferenceRootOptions = ByReferenceModuleOptions & ContextOption;
 
+/** What `ByReferenceModule.forRootAsync` takes: `{ inject: [ConfigService], useFactory: (config) => ({ … }) }`. */
 export interface ByReferenceAsyncOptions
   extends
     ContextOption,

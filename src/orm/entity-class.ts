@@ -6,6 +6,7 @@ export type EntityClass<T extends object = object> = abstract new (...args: neve
 
 /** An `EntitySchema`, or what `defineEntity` returns; its class is the one that instances have. */
 export interface SchemaLike {
+  /** What MikroORM knows of it. */
   readonly meta: { readonly class: unknown };
 }
 

@@ -9,7 +9,7 @@ import { Subscriptions } from './subscriptions.ts';
 
 /**
  * pg-boss's own API, its data by reference: entities in what is sent travel as tokens, and a worker's jobs hold the
- * rows of now, one query per model for a batch, in an EntityManager and request context of its own. Everything else is
+ * current rows, one query per model for a batch, in an EntityManager and request context of its own. Everything else is
  * the given instance. A missing row dead-letters the job without a retry; data without an envelope is passed on as it
  * is, so that queues can be migrated while they run.
  *
@@ -17,6 +17,7 @@ import { Subscriptions } from './subscriptions.ts';
  * is none; a job that can't be read is failed with the reason and left out. `complete` and `fail` keep what they are
  * given by reference, as work() keeps results: `serializer.decode(job.output)`; what finds jobs gives them as they are
  * stored.
+ * @throws E_INVALID_OPTION.
  */
 export function byReference<Boss extends object>(
   serializer: EntitySerializer,

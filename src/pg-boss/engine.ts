@@ -20,10 +20,17 @@ import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
+/** How the engine works its queues. */
 export interface PgBossEngineOptions {
-  /** Seconds between looks at an idle queue, as pg-boss counts them; at least 0.5. Default: pg-boss's own, 2. */
+  /**
+   * Seconds between looks at an idle queue, as pg-boss counts them; at least 0.5.
+   * @defaultValue pg-boss's own: 2
+   */
   readonly pollingIntervalSeconds?: number;
-  /** Seconds after which a job whose worker is gone is run again. Default: pg-boss's own, 900. */
+  /**
+   * Seconds after which a job whose worker is gone is run again.
+   * @defaultValue pg-boss's own: 900
+   */
   readonly expireInSeconds?: number;
 }
 

@@ -1,3 +1,9 @@
+/**
+ * pg-boss: an engine for `Tasks`, and pg-boss's own API with its data by reference.
+ *
+ * @module mikro-orm-byref/pg-boss
+ * @packageDocumentation
+ */
 export { byReference } from './by-reference.ts';
 export { pgBossEngine } from './engine.ts';
 export type { AdapterOptions } from '../tasks/adapter-options.ts';

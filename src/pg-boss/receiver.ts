@@ -23,7 +23,7 @@ interface OpenedJob {
 /** Told of a job that can't be read. */
 type Refuse = (job: BossJob, reason: unknown) => void;
 
-/** pg-boss's methods that hand out jobs, their data as the rows of now. */
+/** pg-boss's methods that hand out jobs, their data as the current rows. */
 export class Receiver {
   readonly methods: Methods;
   readonly #boss: Methods;

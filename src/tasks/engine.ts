@@ -4,7 +4,9 @@ import type { JsonObject, JsonValue } from '../wire/json.ts';
 
 /** How a queue's jobs are retried and worked. */
 export interface QueueSettings {
+  /** The queue's name. */
   readonly name: string;
+  /** How its jobs are tried again. */
   readonly retries: Retries;
   /** Jobs at once in this process. */
   readonly concurrency: number;
@@ -12,6 +14,7 @@ export interface QueueSettings {
   readonly batch: number;
 }
 
+/** How a failed job is tried again: `{ limit: 5, delayMs: 1_000, backoff: true }`. */
 export interface Retries {
   /** Retries after the first attempt. */
   readonly limit: number;
@@ -21,11 +24,15 @@ export interface Retries {
   readonly backoff: boolean;
 }
 
+/** A job that is to be enqueued. */
 export interface NewJob {
   /** A UUID. */
   readonly id: string;
+  /** Its queue. */
   readonly queue: QueueSettings;
+  /** What a worker is to receive: an envelope. */
   readonly data: JsonObject;
+  /** Milliseconds until it may start; 0 for at once. */
   readonly delayMs: number;
   /** Larger goes first. */
   readonly priority: number;
@@ -33,13 +40,17 @@ export interface NewJob {
   readonly dedupeKey: string | undefined;
 }
 
+/** A job as an engine hands it to `RunJobs`. */
 export interface ReceivedJob {
+  /** Its id, as `find` takes it. */
   readonly id: string;
   /** The name that it is stored under, of engines whose jobs have one beside their queue: that of the queue. */
   readonly name?: string;
+  /** What it was enqueued with, as it is stored. */
   readonly data: unknown;
   /** 1 for the first attempt. Those that were postponed don't count, where the engine can tell. */
   readonly attempt: number;
+  /** When it was enqueued. */
   readonly enqueuedAt: Date;
   /** Aborted when the job is no longer this worker's. */
   readonly signal: AbortSignal;
@@ -64,17 +75,23 @@ export type Outcome =
 
 /** An error as it is kept with a job: tokens of rows, never their data. */
 export interface JobFailure extends JsonObject {
+  /** The error's name: `TypeError`. */
   readonly name: string;
+  /** The error's message. */
   readonly message: string;
 }
 
 /** Runs received jobs; one outcome for each, in their order. Never rejects. */
 export type RunJobs = (jobs: readonly ReceivedJob[]) => Promise<readonly Outcome[]>;
 
+/** Where a job is: not begun or to be tried again, under way, done, or failed for good. */
 export type JobState = 'waiting' | 'active' | 'completed' | 'failed';
 
+/** A job as its engine has it now. */
 export interface JobSnapshot {
+  /** Where it is. */
   readonly state: JobState;
+  /** The attempt under way or the last one; 0 before the first. */
   readonly attempt: number;
   /** What the job left: its result, or a JobFailure. */
   readonly output: JsonValue | undefined;
@@ -86,9 +103,15 @@ export interface Engine {
   readonly isTransactional: boolean;
   /** Told of the serializer that its jobs are written with, before there are any. */
   attach?(serializer: EntitySerializer): void;
-  /** Throws E_UNSUPPORTED for an EntityManager whose transactions it can't put jobs into, before there are any. */
+  /**
+   * Refuses an EntityManager whose transactions it can't put jobs into, before there are any.
+   * @throws E_UNSUPPORTED.
+   */
   checkDatabase?(em: EntityManager): void;
-  /** Throws E_INVALID_OPTION for a job that `enqueue` would refuse, before a transaction commits that it waits for. */
+  /**
+   * Refuses a job that `enqueue` would refuse, before a transaction commits that it waits for.
+   * @throws E_INVALID_OPTION.
+   */
   check?(job: NewJob): void;
   /**
    * Stores jobs, in the transaction of `em` where there is one. Resolves with an id for each: its own, or that of the
@@ -99,6 +122,7 @@ export interface Engine {
   schedule(queue: QueueSettings, key: string, cron: string, data: JsonObject, timeZone: string): Promise<void>;
   /** Ends the schedule of a key, where there is one. */
   unschedule(queue: QueueSettings, key: string): Promise<void>;
+  /** A job by its id; undefined where there is none. */
   find(queue: QueueSettings, id: string): Promise<JobSnapshot | undefined>;
   /** Takes a waiting job back, in the transaction of `em` where there is one: it is gone. False where there is none. */
   cancel(queue: QueueSettings, id: string, em: EntityManager | undefined): Promise<boolean>;

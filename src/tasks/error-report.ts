@@ -7,6 +7,7 @@ import { describe } from './outcome.ts';
 export interface ErrorReport {
   /** Undefined where no task is known: for what an engine reports of itself, and for a job that nobody could open. */
   readonly task: string | undefined;
+  /** The queue's name. */
   readonly queue: string;
   /** Undefined for what an engine reports of itself, as a lost connection. */
   readonly id: string | undefined;
@@ -20,6 +21,7 @@ export interface ErrorReport {
   readonly error: unknown;
 }
 
+/** Told of what went wrong; what it throws itself is a process warning. */
 export type OnError = (report: ErrorReport) => void | Promise<void>;
 
 /** Tells somebody, and never throws: `onError`, else one line of MikroORM's logger. */

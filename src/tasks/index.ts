@@ -1,3 +1,9 @@
+/**
+ * Functions that also run later, in a worker, with the current rows.
+ *
+ * @module mikro-orm-byref/tasks
+ * @packageDocumentation
+ */
 export { inlineEngine } from './inline-engine.ts';
 export { DiscardJobError, RetryJobError, type RetryJobOptions } from './job-errors.ts';
 export { JobFailedError, JobHandle, type WaitOptions } from './job-handle.ts';

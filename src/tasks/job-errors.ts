@@ -1,11 +1,20 @@
 /** Thrown by a handler: no attempt follows, and the job has failed for good. */
 export class DiscardJobError extends Error {
+  /** Always `DiscardJobError`. */
   override readonly name = 'DiscardJobError';
 }
 
+/** When a job is tried again, and why. */
 export interface RetryJobOptions extends ErrorOptions {
-  /** Milliseconds until the next attempt, instead of what the task's `retries` say. */
+  /**
+   * Milliseconds until the next attempt, where the engine can.
+   * @defaultValue what the task's `retries` say
+   */
   readonly delayMs?: number;
+  /**
+   * The error's message, which is kept with the job.
+   * @defaultValue `'The handler asks for another attempt.'`
+   */
   readonly message?: string;
 }
 
@@ -14,9 +23,12 @@ export interface RetryJobOptions extends ErrorOptions {
  * counts as any other.
  */
 export class RetryJobError extends Error {
+  /** Always `RetryJobError`. */
   override readonly name = 'RetryJobError';
+  /** Milliseconds until the next attempt; undefined for what the task's `retries` say. */
   readonly delayMs: number | undefined;
 
+  /** `new RetryJobError({ delayMs: 60_000 })`. */
   constructor({ delayMs, message = 'The handler asks for another attempt.', ...options }: RetryJobOptions = {}) {
     super(message, options);
     this.delayMs = delayMs;

@@ -12,9 +12,12 @@ import { Seal } from './seal.ts';
 
 /** A job that failed for good; `failure` is what it left. */
 export class JobFailedError extends Error {
+  /** Always `JobFailedError`. */
   override readonly name = 'JobFailedError';
+  /** What the job left: `{ name: 'TypeError', message: '…', stack: '…' }`. */
   readonly failure: JobFailure;
 
+  /** Made by `result` and `wait`, of what the engine kept. */
   constructor(id: string, failure: JobFailure) {
     super(`Job ${id} failed: ${failure.message}`);
     this.failure = failure;
@@ -23,9 +26,15 @@ export class JobFailedError extends Error {
 
 /** How long to wait for the end of a job, and how its result is read. */
 export interface WaitOptions extends DeserializeOptions {
-  /** Milliseconds until E_TIMEOUT. Default: 30,000. */
+  /**
+   * Milliseconds until E_TIMEOUT.
+   * @defaultValue 30,000
+   */
   readonly timeoutMs?: number;
-  /** Ends the waiting with its reason. */
+  /**
+   * Ends the waiting with its reason.
+   * @defaultValue none
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -66,7 +75,9 @@ export class JobHandle<Result> {
     this.#reading = reading;
   }
 
-  /** Undefined for a job that the engine does not know: rolled back, not committed yet, or long gone. */
+  /**
+   * Where the job is; undefined for one that the engine does not know: rolled back, not committed yet, or long gone.
+   */
   async state(): Promise<JobState | undefined> {
     return (await this.#find())?.state;
   }
@@ -77,17 +88,18 @@ export class JobHandle<Result> {
   }
 
   /**
-   * What the handler returned, its entities as the rows of now; undefined while there is nothing yet. Throws
-   * JobFailedError for a job that failed for good, E_BAD_SIGNATURE for the result of another one where jobs are signed,
-   * and as `decode`.
+   * What the handler returned, its entities as the current rows; undefined while there is nothing yet.
+   * @throws JobFailedError for a job that failed for good, E_BAD_SIGNATURE for the result of another one where jobs are
+   * signed, and as `decode`.
    */
   async result(options: DeserializeOptions = {}): Promise<Result | undefined> {
     return this.#resultOf(await this.#find(), options);
   }
 
   /**
-   * Waits until the job has ended; then as `result`. Throws E_TIMEOUT, what `enqueued` rejects with, and E_UNSUPPORTED
-   * inside the job's own open transaction, which it would wait for.
+   * Waits until the job has ended; then as `result`.
+   * @throws E_TIMEOUT, what `enqueued` rejects with, the reason of `signal`, E_UNSUPPORTED inside the job's own open
+   * transaction, which it would wait for, and E_INVALID_OPTION; then as `result`.
    */
   async wait({ timeoutMs = 30_000, signal, ...options }: WaitOptions = {}): Promise<Result | undefined> {
     const [expected, isValid] = milliseconds;

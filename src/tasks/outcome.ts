@@ -101,7 +101,7 @@ function printed(value: unknown, length?: number): string {
 }
 
 /**
- * What handlers receive of the data of their jobs: the rows of now, one query per model for all. Data without an
+ * What handlers receive of the data of their jobs: the current rows, one query per model for all. Data without an
  * envelope is of before this library, and passes as it is unless it is to be refused: by `plain`, and where `as` or
  * `only` say what a handler may be given.
  */

@@ -13,7 +13,8 @@ export type JobSigning =
       /**
        * Queues whose jobs are taken besides those of the worker's own: the source of a dead letter queue. For pg-boss
        * also events whose jobs are taken; those that the worker's queue was subscribed to by the same instance are
-       * anyway. Default: none.
+       * anyway.
+       * @defaultValue none
        */
       readonly queues?: readonly string[];
     };
@@ -79,7 +80,10 @@ export class Seal {
     return this.close(envelope, 'result', { ...job });
   }
 
-  /** The data of a job that is where it was sent to. Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT. */
+  /**
+   * The data of a job that is where it was sent to.
+   * @throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
+   */
   openJob(data: unknown, { queue, name }: Place, events: ReadonlySet<string> = new Set()): unknown {
     if (this.#signed === false) return data;
     const { queues = [] } = this.#signed;
@@ -90,7 +94,10 @@ export class Seal {
     });
   }
 
-  /** A result of the job that it is asked of. Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT. */
+  /**
+   * A result of the job that it is asked of.
+   * @throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
+   */
   openResult(result: unknown, isOf: (job: JobId) => boolean): unknown {
     return this.#open(result, 'result', ({ queue, id }) => isOf({ queue: String(queue), id: String(id) }));
   }

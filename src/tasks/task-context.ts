@@ -11,7 +11,7 @@ export interface TaskContext<Captured = unknown> {
   /** Called where a job is enqueued; what it returns goes with the job, encoded as arguments are. */
   capture(): Captured;
   /**
-   * Called around the job, before its rows are read, with what was captured, its entities as the rows of now; undefined
+   * Called around the job, before its rows are read, with what was captured, its entities as the current rows; undefined
    * for jobs of other producers.
    */
   run(context: Captured | undefined, em: EntityManager, next: () => Promise<void>): Promise<void>;
@@ -24,13 +24,19 @@ export const aTaskContext: Check = [
     typeof (value as Partial<TaskContext>).run === 'function',
 ];
 
-/** What goes with a job; nothing of nothing. Throws as `serialize`. */
+/**
+ * What goes with a job; nothing of nothing.
+ * @throws as `serialize`.
+ */
 export function capture(serializer: EntitySerializer, context: TaskContext): JsonValue | undefined {
   const captured = context.capture();
   return captured === undefined ? undefined : (serializer.encode(captured, { sign: false })['data'] as JsonValue);
 }
 
-/** What a job was enqueued in; undefined where nothing says. Throws as `decode`. */
+/**
+ * What a job was enqueued in; undefined where nothing says.
+ * @throws as `decode`.
+ */
 export const readCaptured = async (
   serializer: EntitySerializer,
   captured: JsonValue | undefined,
@@ -55,7 +61,10 @@ export class CapturedContext {
     return this.#context !== undefined;
   }
 
-  /** Its member of a new job's envelope; none without the option. Throws as `serialize`. */
+  /**
+   * Its member of a new job's envelope; none without the option.
+   * @throws as `serialize`.
+   */
   capture(): JsonObject {
     const context = this.#context && capture(this.#serializer, this.#context);
     return context === undefined ? {} : { context };

@@ -11,11 +11,13 @@ import type { JobHandle } from './job-handle.ts';
 
 /** What a handler learns of its job. */
 export interface JobContext {
+  /** The job's id, as its handle has it. */
   readonly id: string;
   /** The task's name. */
   readonly name: string;
   /** 1 for the first attempt. */
   readonly attempt: number;
+  /** When it was enqueued. */
   readonly enqueuedAt: Date;
   /** The job's own EntityManager, to which the global one resolves while the handler runs. */
   readonly em: EntityManager;
@@ -27,6 +29,7 @@ export interface JobContext {
 export interface Upgrade<Old extends object, New> extends AnyUpgrade {
   /** The class that was `as` then. */
   readonly from: new () => Old;
+  /** Makes arguments of now of an instance of it. */
   readonly to: (old: Old) => New | Promise<New>;
 }
 
@@ -38,60 +41,93 @@ export type Upgrades<Args, Old extends object, Olds extends readonly object[]> =
   | Upgrade<Old, Args>
   | { readonly [Index in keyof Olds]: Upgrade<Olds[Index], Args | Olds[number]> };
 
+/** How a task is worked, and how its arguments are read: `{ retries: { limit: 2 }, missing: 'null' }`. */
 export interface TaskOptions<Up = AnyUpgrade | readonly AnyUpgrade[]> extends Pick<
   DeserializeOptions,
   'as' | 'only' | 'missing' | 'populate' | 'filters' | 'lockMode' | 'drift'
 > {
   /**
-   * Reads jobs of earlier releases: `{ as: Args, upgrade: { from: OldArgs, to: (old) => new Args(…) } }`, or a list, the
-   * newest first. A job that does not fit `as` is read as the first of these that it fits; `to` gets an instance with
-   * the rows of now. What `to` throws fails the attempt.
+   * Reads jobs of earlier releases: `{ as: Args, upgrade: { from: OldArgs, to: (old) => new Args(…) } }`, or a list,
+   * the newest first. A job that does not fit `as` is read as the first of these that it fits; `to` gets an instance
+   * with the current rows. What `to` throws fails the attempt.
+   * @defaultValue none
    */
   readonly upgrade?: Up;
   /**
    * How long a missing row may take to appear, once the job is due: until its retries have waited for so many
-   * milliseconds in all the job is retried, then discarded. Default: 10,000.
+   * milliseconds in all the job is retried, then discarded.
+   * @defaultValue 10,000
    */
   readonly retryMissingForMs?: number;
-  /** Default: 5 retries, the first after 1,000 ms, then twice as long each time. */
+  /**
+   * How a failed job is tried again; what is left out is as by default.
+   * @defaultValue `{ limit: 5, delayMs: 1_000, backoff: true }`: 5 retries, the first after a second, then twice as
+   * long each time
+   */
   readonly retries?: Partial<Retries>;
-  /** Jobs of this task at once in one process. Default: 1. */
+  /**
+   * Jobs of this task at once in one process.
+   * @defaultValue 1
+   */
   readonly concurrency?: number;
   /**
    * The handler's writes commit together with the job's completion, so that they happen exactly once. Keep such
-   * handlers short: the transaction is open while they run. Needs an engine in the application's database. Default: false.
+   * handlers short: the transaction is open while they run. Needs an engine in the application's database.
+   * @defaultValue false
    */
   readonly transactional?: boolean;
-  /** The engine's queue. Tasks may share one. Default: the task's name. */
+  /**
+   * The engine's queue. Tasks may share one.
+   * @defaultValue the task's name
+   */
   readonly queue?: string;
-  /** False where nobody asks for what the handler returns: it is not kept. Default: true. */
+  /**
+   * False where nobody asks for what the handler returns: it is not kept.
+   * @defaultValue true
+   */
   readonly result?: boolean;
 }
 
 /** What a producer has to know of a task that another program defines; the same there. */
 export interface DeclareOptions extends Pick<TaskOptions, 'queue' | 'retries'> {}
 
+/** How a task is worked whose handler takes several jobs at once. */
 export interface BatchOptions<Up = AnyUpgrade | readonly AnyUpgrade[]> extends TaskOptions<Up> {
   /** The handler receives up to so many jobs at once (true: 100), revived together: one query per model for all. */
   readonly batch: true | number;
 }
 
+/** When a job may start, and with whose transaction: `sendReminder.delay({ user }, { delayMs: 60_000 })`. */
 export interface DelayOptions {
-  /** Whose transaction the job is part of. Default: that of the entities in the arguments, else the ambient one. */
+  /**
+   * Whose transaction the job is part of.
+   * @defaultValue that of the entities in the arguments, else the ambient one
+   */
   readonly em?: EntityManager;
-  /** Milliseconds until the job may start. Default: 0. */
+  /**
+   * Milliseconds until the job may start.
+   * @defaultValue 0
+   */
   readonly delayMs?: number;
-  /** When the job may start, instead of `delayMs`. */
+  /**
+   * When the job may start, instead of `delayMs`.
+   * @defaultValue none
+   */
   readonly at?: Date;
   /**
    * While a job of this task with an equal value has not started, this one is dropped, and its handle is the first
    * one's. Rows are equal by their token: `{ dedupe: user }`.
+   * @defaultValue none
    */
   readonly dedupe?: unknown;
-  /** Larger goes first. Default: 0. */
+  /**
+   * Larger goes first.
+   * @defaultValue 0
+   */
   readonly priority?: number;
 }
 
+/** What a task does: `async ({ user }: { user: User }, job) => …`, its entities as their rows are now. */
 export type Handler<Args, Result> = (args: Revived<Args>, job: JobContext) => Result | Promise<Result>;
 
 /** Results in the order of the jobs; nothing where none are needed. */
@@ -104,20 +140,29 @@ export type BatchHandler<Args, Result> = (
  * A task as a producer has it. `Given` is what `delay` takes for the arguments, `Stored` what the result comes back as.
  */
 export interface DeclaredTask<Args, Result, Given = Referable<Args>, Stored = Revived<Result>> {
+  /** The task's name. */
   readonly taskName: string;
   /**
-   * Runs in a worker, with the rows of then. On an engine in the application's database the job is part of the
+   * Runs in a worker, with the current rows. On an engine in the application's database the job is part of the
    * transaction: rolled back with it, and delivered once it has committed; on others it is enqueued after the commit.
-   * Throws as `serialize`, and E_TRANSACTION_MISMATCH.
+   * @throws as `serialize`; E_TRANSACTION_MISMATCH for entities of two transactions, E_UNSUPPORTED for a transaction of
+   * another database than the engine's, E_INVALID_OPTION.
    */
   delay(args: Given, options?: DelayOptions): Promise<JobHandle<Stored>>;
-  /** The same for many, in one statement where the engine can. */
+  /**
+   * The same for many, in one statement where the engine can.
+   * @throws as `delay`.
+   */
   bulk(list: readonly Given[], options?: Omit<DelayOptions, 'dedupe'>): Promise<JobHandle<Stored>[]>;
-  /** Runs whenever the cron expression says so; once more replaces the schedule. */
+  /**
+   * Runs whenever the cron expression says so: `nightly.schedule('0 3 * * *', {}, { timeZone: 'Europe/Berlin' })`. Once
+   * more replaces the schedule; the time zone is UTC unless it is given.
+   * @throws as `serialize`; what the engine refuses a cron expression with.
+   */
   schedule(cron: string, args: Given, options?: { readonly timeZone?: string }): Promise<void>;
   /** Ends the schedule. */
   unschedule(): Promise<void>;
-  /** The handle of a job whose id was kept. */
+  /** The handle of a job whose id was kept: `await sendReminder.handle(id).state()`. */
   handle(id: string): JobHandle<Stored>;
 }
 
@@ -134,9 +179,11 @@ export interface Task<Args, Result, Given = Referable<Args>, Stored = Revived<Re
 
 /** What `onFlush` tells a task. */
 export interface Change<Entity extends object = AnyEntity> {
+  /** What happened to the row. */
   readonly change: 'create' | 'update' | 'delete';
+  /** The row's token. */
   readonly token: EntityToken;
-  /** The row of now; null where it is deleted, or gone by the time the job runs. */
+  /** The current row; null where it is deleted, or gone by the time the job runs. */
   readonly entity: Entity | null;
 }
 

@@ -32,28 +32,39 @@ import {
 } from './task.ts';
 import { UnderWay } from './under-way.ts';
 
+/** What `new Tasks(serializer, engine, options)` takes. */
 export interface TasksOptions {
   /**
-   * What happens to a job without an envelope: its data reaches the handler unchanged (`pass`, default), or it is
-   * discarded (`refuse`, and the only way with `signed`).
+   * What happens to a job without an envelope: its data reaches the handler unchanged (`pass`), or it is discarded
+   * (`refuse`). With `signed` it is discarded in any case.
+   * @defaultValue `'pass'`; with `signed` `'refuse'`
    */
   readonly plain?: 'pass' | 'refuse';
   /**
    * Signs jobs and their results, and takes no others: a job for the task and the queue that it was made for, a result
-   * of the job that it is asked of. The same job twice is not prevented. Default: as the serializer’s.
+   * of the job that it is asked of. The same job twice is not prevented.
+   * @defaultValue as the serializer’s
    */
   readonly signed?: JobSigning;
+  /**
+   * What travels with each job beside its arguments, tenant, locale, parameters of filters.
+   * @defaultValue none
+   */
   readonly context?: TaskContext;
   /**
    * Told of every attempt that failed in this process, of jobs that were discarded and results that could not be kept,
-   * and of what the engine reports of itself. Default: one line of MikroORM's logger each, also with `debug: false`.
+   * and of what the engine reports of itself.
+   * @defaultValue one line of MikroORM's logger each, also with `debug: false`
    */
   readonly onError?: OnError;
 }
 
 /** How workers are stopped. */
 export interface StopOptions {
-  /** Milliseconds until the signals of the jobs under way are aborted, and nobody waits for them. Default: no end. */
+  /**
+   * Milliseconds until the signals of the jobs under way are aborted, and nobody waits for them.
+   * @defaultValue no end
+   */
   readonly timeoutMs?: number;
 }
 
@@ -70,7 +81,7 @@ export const checkTasksOptions = (options: TasksOptions): void => check(options,
 
 /**
  * Functions that also run later, in a worker: `tasks.define(name, handler)` gives a function with `.delay(args)`.
- * Entities in the arguments travel as tokens and come back as the rows of then.
+ * Entities in the arguments travel as tokens and come back as the current rows.
  *
  * Define the same tasks in every process; call `work()` in those that are workers.
  */
@@ -98,7 +109,10 @@ export class Tasks {
   });
   readonly #stop = once(() => this.#stopAll());
 
-  /** Throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database. */
+  /**
+   * `new Tasks(serializer, pgBossEngine(boss))`.
+   * @throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database.
+   */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
     checkTasksOptions(options);
     engine.checkDatabase?.(serializer.orm.em);
@@ -124,14 +138,20 @@ export class Tasks {
   }
 
   /**
-   * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
-   * Throws E_INVALID_OPTION for a name that is taken and for options that no job could be read with, and E_UNSUPPORTED for what the engine or the database can't do.
+   * A function that can also run later, its handler with several jobs at once:
+   * `tasks.define('index', async (list, jobs) => …, { batch: 50 })`.
+   * @throws as with a handler of one job.
    */
   define<Args, Result, Old extends object = object, const Olds extends readonly object[] = readonly object[]>(
     name: string,
     handler: BatchHandler<Args, Result>,
     options: BatchOptions<Upgrades<NoInfer<Args>, Old, Olds>>,
   ): Task<Args, Awaited<Result>>;
+  /**
+   * A function that can also run later. The name is what jobs carry: it outlives renames of the function.
+   * @throws E_INVALID_OPTION for a name that is taken and for options that no job could be read with, and E_UNSUPPORTED
+   * for what the engine or the database can't do.
+   */
   define<Args, Result, Old extends object = object, const Olds extends readonly object[] = readonly object[]>(
     name: string,
     handler: Handler<Args, Result>,
@@ -160,8 +180,9 @@ export class Tasks {
   }
 
   /**
-   * A task that another program defines, for a producer without its code: `tasks.declare<{ user: User }, void>('welcome')`.
-   * `queue` and `retries` are to be those of its definition. Throws E_INVALID_OPTION.
+   * A task that another program defines, for a producer without its code:
+   * `tasks.declare<{ user: User }, void>('welcome')`. `queue` and `retries` are to be those of its definition.
+   * @throws E_INVALID_OPTION.
    */
   declare<Args, Result = unknown>(name: string, options: DeclareOptions = {}): DeclaredTask<Args, Result> {
     checkDeclareOptions(name, options);
@@ -173,7 +194,7 @@ export class Tasks {
    * `tasks.onFlush([Question, Answer], index)`. On an engine in the application's database the job is part of the
    * transaction that changes the row. What bypasses the unit of work (nativeUpdate, raw SQL) is not seen, nor what
    * commits after `stop()`. A row that a subscriber keeps when it is removed (soft delete) is updated.
-   * Throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
+   * @throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
   onFlush<const Models extends readonly EntityType[], Result>(
     models: Models,
@@ -196,7 +217,11 @@ export class Tasks {
     this.#watches.push({ begin, end: begin() });
   }
 
-  /** Starts the workers of all tasks defined so far; those of an earlier call go on. After `stop()`, `onFlush` hears again. */
+  /**
+   * Starts the workers of all tasks defined so far; those of an earlier call go on. After `stop()`, `onFlush` hears
+   * again.
+   * @throws E_UNSUPPORTED for an engine in another database than the entities; what the engine fails to start with.
+   */
   async work(): Promise<void> {
     for (const watch of this.#watches) watch.end ??= watch.begin();
     for (const { queue } of this.#definitions.values()) await this.#startQueue(queue.name);

@@ -6,11 +6,15 @@ import type { Outcome } from './engine.ts';
  * `end` before and after its first step, `asyncStart` and `asyncEnd` at its end, `error` before those where it failed.
  */
 export interface JobTrace {
+  /** The task's name. */
   readonly task: string;
+  /** The queue's name. */
   readonly queue: string;
+  /** The job's id. */
   readonly id: string;
   /** 1 for the first. */
   readonly attempt: number;
+  /** When it was enqueued. */
   readonly enqueuedAt: Date;
   /** What became of it; undefined while it runs. */
   status?: Outcome['status'];

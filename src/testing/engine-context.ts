@@ -16,19 +16,33 @@ export interface EngineSetup {
   readonly orm: MikroORM;
   /** A new engine over the same jobs, as another process would have. */
   engine(): Engine | Promise<Engine>;
-  /** Whether a job that could not be read for want of the database gets that attempt back. Default: true. */
+  /**
+   * Whether a job that could not be read for want of the database gets that attempt back.
+   * @defaultValue true
+   */
   readonly postpones?: boolean;
-  /** Whether it runs jobs by the clock. Default: true. */
+  /**
+   * Whether it runs jobs by the clock.
+   * @defaultValue true
+   */
   readonly schedules?: boolean;
-  /** Whether jobs can be part of a transaction, and be completed in one. Default: as the engine says. */
+  /**
+   * Whether jobs can be part of a transaction, and be completed in one.
+   * @defaultValue as the engine says
+   */
   readonly isTransactional?: boolean;
-  /** The longest that a job may wait before it is picked up or retried, in milliseconds. Default: 15,000. */
+  /**
+   * The longest that a job may wait before it is picked up or retried, in milliseconds.
+   * @defaultValue 15,000
+   */
   readonly timeoutMs?: number;
 }
 
 /** One case of a contract, for any test runner: `for (const { name, run } of cases) test(name, run)`. */
 export interface ContractCase {
+  /** What is claimed, as a sentence. */
   readonly name: string;
+  /** Rejects where it is not so. */
   run(): Promise<void>;
 }
 

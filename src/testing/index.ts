@@ -1,3 +1,9 @@
+/**
+ * For tests: an engine that records, and what engines and lock providers of your own must do.
+ *
+ * @module mikro-orm-byref/testing
+ * @packageDocumentation
+ */
 export { contractEntities } from './engine-context.ts';
 export { engineContract } from './engine-contract.ts';
 export { localLockContract, lockContract } from './lock-contract.ts';

@@ -21,7 +21,10 @@ export interface LockSetup {
   readonly orm: MikroORM;
   /** A new provider over the same locks, as another process would have. */
   provider(): LockProvider | Promise<LockProvider>;
-  /** Whether its locks have fencing tokens. Default: no. */
+  /**
+   * Whether its locks have fencing tokens.
+   * @defaultValue no
+   */
   readonly hasTokens?: boolean;
   /** Forks a process that calls `lockWorker` with a provider over the same locks. */
   worker(): ChildProcess;

@@ -56,9 +56,9 @@ export interface RecordingEngine extends Engine {
   jobs<Given>(task: AnyTask<Given>, args?: NoInfer<Given>): readonly RecordedJob[];
   /**
    * Runs what waits, by the tasks that `work()` has started, and what that enqueues, until nothing waits; resolves with
-   * what ran. A job of a transaction that is open, as the one that a test rolls back in the end, runs inside it.
-   * No delay is waited for, and each job has one attempt a call: one that is to be retried waits for the next call.
-   * Throws JobFailedError for the first that failed, when all have run; its `cause` is what the handler threw.
+   * what ran. A job of a transaction that is open, as the one that a test rolls back in the end, runs inside it. No
+   * delay is waited for, and each job has one attempt a call: one that is to be retried waits for the next call.
+   * @throws JobFailedError for the first that failed, when all have run; its `cause` is what the handler threw.
    */
   run(): Promise<readonly RecordedJob[]>;
   /** Forgets everything. */

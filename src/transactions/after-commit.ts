@@ -11,17 +11,23 @@ import { TransactionScopes } from './transaction-scopes.ts';
 /** What runs after a commit; it gets an EntityManager of its own, because the transaction's has ended. */
 export type CommitCallback = (em: EntityManager) => unknown;
 
+/** Who is told when `fn` of `afterCommit` is not what runs, or fails. */
 export interface AfterCommitOptions {
   /**
    * Told when `fn`, `onRollback` or `onUnknown` throws or rejects, and of an unknown end where there is no `onUnknown`.
-   * Default: a process warning. The diagnostics channel `mikro-orm-byref:after-commit-error` hears of it too.
+   * The diagnostics channel `mikro-orm-byref:after-commit-error` hears of it too.
+   * @defaultValue a process warning
    */
   readonly onError?: (error: unknown) => void;
-  /** Called when the transaction, or the savepoint of this call, rolls back. */
+  /**
+   * Called when the transaction, or the savepoint of this call, rolls back.
+   * @defaultValue none
+   */
   readonly onRollback?: () => unknown;
   /**
    * Called when nobody can tell whether the transaction has committed, because the connection was lost when COMMIT was
-   * sent: with E_COMMIT_UNKNOWN, whose `cause` is what COMMIT failed with. Default: it goes to `onError`.
+   * sent: with E_COMMIT_UNKNOWN, whose `cause` is what COMMIT failed with.
+   * @defaultValue it goes to `onError`
    */
   readonly onUnknown?: (error: ByReferenceError) => unknown;
 }
@@ -35,10 +41,9 @@ const errors = channel('mikro-orm-byref:after-commit-error');
 
 /**
  * Runs `fn` once the outermost transaction of `em` has committed; at once, when there is no transaction. Else exactly
- * one of `onRollback` and `onUnknown` is called: a rollback is that of the transaction or of the savepoint of this call.
- * Nothing waits for any of them, and the failure of `fn` can't undo the commit: it goes to `onError`.
- *
- * Throws E_INVALID_OPTION when no EntitySerializer was built for the ORM before the transaction began.
+ * one of `onRollback` and `onUnknown` is called: a rollback is that of the transaction or of the savepoint of this
+ * call. Nothing waits for any of them, and the failure of `fn` can't undo the commit: it goes to `onError`.
+ * @throws E_INVALID_OPTION when no EntitySerializer was built for the ORM before the transaction began.
  */
 export function afterCommit(em: EntityManager, fn: CommitCallback, options: AfterCommitOptions = {}): void {
   const context = contextOf(em);

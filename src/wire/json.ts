@@ -3,8 +3,10 @@ import { printable, shortened } from '../text.ts';
 /** Any value that `JSON.stringify` writes and `JSON.parse` reads back unchanged. */
 export type JsonValue = string | number | boolean | null | JsonArray | JsonObject;
 
+/** An array of JSON values. */
 export type JsonArray = readonly JsonValue[];
 
+/** An object of JSON values. */
 export type JsonObject = { readonly [key: string]: JsonValue };
 
 /** One step into a JSON value: an object key or an array index. */

@@ -22,6 +22,7 @@ export interface TokenParts {
   readonly version?: number | Date;
 }
 
+/** Marks the tokens of every copy of this package. */
 const TOKEN = Symbol.for('mikro-orm-byref.token');
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
@@ -34,7 +35,7 @@ const FACTS: ReadonlySet<unknown> = new Set(['model', 'primaryKey', 'schema', 'v
  * comes back a token, without a query.
  */
 export class EntityToken {
-  /** The model's name on the wire. */
+  /** The model's name on the wire: `User`. */
   readonly model: string;
   /** The key; an array for a composite one, in the order of the entity's primary key columns, foreign keys flattened. */
   readonly primaryKey!: KeyValue | readonly KeyValue[];
@@ -44,7 +45,10 @@ export class EntityToken {
   readonly version!: number | Date | undefined;
   readonly #key: JsonValue;
 
-  /** Throws E_MALFORMED for an empty model name or a value that can't be part of a key. */
+  /**
+   * `new EntityToken('OrderLine', [7, 'a'], { schema: 'tenant_1', version: 4 })`.
+   * @throws E_MALFORMED for an empty model name or a value that can't be part of a key.
+   */
   constructor(
     model: string,
     primaryKey: KeyValue | readonly KeyValue[],
@@ -62,7 +66,10 @@ export class EntityToken {
     Object.freeze(this);
   }
 
-  /** Reads what `toString()` wrote. Throws E_MALFORMED for anything else. */
+  /**
+   * Reads what `toString()` wrote.
+   * @throws E_MALFORMED for anything else.
+   */
   static parse(text: string): EntityToken {
     let body: unknown;
     try {
@@ -80,8 +87,9 @@ export class EntityToken {
 
   /**
    * The token again, from plain data: what `structuredClone`, `postMessage` or a spread made of one, and what
-   * `JSON.stringify` wrote of one (`{"$token":["User",1]}`), parsed. JSON of such a clone is taken where it has kept the
-   * types: it has no bigint, Date or bytes. Throws E_MALFORMED for anything else.
+   * `JSON.stringify` wrote of one (`{"$token":["User",1]}`), parsed. JSON of such a clone is taken where it has kept
+   * the types: it has no bigint, Date or bytes.
+   * @throws E_MALFORMED for anything else.
    */
   static from(plain: unknown): EntityToken {
     if (typeof plain !== 'object' || plain === null) throw unlike();
@@ -105,6 +113,7 @@ export class EntityToken {
     return TOKEN in value;
   }
 
+  /** True for a token of any copy of this package. */
   get [TOKEN](): true {
     return true;
   }
@@ -120,6 +129,7 @@ export class EntityToken {
     return Buffer.from(JSON.stringify(this.toBody())).toString('base64url');
   }
 
+  /** The token as JSON: `{"$token":["User",1]}`. `EntityToken.from` reads it. */
   toJSON(): { $token: TokenBody } {
     return { $token: this.toBody() };
   }
