@@ -11,12 +11,17 @@ export const schemasOf = (name: string): Schemas => ({ worker: quoted(name), own
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** Makes the engine's own tables; two processes at once do it one after the other. */
+/** Makes the engine's own tables; processes that start at once do it one after the other. */
 export async function createTables(execute: Execute, schemas: Schemas): Promise<void> {
-  const [found] = await execute(`select to_regclass(?) is not null as "isThere"`, `${schemas.own}.dedupe`);
+  await execute(`select pg_advisory_xact_lock(hashtext('mikro-orm-byref'))`);
+  // A session remembers that a name was not there, through waiting for the lock, and would fail to make what another
+  // has made meanwhile, "if not exists" or not. Reading from the catalogue's tables tells it.
+  const [found] = await execute(
+    `select exists (select from pg_tables where schemaname = (parse_ident(?))[1] and tablename = 'dedupe') as "isThere"`,
+    schemas.own,
+  );
   // A role that may not create schemas can still use one.
   if (found?.['isThere'] === true) return;
-  await execute(`select pg_advisory_xact_lock(hashtext('mikro-orm-byref'))`);
   await execute(`create schema if not exists ${schemas.own}`);
   await execute(`
     create table if not exists ${schemas.own}.finished (

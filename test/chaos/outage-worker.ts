@@ -1,6 +1,8 @@
 /** `node outage-worker.ts <engine> <addresses as JSON>`: works through every outage; writes the jobs that failed for good. */
 import { type Addresses, connect, type EngineName } from './outage-system.ts';
 
+// Outlives no parent, whose output it shares.
+process.on('disconnect', () => process.exit());
 const [, , engine, addresses] = process.argv as [string, string, EngineName, string];
 const { tasks } = await connect(engine, JSON.parse(addresses) as Addresses, ({ task, id, final, tokens, error }) => {
   if (!final) return;

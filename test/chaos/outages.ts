@@ -121,7 +121,8 @@ async function startWorker(engine: EngineName, addresses: Addresses, discarded: 
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   createInterface({ input: worker.stdout! }).on('line', (line) => discarded.push(JSON.parse(line) as Discarded));
-  await once(worker, 'message');
+  await Promise.race([once(worker, 'message'), once(worker, 'exit')]);
+  if (worker.exitCode !== null) throw new Error(`a worker ended with ${worker.exitCode} before it worked`);
   return worker;
 }
 
