@@ -5,8 +5,14 @@ interface ReflectMetadata {
   defineMetadata(key: unknown, value: unknown, target: object): void;
 }
 
-/** A method in the place of another: what decorators below have said of that one, as Nest's do, holds for this one too. */
+/**
+ * A method in the place of another: what decorators below have said of that one, by reflect-metadata as Nest's do or
+ * under a symbol as `@Task` does, holds for this one too.
+ */
 export function inPlaceOf<Method extends object>(original: object, method: Method): Method {
+  for (const symbol of Object.getOwnPropertySymbols(original)) {
+    Object.defineProperty(method, symbol, Object.getOwnPropertyDescriptor(original, symbol)!);
+  }
   const metadata = Reflect as unknown as ReflectMetadata;
   for (const key of metadata.getOwnMetadataKeys?.(original) ?? []) {
     metadata.defineMetadata(key, metadata.getOwnMetadata(key, original), method);

@@ -8,8 +8,9 @@ import { JobCodec } from '../bullmq/job-codec.ts';
 import type { Writing } from '../bullmq/options.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
-import { goFirst, providersOf, workerClass } from './nest.ts';
+import { goFirst, workerClass } from './nest.ts';
 import { type ByReferenceModuleOptions, OPTIONS } from './options.ts';
+import { providersOf } from './providers.ts';
 
 class BullMqByReference {}
 

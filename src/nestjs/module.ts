@@ -1,6 +1,7 @@
 import { MikroORM } from '@mikro-orm/core';
 import { getMikroORMToken } from '@mikro-orm/nestjs';
 import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { Tasks } from '../tasks/tasks.ts';
 import { bullMqModule } from './load-bullmq.ts';
@@ -62,8 +63,9 @@ const TASKS: readonly Provider[] = [
   { provide: Tasks, inject: [EntitySerializer, OPTIONS], useFactory: makeTasks },
   {
     provide: TaskHost,
-    inject: [Tasks, OPTIONS],
-    useFactory: (tasks: Tasks, options: ByReferenceModuleOptions) => new TaskHost(tasks, options),
+    inject: [Tasks, OPTIONS, ModulesContainer],
+    useFactory: (tasks: Tasks, options: ByReferenceModuleOptions, modules: ModulesContainer) =>
+      new TaskHost(tasks, options, modules),
   },
 ];
 

@@ -4,23 +4,6 @@ import type { ModulesContainer } from '@nestjs/core';
 import type { Worker } from 'bullmq';
 import { ByReferenceError } from '../errors.ts';
 
-export interface ProviderInstance {
-  readonly name: string;
-  /** Of one that is made per request: a prototype. */
-  readonly instance: unknown;
-  readonly isPerRequest: boolean;
-}
-
-/** The providers of an application, by name. */
-export function* providersOf(modules: ModulesContainer): Generator<ProviderInstance> {
-  for (const { providers } of modules.values()) {
-    for (const [token, wrapper] of providers) {
-      const name = typeof token === 'function' ? token.name : String(token);
-      yield { name, instance: wrapper.instance as unknown, isPerRequest: !wrapper.isDependencyTreeStatic() };
-    }
-  }
-}
-
 /** What `BullModule.workerClass` was set to last; the property itself can't be read. */
 export function workerClass(): typeof Worker {
   const { _workerClass: current } = BullModule as unknown as { _workerClass?: typeof Worker };

@@ -1,8 +1,15 @@
-import type { OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown } from '@nestjs/common';
+import type {
+  BeforeApplicationShutdown,
+  OnApplicationBootstrap,
+  OnApplicationShutdown,
+  OnModuleInit,
+} from '@nestjs/common';
+import type { ModulesContainer } from '@nestjs/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { Tasks } from '../tasks/tasks.ts';
 import { type ByReferenceModuleOptions, isEngine } from './options.ts';
+import { registerProviders } from './task-methods.ts';
 
 /** The application's Tasks; without an engine, one that says so as soon as it is used. */
 export async function makeTasks(serializer: EntitySerializer, options: ByReferenceModuleOptions): Promise<Tasks> {
@@ -26,14 +33,22 @@ function withoutEngine(): Tasks {
   return Object.create(Tasks.prototype, Object.fromEntries(methods.map((name) => [name, { value: refuse }]))) as Tasks;
 }
 
-/** Works the tasks for as long as the application runs. */
-export class TaskHost implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
+/** Has providers run their tasks, and works them for as long as the application runs. */
+export class TaskHost
+  implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
+{
   readonly #tasks: Tasks;
   readonly #options: ByReferenceModuleOptions;
+  readonly #modules: ModulesContainer;
 
-  constructor(tasks: Tasks, options: ByReferenceModuleOptions) {
+  constructor(tasks: Tasks, options: ByReferenceModuleOptions, modules: ModulesContainer) {
     this.#tasks = tasks;
     this.#options = options;
+    this.#modules = modules;
+  }
+
+  onModuleInit(): void {
+    if (this.#options.engine !== undefined) registerProviders(this.#tasks, this.#modules);
   }
 
   async onApplicationBootstrap(): Promise<void> {

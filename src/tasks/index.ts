@@ -7,6 +7,7 @@
 export { inlineEngine } from './inline-engine.ts';
 export { DiscardJobError, RetryJobError, type RetryJobOptions } from './job-errors.ts';
 export { JobFailedError, JobHandle, type WaitOptions } from './job-handle.ts';
+export { Task } from './task.ts';
 export { Tasks } from './tasks.ts';
 export type {
   Engine,
@@ -27,16 +28,19 @@ export type {
   BatchOptions,
   Change,
   ChangeOf,
+  ChangeTask,
   DeclaredTask,
   DeclareOptions,
   DelayOptions,
   Handler,
   JobContext,
-  Task,
+  TaskDecorator,
+  TaskMethod,
   TaskOptions,
   Upgrade,
   Upgrades,
 } from './task.ts';
+export type { MethodTasks, TaskClass } from './task-methods.ts';
 export type { TaskContext } from './task-context.ts';
 export type { StopOptions, TasksOptions } from './tasks.ts';
 export type { JobTrace } from './tracing.ts';

@@ -1,6 +1,9 @@
+import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
 import type { TaskReviveOptions } from '../options.ts';
-import type { QueueSettings, Retries } from './engine.ts';
-import type { BatchOptions, DeclareOptions, JobContext, TaskOptions } from './task.ts';
+import { requireRowLocks } from '../reviving/row-locks.ts';
+import type { Engine, QueueSettings, Retries } from './engine.ts';
+import { type BatchOptions, checkTaskOptions, type DeclareOptions, type JobContext, type TaskOptions } from './task.ts';
 
 /** A task with its options settled. */
 export interface TaskDefinition {
@@ -18,18 +21,20 @@ export interface TaskDefinition {
 const RETRIES: Retries = { limit: 5, delayMs: 1_000, backoff: true };
 const BATCH = 100;
 
-type AnyHandler = (args: never, job: never) => unknown;
+export type AnyHandler = (args: never, job: never) => unknown;
 
 /** What a producer and a worker of a task have to agree on. */
 export function queueOf(name: string, { queue = name, retries }: DeclareOptions): QueueSettings {
   return { name: queue, retries: { ...RETRIES, ...retries }, concurrency: 1, batch: 1 };
 }
 
+/** Throws E_INVALID_OPTION. */
 export function defineTask(
   name: string,
   handler: AnyHandler,
   options: TaskOptions & Partial<BatchOptions>,
 ): TaskDefinition {
+  checkTaskOptions(name, handler, options);
   const { retryMissingForMs = 10_000, concurrency = 1, transactional = false, result: keepsResult = true } = options;
   const { batch, as, only, missing, populate, filters, lockMode, drift } = options;
   const isBatch = batch !== undefined;
@@ -48,4 +53,24 @@ export function defineTask(
       return ((await handler(args as never, jobs as never)) as readonly unknown[] | undefined) ?? [];
     },
   };
+}
+
+/** Throws E_INVALID_OPTION for a task whose jobs nobody could read, and E_UNSUPPORTED for what the engine or the database can't do. */
+export function refuseUnservable(
+  { name, revive, transactional }: TaskDefinition,
+  serializer: EntitySerializer,
+  engine: Engine,
+): void {
+  serializer.refuseWrongOptions(revive);
+  if (revive.lockMode !== undefined) {
+    requireRowLocks(serializer.orm.em);
+    if (!transactional)
+      throw ByReferenceError.invalidOption('option lockMode', 'transactional: true beside it', revive.lockMode);
+  }
+  if (transactional && !engine.isTransactional) {
+    throw ByReferenceError.unsupported(
+      `The option transactional of the task "${name}"`,
+      'take an engine whose jobs are in the application’s database',
+    );
+  }
 }

@@ -8,6 +8,7 @@ import type { Referable, Revived } from '../types.ts';
 import type { EntityToken } from '../wire/token.ts';
 import type { Retries } from './engine.ts';
 import type { JobHandle } from './job-handle.ts';
+import { markMethod, markPrototype } from './task-marks.ts';
 
 /** What a handler learns of its job. */
 export interface JobContext {
@@ -177,6 +178,52 @@ export interface Task<Args, Result, Given = Referable<Args>, Stored = Revived<Re
   (args: Args): Promise<Result>;
 }
 
+/** A method that can be a task: of one argument, and the job. */
+export type TaskMethod = (this: never, args: never, job: JobContext) => unknown;
+
+/** As in `define`, a method has to take what arrives: a `Ref<User>` arrives as a `User`. */
+type Receiving<Method extends TaskMethod> =
+  Revived<Parameters<Method>[0]> extends Parameters<Method>[0] ? unknown : never;
+
+/** For methods of one argument; it leaves them as they are. */
+export interface TaskDecorator {
+  /** As a TC39 decorator. */
+  <Method extends TaskMethod>(method: Method, context: ClassMethodDecoratorContext & Receiving<Method>): void;
+  /** As a legacy decorator. */
+  <Method extends TaskMethod>(
+    target: object,
+    name: string | symbol,
+    descriptor: TypedPropertyDescriptor<Method> & Receiving<Method>,
+  ): void;
+}
+
+/**
+ * A method that is also a task, as a decorator, legacy or TC39: `@Task('send-reminder') async send({ user }: Args) {…}`.
+ * `tasks.of(Mails).send.delay({ user })` enqueues it, `tasks.register(mails)` has an instance run it; called, the method
+ * is what it was. The name is what jobs carry: it outlives renames, and what minifiers do to them.
+ *
+ * The options are those of `define`; a method takes one job at a time.
+ * @throws E_INVALID_OPTION.
+ */
+export function Task(name: string, options: TaskOptions = {}): TaskDecorator {
+  checkMethodTask(name, options);
+  const mark = { name, options };
+  const decorate = (
+    target: object,
+    at: string | symbol | { readonly kind: string; readonly name: string | symbol; readonly [flag: string]: unknown },
+    descriptor?: PropertyDescriptor,
+  ): void => {
+    const isLegacy = typeof at !== 'object';
+    const isMethod = isLegacy
+      ? typeof target === 'object' && typeof descriptor?.value === 'function'
+      : at.kind === 'method' && !at['static'] && !at['private'];
+    if (!isMethod) throw ByReferenceError.invalidOption(`target of @Task("${name}")`, 'a public method', target);
+    if (isLegacy) markPrototype(target, at, mark);
+    else markMethod(target, mark);
+  };
+  return decorate as TaskDecorator;
+}
+
 /** What `onFlush` tells a task. */
 export interface Change<Entity extends object = AnyEntity> {
   /** What happened to the row. */
@@ -189,6 +236,14 @@ export interface Change<Entity extends object = AnyEntity> {
 
 /** The change of one of several models. */
 export type ChangeOf<Model> = Model extends EntityType ? Change<EntityOf<Model>> : never;
+
+/** A task that can be told of changes. Its `delay` is no method, whose parameters TypeScript would not hold to `Told`. */
+export interface ChangeTask<Told> {
+  /** The name that its jobs carry. */
+  readonly taskName: string;
+  /** Enqueues a job of it. */
+  readonly delay: (args: Told) => Promise<unknown>;
+}
 
 const TASK_CHECKS: Record<keyof TaskOptions | 'batch', Check> = {
   as: DESERIALIZE_CHECKS.as,
@@ -228,6 +283,13 @@ export function checkDeclareOptions(name: unknown, options: DeclareOptions): voi
   if (!isName(name)) throw ByReferenceError.invalidOption('name of a task', 'a name', name);
   check(options, DECLARE_CHECKS, 'option ');
   if (options.retries !== undefined) check(options.retries, RETRIES_CHECKS, 'option retries.');
+}
+
+/** The class is the same for all jobs, so that nothing could tell a producer which methods take lists. */
+function checkMethodTask(name: unknown, options: TaskOptions): void {
+  checkTaskOptions(name, Task, options);
+  const { batch } = options as Partial<BatchOptions>;
+  if (batch !== undefined) throw ByReferenceError.invalidOption('option batch of @Task', 'define() for it', batch);
 }
 
 export function checkTaskOptions(name: unknown, handler: unknown, options: TaskOptions & Partial<BatchOptions>): void {

@@ -7,7 +7,6 @@ import { once } from '../once.ts';
 import { contextOf } from '../orm/context.ts';
 import { guardPools } from '../orm/pool-guard.ts';
 import type { EntityType } from '../orm/entity-class.ts';
-import { requireRowLocks } from '../reviving/row-locks.ts';
 import type { Engine, ReceivedJob } from './engine.ts';
 import { type ErrorReport, type OnError, tellingOf } from './error-report.ts';
 import { watchChanges } from './flush-listener.ts';
@@ -16,16 +15,18 @@ import { JobRunner } from './job-runner.ts';
 import { Producer } from './producer.ts';
 import { aJobSigning, type JobSigning, Seal } from './seal.ts';
 import { aTaskContext, type TaskContext } from './task-context.ts';
-import { defineTask, queueOf, type TaskDefinition } from './task-definition.ts';
+import { type AnyHandler, defineTask, queueOf, refuseUnservable, type TaskDefinition } from './task-definition.ts';
+import { marksOrFail, type MethodTasks, onlyTasks, type TaskClass } from './task-methods.ts';
 import {
   type BatchHandler,
   type BatchOptions,
   type ChangeOf,
+  type ChangeTask,
   checkDeclareOptions,
-  checkTaskOptions,
   type DeclaredTask,
   type DeclareOptions,
   type Handler,
+  type JobContext,
   type Task,
   type TaskOptions,
   type Upgrades,
@@ -92,8 +93,9 @@ export class Tasks {
   readonly #dispatcher: JobDispatcher;
   readonly #tell: (report: ErrorReport) => void;
   readonly #definitions = new Map<string, TaskDefinition>();
-  /** By the function that `define` returned. */
+  /** By what `define` and `of` have returned. */
   readonly #byTask = new WeakMap<object, TaskDefinition>();
+  readonly #byClass = new WeakMap<object, MethodTasks<object>>();
   /** What `onFlush` has begun; `end` while it goes on. */
   readonly #watches: { readonly begin: () => () => void; end: (() => void) | undefined }[] = [];
   readonly #underWay = new UnderWay();
@@ -162,21 +164,57 @@ export class Tasks {
     handler: (args: never, job: never) => unknown,
     options: TaskOptions & Partial<BatchOptions> = {},
   ): Task<unknown, unknown> {
-    checkTaskOptions(name, handler, options);
-    const definition = defineTask(name, handler, options);
-    this.#serializer.refuseWrongOptions(definition.revive);
-    if (options.lockMode !== undefined) {
-      requireRowLocks(this.#serializer.orm.em);
-      if (!definition.transactional) {
-        throw ByReferenceError.invalidOption('option lockMode', 'transactional: true beside it', options.lockMode);
-      }
-    }
-    this.#refuseConflicts(definition);
-    this.#definitions.set(name, definition);
+    const definition = this.#settle(name, handler, options);
+    this.#add(definition);
     const call = (args: unknown): Promise<unknown> => this.#call(definition, args);
     const task = Object.assign(call, this.#producer.declared(definition)) as Task<unknown, unknown>;
     this.#byTask.set(task, definition);
     return task;
+  }
+
+  /**
+   * The tasks of a class, by its methods with `@Task`: `tasks.of(Mails).sendReminder.delay({ user })`. A producer needs
+   * no instance. Other methods are E_INVALID_OPTION when they are used.
+   * @throws E_INVALID_OPTION for a class without such methods, and for options that no job could be read with;
+   * E_UNSUPPORTED for what the engine or the database can't do.
+   */
+  of<Instance extends object>(cls: TaskClass<Instance>): MethodTasks<Instance> {
+    const known = this.#byClass.get(cls);
+    if (known !== undefined) return known as MethodTasks<Instance>;
+    const tasks = Object.fromEntries(
+      [...marksOrFail((cls as TaskClass | undefined)?.prototype as object | undefined)].map(
+        ([method, { name, options }]) => {
+          // It is registered elsewhere, or never.
+          const definition = this.#settle(name, () => undefined, options);
+          const task = this.#producer.declared(definition);
+          this.#byTask.set(task, definition);
+          return [method, task];
+        },
+      ),
+    );
+    const own = onlyTasks(cls, tasks);
+    this.#byClass.set(cls, own);
+    return own;
+  }
+
+  /**
+   * Has an instance run the jobs of its methods with `@Task`; call it before `work()`. In Nest the module does it for
+   * all providers.
+   * @throws what `define` throws, and E_INVALID_OPTION for an instance without such methods.
+   */
+  register(instance: object): void {
+    this.registerClass(Object.getPrototypeOf(Object(instance)) as object | null, () => instance);
+  }
+
+  /** @internal The same for a class, by its prototype, whose instances are made for each job. */
+  registerClass(prototype: object | null, instanceFor: (job: JobContext) => object | Promise<object>): void {
+    for (const [method, { name, options }] of marksOrFail(prototype)) {
+      const run = async (args: unknown, job: JobContext): Promise<unknown> => {
+        const instance = (await instanceFor(job)) as Readonly<Record<PropertyKey, Handler<unknown, unknown>>>;
+        return instance[method]!(args, job);
+      };
+      this.#add(this.#settle(name, run, options));
+    }
   }
 
   /**
@@ -196,13 +234,13 @@ export class Tasks {
    * commits after `stop()`. A row that a subscriber keeps when it is removed (soft delete) is updated.
    * @throws E_INVALID_OPTION for a task whose `missing` is not `'null'`: the row may be gone when the job runs.
    */
-  onFlush<const Models extends readonly EntityType[], Result>(
+  onFlush<const Models extends readonly EntityType[]>(
     models: Models,
-    task: Task<NoInfer<ChangeOf<Models[number]>>, Result>,
+    task: ChangeTask<NoInfer<ChangeOf<Models[number]>>>,
   ): void {
     const definition = this.#byTask.get(task);
     if (definition === undefined)
-      throw ByReferenceError.invalidOption('task of onFlush', 'one that define() made', task);
+      throw ByReferenceError.invalidOption('task of onFlush', 'one that define() or of() made', task);
     if (definition.revive.missing !== 'null') {
       throw ByReferenceError.invalidOption(
         `option missing of the task "${definition.name}" for onFlush`,
@@ -282,8 +320,18 @@ export class Tasks {
     return (await definition.handle([args], [job]))[0];
   }
 
-  #refuseConflicts(definition: TaskDefinition): void {
-    const { name, queue, isBatch, transactional } = definition;
+  #settle(name: string, handler: AnyHandler, options: TaskOptions & Partial<BatchOptions>): TaskDefinition {
+    const definition = defineTask(name, handler, options);
+    refuseUnservable(definition, this.#serializer, this.#engine);
+    return definition;
+  }
+
+  #add(definition: TaskDefinition): void {
+    this.#refuseConflicts(definition);
+    this.#definitions.set(definition.name, definition);
+  }
+
+  #refuseConflicts({ name, queue, isBatch }: TaskDefinition): void {
     if (this.#definitions.has(name))
       throw ByReferenceError.invalidOption('name of a task', 'one that is not taken', name);
     const sharing = this.#tasksOf(queue.name);
@@ -299,12 +347,6 @@ export class Tasks {
         `option queue of the task "${name}"`,
         'a queue of its own for a batch',
         queue.name,
-      );
-    }
-    if (transactional && !this.#engine.isTransactional) {
-      throw ByReferenceError.unsupported(
-        `The option transactional of the task "${name}"`,
-        'take an engine whose jobs are in the application’s database',
       );
     }
   }

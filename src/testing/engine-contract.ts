@@ -1,4 +1,5 @@
 import { failures } from './engine-cases-failures.ts';
+import { methods } from './engine-cases-methods.ts';
 import { queueing } from './engine-cases-queueing.ts';
 import { running } from './engine-cases-running.ts';
 import { signed } from './engine-cases-signed.ts';
@@ -8,12 +9,18 @@ import { type ContractCase, Context, type EngineSetup } from './engine-context.t
 
 /** What every engine must do, as cases for its tests. Some need class-transformer to be installed. */
 export function engineContract(setup: () => EngineSetup): readonly ContractCase[] {
-  return Object.entries({ ...running, ...failures, ...signed, ...transactions, ...queueing, ...upgrades }).map(
-    ([name, run]) => ({
-      name,
-      run: () => inContext(setup(), run),
-    }),
-  );
+  return Object.entries({
+    ...running,
+    ...failures,
+    ...signed,
+    ...transactions,
+    ...queueing,
+    ...upgrades,
+    ...methods,
+  }).map(([name, run]) => ({
+    name,
+    run: () => inContext(setup(), run),
+  }));
 }
 
 async function inContext(setup: EngineSetup, run: (context: Context) => Promise<void>): Promise<void> {

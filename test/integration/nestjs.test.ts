@@ -31,15 +31,17 @@ import {
   type ModuleMetadata,
   Param,
   Post,
+  type Provider,
   Put,
   Scope,
 } from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
 import * as bullmq from 'bullmq';
 import { type FlowProducer, type Job, Queue, Worker } from 'bullmq';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { byReference, bullmqEngine } from 'mikro-orm-byref/bullmq';
 import { ByReferenceModule, type ByReferenceRootOptions } from 'mikro-orm-byref/nestjs';
-import { type Change, inlineEngine, Tasks } from 'mikro-orm-byref/tasks';
+import { type Change, inlineEngine, type JobContext, Task, Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
 import { Author, Book, library } from '../../fixtures/library.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
@@ -754,6 +756,104 @@ describe('tasks without BullMQ', () => {
     const unused = { imports: [ormModule(database.url), ByReferenceModule.forRootAsync({ useFactory: () => ({}) })] };
     const app = closing(await start(unused));
     expect(app.get(EntitySerializer).token(await ann()).model).toBe('Author');
+  });
+
+  describe('methods', () => {
+    type Args = { author: Author };
+    const withTasks = async (
+      providers: Provider[],
+      module = ByReferenceModule.forRoot({ engine: inlineEngine(), work: true }),
+    ): Promise<INestApplication> => closing(await start({ imports: [module, ormModule(database.url)], providers }));
+
+    test('of providers are tasks, with what is injected; a factory, a value and an alias among them', async () => {
+      @Injectable()
+      class Mails {
+        readonly seen: unknown[] = [];
+        readonly em: EntityManager;
+        constructor(@Inject(EntityManager) own: EntityManager) {
+          this.em = own;
+        }
+
+        @Task('nest.remind')
+        async remind({ author }: Args, job?: JobContext): Promise<string> {
+          this.seen.push([author.email, this.em.getContext() === job?.em]);
+          return author.email;
+        }
+      }
+      class Made {
+        readonly by: string;
+        constructor(by: string) {
+          this.by = by;
+        }
+
+        @Task('nest.factory')
+        async run(): Promise<string> {
+          return this.by;
+        }
+      }
+      class Given {
+        @Task('nest.value')
+        async run(): Promise<string> {
+          return 'value';
+        }
+      }
+      const app = await withTasks([
+        Mails,
+        { provide: 'alias', useExisting: Mails },
+        { provide: 'factory', useFactory: () => new Made('factory') },
+        { provide: Given, useValue: new Given() },
+        // What Nest itself looks through.
+        { provide: 'tasks', inject: [Tasks], useFactory: (tasks: Tasks) => tasks.of(Mails) },
+        { provide: 'nothing', useValue: null },
+      ]);
+      const tasks = app.get(Tasks);
+      expect(await (await app.get('tasks').remind.delay({ author: await ann() })).result()).toBe('ann@old.example');
+      expect(app.get(Mails).seen).toEqual([['ann@old.example', true]]);
+      expect(await (await tasks.of(Made).run.delay()).result()).toBe('factory');
+      expect(await (await tasks.of(Given).run.delay()).result()).toBe('value');
+    });
+
+    test.each([Scope.REQUEST, Scope.TRANSIENT])(
+      'of a provider of scope %s run on an instance of their own, made inside the job’s context',
+      async (scope) => {
+        const made: unknown[] = [];
+        @Injectable({ scope })
+        class Mails {
+          readonly em: EntityManager;
+          readonly job: unknown;
+          constructor(@Inject(EntityManager) own: EntityManager, @Inject(REQUEST) job: unknown) {
+            made.push(this);
+            this.em = own;
+            this.job = job;
+          }
+
+          @Task('nest.scoped')
+          async remind({ author }: Args, job?: JobContext): Promise<unknown> {
+            return [author.email, made.indexOf(this), this.em.getContext() === job!.em, this.job === job];
+          }
+        }
+        const app = await withTasks([Mails]);
+        const own = app.get(Tasks).of(Mails);
+        const results = [];
+        for (let n = 0; n < 2; n++) {
+          const handle = await own.remind.delay({ author: await ann() });
+          results.push(await handle.result());
+        }
+        const isSame = (index: number): unknown[] => ['ann@old.example', index, true, true];
+        expect(results).toEqual([isSame(0), isSame(1)]);
+        expect(made).toHaveLength(2);
+      },
+    );
+
+    test('of two providers of one name are refused at start, and without an engine nobody looks', async () => {
+      class Mails {
+        @Task('nest.twice')
+        async remind(): Promise<void> {}
+      }
+      const twice: Provider[] = [Mails, { provide: 'other', useClass: Mails }];
+      expect((await failureOf(() => withTasks(twice))).code).toBe('E_INVALID_OPTION');
+      await withTasks(twice, ByReferenceModule.forRootAsync({ useFactory: () => ({}) }));
+    });
   });
 
   test('the ORM may be one of several', async () => {

@@ -4,10 +4,10 @@ const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 
 export const readme = read('README.md');
-/** The README, whose model.ts the guides' examples import, and docs/*.md. */
+/** The README, whose model.ts the guides' examples import, and docs. */
 export const pages: readonly string[] = [
   readme,
-  ...readdirSync(new URL('docs', root))
+  ...readdirSync(new URL('docs', root), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .toSorted()
     .map((name) => read(`docs/${name}`)),

@@ -3,7 +3,15 @@ import { defineEntity, type InferEntity, type Loaded, p, type Ref } from '@mikro
 import type { Job, PgBoss } from 'pg-boss';
 import type { EntityToken } from 'mikro-orm-byref';
 import { byReference, pgBossEngine, type PgBossLike } from 'mikro-orm-byref/pg-boss';
-import type { Change, Engine, JobContext, JobHandle, Task, Tasks } from 'mikro-orm-byref/tasks';
+import {
+  type Change,
+  type DeclaredTask,
+  type Engine,
+  type JobContext,
+  type JobHandle,
+  Task,
+  type Tasks,
+} from 'mikro-orm-byref/tasks';
 import type { Post, PostSchema, User } from '../../fixtures/domain.ts';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -156,6 +164,63 @@ declare const Posts: typeof PostSchema;
   // @ts-expect-error other arguments
   const other: Task<{ post: Post }, void> = mailing.typed;
   void [narrower, other];
+}
+
+// Methods of a class are typed by it.
+{
+  class Mails {
+    @Task('u')
+    async remind({ user: mailed }: { user: User }, job?: JobContext): Promise<{ mailed: User; id: string }> {
+      return { mailed, id: job?.id ?? '' };
+    }
+
+    @Task('v', { missing: 'null', only: [UserClass] })
+    nothing(): number {
+      return 1;
+    }
+
+    @Task('w')
+    async change(_change: Change<User>): Promise<void> {}
+
+    @Task('x')
+    protected async hidden(_args: { user: User }): Promise<void> {}
+
+    async other(_args: { user: User }, _n: number): Promise<void> {}
+
+    // @ts-expect-error a second argument that is no job
+    @Task('y')
+    async two(_args: { user: User }, _n: number): Promise<void> {}
+
+    // @ts-expect-error a reference arrives as its entity
+    @Task('z')
+    async refs(_args: { user: Ref<User> }): Promise<void> {}
+
+    // @ts-expect-error no field
+    @Task('f')
+    field = 1;
+  }
+  const own = tasks.of(Mails);
+  expectType<'remind' | 'nothing' | 'change' | 'refs'>()({} as keyof typeof own, true);
+  expectType<DeclaredTask<{ user: User }, { mailed: User; id: string }>>()(own.remind, true);
+  expectType<JobHandle<{ mailed: User; id: string }>>()(await own.remind.delay({ user }), true);
+  await own.remind.delay({ user: userRef }, { delayMs: 1, dedupe: user });
+  expectType<JobHandle<number>>()(await own.nothing.delay(), true);
+  // @ts-expect-error an argument of another type
+  await own.remind.delay({ user: post });
+  // @ts-expect-error an argument is missing
+  await own.remind.delay();
+  // @ts-expect-error it needs an instance to be called
+  await own.remind({ user });
+  // @ts-expect-error no such method
+  void own.remined;
+  // @ts-expect-error a batch is for define()
+  void Task('b', { batch: true });
+  // @ts-expect-error the name is required
+  void Task();
+  tasks.onFlush([UserClass], own.change);
+  // @ts-expect-error a task for other entities
+  tasks.onFlush([PostClass], own.change);
+  tasks.register(new Mails());
 }
 
 // A reference stands for its entity, and an entity for its reference.
