@@ -15,7 +15,7 @@ const IMPORTED = [
   ['class-transformer', '@mikro-orm/core', 'class-transformer'],
   ['graphile-worker', '@mikro-orm/core', 'graphile-worker'],
   ['locks'],
-  ['nestjs', '@mikro-orm/core', '@mikro-orm/nestjs', '@nestjs/common'],
+  ['nestjs', '@mikro-orm/core', '@mikro-orm/nestjs', '@nestjs/common', '@nestjs/core'],
   ['pg-boss', '@mikro-orm/core'],
   ['tasks', '@mikro-orm/core'],
   ['testing', '@mikro-orm/core'],
