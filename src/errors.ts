@@ -59,6 +59,8 @@ export class ByReferenceError extends Error {
   override readonly name = 'ByReferenceError';
   /** What went wrong: `E_ENTITY_NOT_FOUND`; stable across releases. */
   readonly code: ErrorCode;
+  /** What to do about the code, in this package: `mikro-orm-byref/docs/operations/troubleshooting.md#e_entity_not_found`. */
+  readonly help: string;
   /** Whether the same call can succeed later, without anybody changing code or payload. */
   readonly retryable: boolean;
   /** Where in the value or payload: `$.lines[3]`; undefined where it is about no single place. */
@@ -71,6 +73,7 @@ export class ByReferenceError extends Error {
   private constructor(code: ErrorCode, message: string, init: ErrorInit = {}) {
     super(harmless(message), 'cause' in init ? { cause: init.cause } : undefined);
     this.code = code;
+    this.help = `mikro-orm-byref/docs/operations/troubleshooting.md#${code.toLowerCase()}`;
     this.retryable = init.retryable ?? false;
     this.path = init.path === undefined ? undefined : harmless(init.path, 1_000);
     this.model = init.model === undefined ? undefined : harmless(init.model, 200);

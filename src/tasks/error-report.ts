@@ -1,4 +1,5 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
 import { logError } from '../orm/logger.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { describe } from './outcome.ts';
@@ -44,9 +45,10 @@ function lineOf({ task, queue, id, attempt, final, tokens, error }: ErrorReport)
   const what = `${name}: ${message}`;
   if (id === undefined) return `The engine of queue "${queue}" reports ${what}`;
   const job = `Job ${id} of ${task === undefined ? `queue "${queue}"` : `task "${task}"`}`;
+  const see = error instanceof ByReferenceError ? ` See ${error.help}` : '';
   const about = tokens.length === 0 ? '' : ` It is about ${listed(tokens)}.`;
   const which = attempt === undefined ? '' : `, attempt ${attempt}`;
-  return `${job}${which}${final ? ', failed for good' : ''}: ${what}${about}`;
+  return `${job}${which}${final ? ', failed for good' : ''}: ${what}${about}${see}`;
 }
 
 function listed(tokens: readonly EntityToken[]): string {

@@ -57,6 +57,17 @@ describe('what failed is told', () => {
     expect(lines[0]).not.toMatch(/hunter2|ann@example/);
   });
 
+  test('with the page that says what to do, where the library has refused the job', async () => {
+    const tasks = tasksOn();
+    const options = { retries: once, retryMissingForMs: 0 };
+    const task = tasks.define('of-one-gone', async ({ user }: { user: User }) => user.id, options);
+    await tasks.work();
+    await task.delay({ user: fork().getReference(User, 99) });
+    expect(lines).toEqual([
+      expect.stringMatching(/ See mikro-orm-byref\/docs\/operations\/troubleshooting\.md#e_entity_not_found$/),
+    ]);
+  });
+
   test('to onError instead, whatever it throws itself', async () => {
     const reports: ErrorReport[] = [];
     const failing = new Error('on purpose');

@@ -28,11 +28,12 @@ const modules = sources
   .map((file) => file.slice('src/'.length, -'.ts'.length));
 const BUILT = ['.js', '.d.ts'] as const;
 
-test('the package holds the build with its source, the JSON Schema, README and LICENSE, and nothing else', () => {
+test('the package holds the build with its source, the JSON Schema, what errors refer to, README and LICENSE, and nothing else', () => {
   const build = modules.flatMap((name) =>
     BUILT.flatMap((ending) => [`dist/${name}${ending}`, `dist/${name}${ending}.map`]),
   );
-  const others = ['LICENSE', 'README.md', 'package.json', 'schema/wire-v1.schema.json'];
+  const page = 'docs/operations/troubleshooting.md';
+  const others = ['LICENSE', 'README.md', page, 'package.json', 'schema/wire-v1.schema.json'];
   expect(packed).toEqual([...build, ...sources, ...others].sort());
 });
 
