@@ -65,7 +65,12 @@ export interface ReviveTrace {
 }
 
 /** What a signature has to be for; false where none has to be there. */
-export type Signed = false | { readonly purpose: string };
+export type Signed =
+  | false
+  | {
+      /** What signatures have to be for: 1 to 256 characters, `'jobs'`. */
+      readonly purpose: string;
+    };
 
 /** Defaults that a serializer may set for its calls, and a call may override. */
 export interface ReviveDefaults {
@@ -229,7 +234,10 @@ export interface SerializeOptions extends TokenOptions {
 export type VerifyOptions<Only extends readonly EntityType[] = readonly EntityType[]> = Omit<
   DeserializeOptions<Only>,
   'missing' | 'signed' | 'limits' | 'as'
-> & { readonly purpose: string };
+> & {
+  /** What the token was signed for: `'unsubscribe'`. */
+  readonly purpose: string;
+};
 
 /** What `locate` takes: how the row is revived. A missing one is E_ENTITY_NOT_FOUND unless the call says otherwise. */
 export type LocateOptions<Only extends readonly EntityType[] = readonly EntityType[]> = Omit<

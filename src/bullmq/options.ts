@@ -6,6 +6,7 @@ import { isPool, type PoolLike, TransactionPool } from './transaction-pool.ts';
 
 /** BullMQ's options, with a `pg.Pool` for a connection on its PostgreSQL backend. */
 export type BullMqOptions<Options extends object> = Omit<Options, 'connection'> & {
+  /** Options or a client of Redis, or a `pg.Pool` on the PostgreSQL backend. */
   readonly connection?: ConnectionOptions | PoolLike;
 };
 

@@ -17,11 +17,14 @@ export interface PayloadReport {
   readonly purpose: string | undefined;
   /** Until when it says the signature is good; undefined for one without an end. */
   readonly expiresAt: Date | undefined;
-  /** Every reference, in document order; a long path without its middle. */
+  /**
+   * Every reference, in document order; a long path without its middle:
+   * `{ path: '$.user', token: EntityToken('User', 1) }`.
+   */
   readonly tokens: readonly { readonly path: string; readonly token: EntityToken }[];
   /** How often each tag occurs: `{ $entity: 2, $date: 1 }`. */
   readonly tags: { readonly [tag: string]: number };
-  /** What would keep the payload from being read. */
+  /** What would keep the payload from being read: `{ path: '$.due', code: 'E_MALFORMED', message: '…' }`. */
   readonly problems: readonly { readonly path: string; readonly code: ErrorCode; readonly message: string }[];
 }
 

@@ -14,7 +14,7 @@ export interface GraphileJob {
   readonly created_at: Date;
   /** When a worker took it. */
   readonly locked_at: Date | null;
-  /** The worker that has it. */
+  /** The pool whose worker has it; null while none has. */
   readonly locked_by: string | null;
 }
 

@@ -73,7 +73,11 @@ export type Outcome =
   | { readonly status: 'retry'; readonly error: JobFailure; readonly cause: unknown; readonly delayMs?: number }
   | { readonly status: 'postpone' | 'discard'; readonly error: JobFailure; readonly cause: unknown };
 
-/** An error as it is kept with a job: tokens of rows, never their data. */
+/**
+ * An error as it is kept with a job: tokens of rows, never their data.
+ * `{ name: 'TypeError', message: '…', stack: '…' }`; of a `ByReferenceError` with `code`, `retryable`, `path` and
+ * `tokens` in the place of the stack.
+ */
 export interface JobFailure extends JsonObject {
   /** The error's name: `TypeError`. */
   readonly name: string;

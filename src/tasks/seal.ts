@@ -9,6 +9,7 @@ import { isJsonObject, type JsonObject } from '../wire/json.ts';
 export type JobSigning =
   | false
   | {
+      /** What jobs and results are signed for: 1 to 256 characters, `'jobs'`. */
       readonly purpose: string;
       /**
        * Queues whose jobs are taken besides those of the worker's own: the source of a dead letter queue. For pg-boss

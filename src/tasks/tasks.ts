@@ -266,9 +266,10 @@ export class Tasks {
   }
 
   /**
-   * Takes no further jobs, waits for those under way, and ends what `onFlush` began: stop it after what flushes. Resolves
-   * with how many jobs are left: 0, or more where `timeoutMs` is over, for the next worker to run again. One promise for
-   * all who call it meanwhile, and the shortest of their times.
+   * Takes no further jobs, waits for those under way, and ends what `onFlush` began: stop it after what flushes.
+   * Resolves with how many jobs are left: 0, or more where `timeoutMs` is over, for the next worker to run again. One
+   * promise for all who call it meanwhile, and the shortest of their times.
+   * @throws E_INVALID_OPTION.
    */
   stop(options: StopOptions = {}): Promise<number> {
     check(options, STOP_CHECKS, 'option ');

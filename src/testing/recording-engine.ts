@@ -59,6 +59,7 @@ export interface RecordingEngine extends Engine {
    * what ran. A job of a transaction that is open, as the one that a test rolls back in the end, runs inside it. No
    * delay is waited for, and each job has one attempt a call: one that is to be retried waits for the next call.
    * @throws JobFailedError for the first that failed, when all have run; its `cause` is what the handler threw.
+   * E_INVALID_OPTION for a job whose task is not started.
    */
   run(): Promise<readonly RecordedJob[]>;
   /** Forgets everything. */

@@ -8,7 +8,11 @@ import { readDate } from './values/date.ts';
 
 /** How long a signature is good for; there is no default, so that nobody signs for good by forgetting. */
 export type Expiry =
-  | { readonly expiresInMs: number; readonly expiresAt?: never }
+  | {
+      /** Milliseconds from now. */
+      readonly expiresInMs: number;
+      readonly expiresAt?: never;
+    }
   | {
       /** An instant, or null for a signature that never expires. */
       readonly expiresAt: Date | null;
@@ -16,7 +20,10 @@ export type Expiry =
     };
 
 /** What a signature is for, and until when. One made for another purpose is no signature at all. */
-export type SignOptions = { readonly purpose: string } & Expiry;
+export type SignOptions = {
+  /** What it is for: 1 to 256 characters, `'unsubscribe'`. */
+  readonly purpose: string;
+} & Expiry;
 
 /** A secret of at least 32 bytes; text counts in UTF-8. */
 export type SigningKey = string | Uint8Array;

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { errors } from '../support/errors.ts';
 import { readme } from '../support/examples.ts';
@@ -19,6 +20,13 @@ const codes = Array.from(union.matchAll(/'(E_\w+)'/g), ([, code]) => code!);
 
 /** What a section answers. */
 const retryOf = (code: string): string => /^\*\*A retry\*\* (.*)$/m.exec(sections.get(code) ?? '')?.[1] ?? '';
+
+test('docstrings and pages name no code that there is not', () => {
+  const files = globSync(['src/**/*.ts', 'docs/*.md', 'docs/*/*.md', 'README.md'], { cwd: fileURLToPath(root) });
+  // What is quoted in code is compiled, or another package's.
+  const named = files.flatMap((file) => read(file).match(/(?<!['\w])E_[A-Z]+(?:_[A-Z]+)*\b/g) ?? []);
+  expect([...new Set(named)].filter((code) => !codes.includes(code))).toEqual([]);
+});
 
 test('each code has its section, once, and there is none for another', () => {
   const headings = Array.from(page.matchAll(/^## (E_\w+)$/gm), ([, code]) => code!);
