@@ -156,11 +156,12 @@ export class EntitySerializer {
   /**
    * The value behind a payload: each entity managed by `em` and as its row is now, the same row the same object, one
    * query per model. `T` comes with the payload, or the receiver names it. A failure of the database passes through as
-   * it is.
+   * it is, and so does what `drift` and `authorize` throw.
    * @throws E_MALFORMED, E_LIMIT, E_UNSUPPORTED_VERSION, E_BAD_SIGNATURE, E_EXPIRED, E_UNKNOWN_MODEL,
    * E_DUPLICATE_MODEL, E_UNKNOWN_VALUE, E_MODEL_NOT_ALLOWED, E_SCHEMA_NOT_ALLOWED, E_WRONG_TENANT, E_NO_TENANT,
    * E_MISSING_TENANT, E_INVALID_OPTION, E_UNSUPPORTED before any query; E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE,
-   * E_LOCKED, E_DRIFT, E_UNFLUSHED.
+   * E_LOCKED, E_DRIFT, E_UNFLUSHED; and E_MALFORMED for a key that the database refuses, or a value object whose
+   * `decode` fails.
    */
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {

@@ -7,9 +7,15 @@ import type { Declared } from './reference-property.ts';
 
 /** How the instances of one class travel. Both must be synchronous and pure. */
 export interface ValueCodec<T, Data = unknown> {
-  /** Anything that travels: plain data, dates, entities, other registered value objects. */
+  /**
+   * Anything that travels: plain data, dates, entities, other registered value objects. What it throws is the `cause`
+   * of E_UNSERIALIZABLE.
+   */
   encode(value: T): Data;
-  /** The instance again, from what `encode` returned; entities in it are the current rows. */
+  /**
+   * The instance again, from what `encode` returned; entities in it are the current rows. What it throws is the `cause`
+   * of E_MALFORMED.
+   */
   decode(data: Data): T;
 }
 
