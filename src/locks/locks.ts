@@ -36,7 +36,10 @@ export interface LockGrant {
 
 /** A lock in hand: `await using lock = await locks.acquire(key)`. */
 export interface Lock extends LockGrant, AsyncDisposable {
-  /** Frees the lock; again is nothing. Rejects with E_LOCK_LOST when the lock was lost before. */
+  /**
+   * Frees the lock; again is nothing.
+   * @throws E_LOCK_LOST when the lock was lost before.
+   */
   release(): Promise<void>;
 }
 

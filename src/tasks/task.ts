@@ -158,7 +158,8 @@ export interface DeclaredTask<Args, Result, Given = Referable<Args>, Stored = Re
   /**
    * Runs whenever the cron expression says so: `nightly.schedule('0 3 * * *', {}, { timeZone: 'Europe/Berlin' })`. Once
    * more replaces the schedule; the time zone is UTC unless it is given.
-   * @throws as `serialize`; what the engine refuses a cron expression with.
+   * @throws as `serialize`; E_UNSUPPORTED of an engine without a clock, or for a time zone that it can't; what the
+   * engine refuses a cron expression with.
    */
   schedule(cron: string, args: Given, options?: { readonly timeZone?: string }): Promise<void>;
   /** Ends the schedule. */
@@ -174,7 +175,7 @@ export interface Task<Args, Result, Given = Referable<Args>, Stored = Revived<Re
   Given,
   Stored
 > {
-  /** Runs here and now, without the engine. */
+  /** Runs here and now, without the engine; rejects with what the handler throws. */
   (args: Args): Promise<Result>;
 }
 

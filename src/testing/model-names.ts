@@ -1,13 +1,14 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 
 /**
- * For a test of your own: throws unless the wire names of the serializer's models are exactly these, in any order.
- * Payloads that are queued now will name models so after the next deploy: a rename without an alias, or a bundler
- * that minifies class names, is found here instead of in the queue.
+ * For a test of your own: fails unless the wire names of the serializer's models are exactly these, in any order.
+ * Payloads that are queued now will name models so after the next deploy: a rename without an alias, or a bundler that
+ * minifies class names, is found here instead of in the queue.
  *
  * ```ts
  * test('payloads keep their names', () => expectModelNames(serializer, ['Post', 'User']));
  * ```
+ * @throws Error, which says what is missing and what is unexpected.
  */
 export function expectModelNames(serializer: EntitySerializer, expected: readonly string[]): void {
   const actual = new Set(serializer.registry.names);

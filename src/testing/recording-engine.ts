@@ -52,6 +52,7 @@ export interface RecordingEngine extends Engine {
   /**
    * The same of one task, and with equal arguments, where they are given: rows are equal whatever object stands for
    * them. `expect(engine.jobs(welcome, { user })).toHaveLength(1)`.
+   * @throws as `serialize`, for the arguments.
    */
   jobs<Given>(task: AnyTask<Given>, args?: NoInfer<Given>): readonly RecordedJob[];
   /**
