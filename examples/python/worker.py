@@ -198,6 +198,9 @@ def read_int4(wire):
 
 
 def read_int8(wire):
+    # Of a token from before the column was this wide.
+    if is_integer(wire) and -(2**53) < wire < 2**53:
+        return int(wire)
     require(isinstance(wire, dict) and list(wire) == ["$bigint"], "a bigint as key")
     key = read_bigint(wire["$bigint"])
     require(-(2**63) <= key < 2**63, "an integer of eight bytes as key")

@@ -13,6 +13,7 @@ import { checkCopy } from './check-copy.ts';
 import { isTagged, isUndefined, refuse, refuseNamed, scalarIn } from './closed.ts';
 import { Place } from './place.ts';
 import { fromPlain, nestedClass, scalarsOf } from './plain.ts';
+import { severalOf } from './several.ts';
 import { discriminatorOf, isShaped, type PlainClass, shapeOf, type ShapeProperty, typeOf } from './shape.ts';
 
 /**
@@ -213,22 +214,6 @@ function refuseKeys(
     else if (isUndefined(value)) refuse('a value, and not undefined', new Place(at, escapeKey(key)));
   }
 }
-
-/** What several are in, or false for one: by the declaration, the initial value, or the compiler's metadata. */
-function severalOf({ name, type, each }: ShapeProperty, initial: Initial): Several | undefined {
-  if (each !== undefined) return each;
-  const reflected: unknown = type?.reflectedType;
-  for (const [cls, several] of CONTAINERS) {
-    if (reflected === cls || initial[name] instanceof (cls as typeof Array)) return several;
-  }
-  return typeof reflected === 'function' && reflected !== Object ? false : undefined;
-}
-
-const CONTAINERS: readonly (readonly [unknown, Several])[] = [
-  [Array, true],
-  [Set, 'set'],
-  [Map, 'map'],
-];
 
 const IN_WORDS: ReadonlyMap<Several, string> = new Map<Several, string>([
   [true, 'an array'],

@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util';
 
-export const HELP = `Usage: byref inspect <payload | file | -> [options]
+export const HELP = `Usage:
+  byref inspect <payload | file | -> [--config [path]] [--schema name] [--no-filters] [--json]
+  byref manifest [--check] [--config path]
 
-Prints what a payload of mikro-orm-byref holds: its tokens, its tags, what its signature says (it is
-not verified: there are no keys here), and what is wrong with it. Needs no database.
+byref inspect prints what a payload of mikro-orm-byref holds: its tokens, its tags, what its signature
+says (it is not verified: there are no keys here), and what is wrong with it. Needs no database.
 
   payload            JSON, or a token as text, signed or not
   file               the name of a file with the same
@@ -12,25 +14,35 @@ not verified: there are no keys here), and what is wrong with it. Needs no datab
 Payloads are found at any depth, so a whole job will do; JSON inside a string is looked into, and
 there may be one JSON value per line.
 
-Options:
   --config [path]    print the rows behind the tokens as they are now, too. The configuration is
                      that of MikroORM's own command, which must be installed: @mikro-orm/cli
   --schema <name>    with --config: the schema of models that live in many
   --no-filters       with --config: see rows that the application's default filters hide
   --json             print JSON
+
+  Exit codes: 0 where every payload can be read and, with --config, every row is there; 1 where one
+  has a problem or a row is missing; 2 for wrong usage, or a configuration or a database that failed:
+  the tokens are printed all the same.
+
+byref manifest writes byref.manifest.json: the names and shapes that stored payloads hold on to. It
+opens no connection. What the application is, the default export of byref.config.{ts,mts,js,mjs}
+says: { orm, serializer, tasks }; without it there are the models of MikroORM's own configuration.
+
+  --check            write nothing: say what a change would break that may be stored
+  --config <path>    another file than byref.config.*
+
+  Exit codes: 0; 1 where --check finds what would break; 2 for wrong usage, or a configuration that
+  failed.
+
   -h, --help         print this
   -v, --version      print the version
-
-Exit codes:
-  0  every payload can be read; with --config, every row is there
-  1  a payload has a problem, or a row is missing
-  2  wrong usage, or the configuration or the database failed; the tokens are printed all the same
 `;
 
 /** The command was called in a way it does not know. */
 export class UsageError extends Error {}
 
 export interface InspectOptions {
+  readonly command: 'inspect';
   /** What to inspect: text, the name of a file, or `-`. */
   readonly input: string;
   /** Set where rows are asked for; the path is empty where the configuration is to be found. */
@@ -42,19 +54,49 @@ export interface InspectOptions {
   readonly json: boolean;
 }
 
+export interface ManifestOptions {
+  readonly command: 'manifest';
+  readonly check: boolean;
+  /** Unset where it is to be found. */
+  readonly config: string | undefined;
+}
+
 /** What the arguments ask for. Throws UsageError. */
-export function readArguments(argv: readonly string[]): InspectOptions | 'help' | 'version' {
+export function readArguments(argv: readonly string[]): InspectOptions | ManifestOptions | 'help' | 'version' {
   const { values, positionals } = parsed(argv);
   if (values.help === true) return 'help';
   if (values.version === true) return 'version';
-  const [command, input, ...others] = positionals;
-  if (command !== 'inspect') {
+  const [command, ...inputs] = positionals;
+  const read = COMMANDS[command as keyof typeof COMMANDS];
+  if (read === undefined) {
     throw new UsageError(command === undefined ? 'no command given' : `no such command: ${command}`);
   }
+  return read(values, inputs);
+}
+
+type Values = ReturnType<typeof parsed>['values'];
+
+const COMMANDS = { inspect: readInspect, manifest: readManifest };
+
+function readInspect(values: Values, [input, ...others]: readonly string[]): InspectOptions {
+  const { config, schema, json = false, 'no-filters': noFilters, ...foreign } = values;
+  refuseOptions('inspect', foreign);
   if (input === undefined) throw new UsageError('nothing to inspect: expected a payload, the name of a file, or -');
   if (others.length > 0) throw new UsageError(`one payload at a time, or quote it: ${others[0]}`);
-  const { config, schema, json = false } = values;
-  return { input, config, schema, json, filters: values['no-filters'] !== true };
+  return { command: 'inspect', input, config, schema, json, filters: noFilters !== true };
+}
+
+function readManifest(values: Values, inputs: readonly string[]): ManifestOptions {
+  const { check = false, config, ...foreign } = values;
+  refuseOptions('manifest', foreign);
+  if (inputs.length > 0) throw new UsageError(`byref manifest takes no ${inputs[0]}`);
+  if (config === '') throw new UsageError('--config of byref manifest needs the path of a script');
+  return { command: 'manifest', check, config };
+}
+
+function refuseOptions(command: string, foreign: object): void {
+  const [name] = Object.keys(foreign);
+  if (name !== undefined) throw new UsageError(`byref ${command} has no option --${name}`);
 }
 
 function parsed(argv: readonly string[]) {
@@ -63,6 +105,7 @@ function parsed(argv: readonly string[]) {
       args: withPaths(argv),
       allowPositionals: true,
       options: {
+        check: { type: 'boolean' },
         config: { type: 'string' },
         schema: { type: 'string' },
         'no-filters': { type: 'boolean' },

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { EntityToken } from '../wire/token.ts';
 import type { InspectOptions } from './arguments.ts';
 import { findPayloads, readInput } from './input.ts';
+import { messageOf } from './message.ts';
 import { openOrm } from './open-orm.ts';
 import { type Inspection, jsonReport, textReport } from './report.ts';
 import type { RowStates } from './rows.ts';
@@ -52,11 +53,4 @@ async function rowsOrFailure(
   } catch (error) {
     return { failure: messageOf(error) };
   }
-}
-
-/** A connection that is refused at several addresses says so in its parts only. */
-function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
-  const { message, code } = error as Partial<Error & { code: string }>;
-  return message || code || String(error);
 }

@@ -20,7 +20,10 @@ async function runCommand(argv: readonly string[], stdin: Readable): Promise<Com
     const options = readArguments(argv);
     if (options === 'help') return { output: HELP, exitCode: 0 };
     if (options === 'version') return { output: `${packageVersion()}\n`, exitCode: 0 };
-    return await inspectCommand(options, stdin);
+    if (options.command === 'inspect') return await inspectCommand(options, stdin);
+    // Imported only where MikroORM is needed.
+    const { manifestCommand } = await import('./manifest-command.ts');
+    return await manifestCommand(options);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return { output: '', errors: `${error.message} (see byref --help)`, exitCode: 2 };

@@ -59,7 +59,9 @@ function toInteger(value: unknown): unknown {
 /** An integer that is a bigint to JavaScript; `short` matches the spellings that fit for certain. */
 export function bigInteger(name: string, min: bigint, max: bigint, short: RegExp): KeyColumn {
   const fits = (value: bigint): boolean => value >= min && value <= max;
-  const canonical = (wire: JsonValue): string => (wire as { readonly $bigint: string }).$bigint;
+  // A number is of a token from before the column was this wide.
+  const canonical = (wire: JsonValue): string =>
+    typeof wire === 'number' ? String(wire) : (wire as { readonly $bigint: string }).$bigint;
   return {
     expected: `{"$bigint":"…"} that fits ${name}`,
     write(value) {
@@ -70,6 +72,7 @@ export function bigInteger(name: string, min: bigint, max: bigint, short: RegExp
       return integer !== undefined && fits(integer) ? { $bigint: integer.toString() } : undefined;
     },
     read(wire) {
+      if (typeof wire === 'number') return Number.isSafeInteger(wire) ? canonical(wire) : undefined;
       const text = (wire as { readonly $bigint?: unknown }).$bigint;
       if (typeof text === 'string' && short.test(text)) return text;
       const value = readKeyValue(wire);

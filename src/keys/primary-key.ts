@@ -86,6 +86,11 @@ export class PrimaryKey {
     this.#simple = isSimple ? first : undefined;
   }
 
+  /** The types of the columns: `boolean` and `enum`, or as SQL has them. */
+  get types(): readonly string[] {
+    return this.#leaves.map(({ property }) => typeOf(property));
+  }
+
   /** What a key is on the wire, for error messages. */
   get expected(): string {
     return this.#leaves.map((_, index) => this.#expected(index)).join(', ');
@@ -120,6 +125,11 @@ export class PrimaryKey {
     const values = (wire as JsonArray).map((part, index) => this.#readLeaf(index, part));
     const bad = values.indexOf(undefined);
     return bad >= 0 ? this.#expected(bad) : { value: values, wire, canonical: this.canonical(wire) };
+  }
+
+  /** Whether a part of a key is read from the wire. */
+  readsPart(index: number, wire: JsonValue): boolean {
+    return this.refusal === undefined && this.#readLeaf(index, wire) !== undefined;
   }
 
   /** A key as `read` took it, as properties without types of their own hold it. */
@@ -210,6 +220,21 @@ export class PrimaryKey {
     const { property, column } = this.#leaves[index]!;
     return `${column.expected} for ${property.name}`;
   }
+}
+
+/** How keys of a type travel that `types` has named. */
+export const columnsOfType = (type: string, platform: Platform): readonly KeyColumn[] =>
+  // A timestamp is written in the one way or the other.
+  ['Date', 'string'].map((runtimeType) => {
+    const property = { columnTypes: [type], runtimeType: type === 'boolean' ? type : runtimeType } as EntityProperty;
+    const nativeEnumName = type === 'enum' ? type : undefined;
+    return isSqlite(platform) ? sqliteKeyColumn(property) : postgresKeyColumn({ ...property, nativeEnumName } as never);
+  });
+
+function typeOf({ columnTypes, nativeEnumName, runtimeType }: EntityProperty): string {
+  if (nativeEnumName !== undefined) return 'enum';
+  // A serial is an integer that counts by itself.
+  return runtimeType === 'boolean' ? runtimeType : columnTypes[0]!.replace(/serial$/, 'int');
 }
 
 /** Part of the key by a foreign key. */

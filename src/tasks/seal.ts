@@ -72,6 +72,11 @@ export class Seal {
     return this.#signed !== false;
   }
 
+  /** Undefined where nothing is signed. */
+  get purpose(): string | undefined {
+    return this.#signed === false ? undefined : this.#signed.purpose;
+  }
+
   /** Signs an envelope as one of a kind: a job of a queue, a result of a job. */
   close(envelope: JsonObject, kind: string, facts: JsonObject): JsonObject {
     return this.#signed ? this.#serializer.seal({ ...envelope, [kind]: facts }, this.#signed.purpose) : envelope;

@@ -69,6 +69,15 @@ export interface StopOptions {
   readonly timeoutMs?: number;
 }
 
+/** What a look from outside finds. */
+export interface TasksInsides {
+  readonly definitions: readonly TaskDefinition[];
+  /** Whether jobs carry one. */
+  readonly hasContext: boolean;
+  /** What jobs are signed for; undefined where they are not. */
+  readonly purpose: string | undefined;
+}
+
 const TASKS_CHECKS: Record<keyof TasksOptions, Check> = {
   plain: oneOf('pass', 'refuse'),
   signed: aJobSigning,
@@ -89,6 +98,8 @@ export const checkTasksOptions = (options: TasksOptions): void => check(options,
 export class Tasks {
   readonly #serializer: EntitySerializer;
   readonly #engine: Engine;
+  readonly #seal: Seal;
+  readonly #hasContext: boolean;
   readonly #producer: Producer;
   readonly #dispatcher: JobDispatcher;
   readonly #tell: (report: ErrorReport) => void;
@@ -134,6 +145,8 @@ export class Tasks {
     });
     this.#serializer = serializer;
     this.#engine = engine;
+    this.#seal = seal;
+    this.#hasContext = context !== undefined;
     this.#tell = tellingOf(serializer, options.onError);
     this.#producer = new Producer(serializer, engine, seal, context);
     this.#dispatcher = new JobDispatcher(serializer, seal, runner, this.#tell);
@@ -276,6 +289,12 @@ export class Tasks {
     const stopped = this.#stop();
     if (options.timeoutMs !== undefined) this.#underWay.giveUpAfter(options.timeoutMs);
     return stopped;
+  }
+
+  /** @internal What the commands look at. */
+  get insides(): TasksInsides {
+    const { purpose } = this.#seal;
+    return { definitions: [...this.#definitions.values()], hasContext: this.#hasContext, purpose };
   }
 
   /** @internal The first half: what is still flushed enqueues its jobs. */

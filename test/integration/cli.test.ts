@@ -506,7 +506,8 @@ describe('the command', () => {
       expect(run()).toMatchObject({ status: 0, stderr: '' });
       expect(run('--config')).toMatchObject({
         status: 2,
-        stderr: 'byref: The rows could not be read: --config needs the package @mikro-orm/cli to be installed\n',
+        stderr:
+          'byref: The rows could not be read: MikroORM’s configuration needs the package @mikro-orm/cli to be installed\n',
       });
     } finally {
       rmSync(alone, { recursive: true, force: true });

@@ -100,6 +100,22 @@ describe('every shape of key', () => {
     expect(selects(database.statements)).toHaveLength(new Set(kept.map(({ model }) => model)).size);
   });
 
+  test('a token from before an integer column was widened is of the same row', async () => {
+    await database.orm.em.fork().insert(BigIntKey, { id: 5n, note: 'narrow once' } as never);
+    const tokens = [5, { $bigint: '5' }].map((key) => ({ $entity: ['BigIntKey', key] }));
+    const em = database.orm.em.fork();
+    database.statements.length = 0;
+    const [first, second] = (await serializer.decode({ $byref: 1, data: tokens }, { em })) as BigIntKey[];
+    expect(selects(database.statements)).toHaveLength(1);
+    expect([first!.id, first!.note, second === first]).toEqual([5n, 'narrow once', true]);
+    for (const key of [5.5, 2 ** 53, '5']) {
+      const payload = { $byref: 1, data: { $entity: ['BigIntKey', key] } };
+      await expect(serializer.decode(payload, { em })).rejects.toThrow(
+        expect.objectContaining({ code: 'E_MALFORMED' }),
+      );
+    }
+  });
+
   test('the JavaScript type of a key comes back exactly', async () => {
     const [int, big, bytes, buffer] = [IntKey, BigIntKey, BytesKey, BufferKey].map((model) =>
       samples.findIndex((sample) => sample.model === model && isKept(sample)),
