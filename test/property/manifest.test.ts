@@ -65,10 +65,10 @@ describe.each([
       if (blamed.length === subjects.length) expect(blamed).toEqual(expect.arrayContaining([...failing]));
       seen[failing.size > 0 ? 'broken' : 'kept']++;
     };
-    await fc.assert(fc.asyncProperty(mutations(spec), run), { numRuns: Number(process.env['MANIFEST_RUNS'] ?? 80) });
-    expect(seen.broken).toBeGreaterThan(15);
-    expect(seen.kept).toBeGreaterThan(15);
-  });
+    await fc.assert(fc.asyncProperty(mutations(spec), run), { numRuns: Number(process.env['MANIFEST_RUNS'] ?? 50) });
+    expect(seen.broken).toBeGreaterThan(8);
+    expect(seen.kept).toBeGreaterThan(8);
+  }, 120_000);
 });
 
 test('of any two types of keys', async () => {
