@@ -18,6 +18,7 @@ export default {
     '^mikro-orm-byref/cache$': '<rootDir>/src/cache/index.ts',
     '^mikro-orm-byref/class-transformer$': '<rootDir>/src/class-transformer/index.ts',
     '^mikro-orm-byref/graphile-worker$': '<rootDir>/src/graphile-worker/index.ts',
+    '^mikro-orm-byref/http$': '<rootDir>/src/http/index.ts',
     '^mikro-orm-byref/locks$': '<rootDir>/src/locks/index.ts',
     '^mikro-orm-byref/nestjs$': '<rootDir>/src/nestjs/index.ts',
     '^mikro-orm-byref/pg-boss$': '<rootDir>/src/pg-boss/index.ts',

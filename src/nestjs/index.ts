@@ -1,8 +1,9 @@
 /**
- * A module for Nest: the serializer, tasks, and the queues of `@nestjs/bullmq`.
+ * A module for Nest: the serializer, tasks, the queues of `@nestjs/bullmq`, and a pipe for signed parameters.
  *
  * @module mikro-orm-byref/nestjs
  * @packageDocumentation
  */
 export { ByReferenceModule } from './module.ts';
+export { SignedEntityPipe } from './signed-entity-pipe.ts';
 export type { ByReferenceAsyncOptions, ByReferenceModuleOptions, ByReferenceRootOptions } from './options.ts';

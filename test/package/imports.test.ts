@@ -14,6 +14,7 @@ const IMPORTED = [
   ['cache', '@mikro-orm/core'],
   ['class-transformer', '@mikro-orm/core', 'class-transformer'],
   ['graphile-worker', '@mikro-orm/core', 'graphile-worker'],
+  ['http'],
   ['locks'],
   ['nestjs', '@mikro-orm/core', '@mikro-orm/nestjs', '@nestjs/common', '@nestjs/core'],
   ['pg-boss', '@mikro-orm/core'],

@@ -6,7 +6,7 @@ import { expect, test } from '@jest/globals';
 const FLOORS = [
   ['nestjs', 'cli', 'testing'],
   ['pg-boss', 'bullmq', 'graphile-worker'],
-  ['tasks', 'locks', 'cache'],
+  ['tasks', 'locks', 'cache', 'http'],
   ['index.ts'],
   ['entity-serializer.ts'],
   ['reviving'],
