@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import { refuseOldNode } from './check.ts';
+import { dtoReaderFor } from './class-transformer/dto-reader.ts';
 import { applyDeclared } from './codec/declared-references.ts';
 import { decode, type Decoded, decodePlain } from './codec/decode.ts';
 import { encode, type EncodeHooks } from './codec/encode.ts';
@@ -166,7 +167,7 @@ export class EntitySerializer {
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
     const settings = this.#settle(options);
-    const decodeData = await this.#decoder(settings);
+    const decodeData = this.#decoder(settings);
     // Nobody else holds what was parsed here; a DTO looks at it once more after it was decoded.
     const takesOver = settings.as === undefined;
     const decodeText = (text: string): Decoded => {
@@ -196,7 +197,7 @@ export class EntitySerializer {
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
     const settings = this.#settle(options);
-    return single(await revive([payload], await this.#decoder(settings), settings));
+    return single(await revive([payload], this.#decoder(settings), settings));
   }
 
   /**
@@ -210,7 +211,7 @@ export class EntitySerializer {
     options: DeserializeOptions = {},
   ): Promise<PromiseSettledResult<Revived<T>>[]> {
     const settings = this.#settle(options);
-    const outcomes = await revive(payloads, await this.#decoder(settings), settings);
+    const outcomes = await revive(payloads, this.#decoder(settings), settings);
     return outcomes as PromiseSettledResult<Revived<T>>[];
   }
 
@@ -428,9 +429,9 @@ export class EntitySerializer {
   }
 
   /** How envelopes are decoded: opened, walked, and held to what their classes declare. */
-  async #decoder(settings: Settings): Promise<(payload: unknown, takesOver?: boolean) => Decoded> {
+  #decoder(settings: Settings): (payload: unknown, takesOver?: boolean) => Decoded {
     const { as, upgrades, admitted, limits } = settings;
-    const dtos = as && (await loadDtos());
+    const dtos = as && dtoReaderFor(as);
     return (payload, takesOver = false) => {
       refuseUnawaited(payload);
       const data = open(payload, this.#signer, settings);
@@ -487,13 +488,3 @@ function refuseUnawaited(payload: unknown): void {
 
 /** The value of a single payload, or what it was refused with. */
 const single = <T>(outcomes: readonly Outcome<T>[]): T => valueOf(outcomes[0]!);
-
-/** class-transformer is an optional peer: it is loaded when a DTO is asked for. */
-async function loadDtos(): Promise<typeof import('./class-transformer/decode-as.ts')> {
-  try {
-    return await import('./class-transformer/decode-as.ts');
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
-    throw ByReferenceError.invalidOption('option as', 'the package class-transformer to be installed', undefined);
-  }
-}

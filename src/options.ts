@@ -170,8 +170,8 @@ export interface DeserializeOptions<Only extends readonly EntityType[] = readonl
   readonly only?: Only;
   /**
    * A DTO: the payload must have its declared keys and no other, references of the declared classes where it declares
-   * them, and comes back as its instance. Anything else is E_MALFORMED, before any query. Needs class-transformer, else
-   * it is E_INVALID_OPTION.
+   * them, and comes back as its instance. Anything else is E_MALFORMED, before any query. Import
+   * `mikro-orm-byref/class-transformer`, which reads DTOs; E_INVALID_OPTION where nobody did.
    * @defaultValue none
    */
   readonly as?: new () => object;

@@ -15,3 +15,8 @@ export type {
   ReferencePropertyOptions,
 } from '../models/reference-property.ts';
 export type { PlainClass } from './shape.ts';
+
+import { checkDto, decodeAs } from './decode-as.ts';
+import { provideDtoReader } from './dto-reader.ts';
+
+provideDtoReader({ checkDto, decodeAs });

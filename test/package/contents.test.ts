@@ -11,6 +11,8 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
+type Exports = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+
 interface SourceMap {
   readonly sources: readonly string[];
   readonly sourceRoot: string;
@@ -26,20 +28,47 @@ const sources = globSync('src/**/*.ts', { cwd: root }).map((file) => file.replac
 const modules = sources
   .filter((file) => !file.endsWith('.d.ts'))
   .map((file) => file.slice('src/'.length, -'.ts'.length));
-const BUILT = ['.js', '.d.ts'] as const;
+/** Where the file of a module is; there is no command for CommonJS. */
+const BUILT = {
+  'dist/….js': (name: string) => `dist/${name}.js`,
+  'dist/….d.ts': (name: string) => `dist/${name}.d.ts`,
+  'dist/commonjs/….js': (name: string) => (name.startsWith('cli/') ? undefined : `dist/commonjs/${name}.js`),
+} as const;
+const built = Object.values(BUILT).flatMap((fileOf) => modules.flatMap((name) => fileOf(name) ?? []));
 
 test('the package holds the build with its source, the JSON Schema, what errors refer to, README and LICENSE, and nothing else', () => {
-  const build = modules.flatMap((name) =>
-    BUILT.flatMap((ending) => [`dist/${name}${ending}`, `dist/${name}${ending}.map`]),
-  );
+  const build = built.flatMap((file) => [file, `${file}.map`]);
   const page = 'docs/operations/troubleshooting.md';
-  const others = ['LICENSE', 'README.md', page, 'package.json', 'schema/wire-v1.schema.json'];
+  const commonJs = 'dist/commonjs/package.json';
+  const others = ['LICENSE', 'README.md', page, 'package.json', 'schema/wire-v1.schema.json', commonJs];
   expect(packed).toEqual([...build, ...sources, ...others].sort());
 });
 
-test.each(BUILT)('a debugger or an editor gets from each %s to its source, which the package holds', (ending) => {
+test('what can require() modules gets the modules, so that there is one copy; CommonJS is for Jest and its like', () => {
+  const { exports } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { exports: Exports };
+  for (const [path, target] of Object.entries(exports)) {
+    if (typeof target === 'string') continue;
+    const name = path === '.' ? 'index' : `${path.slice('./'.length)}/index`;
+    const module = `./dist/${name}.js`;
+    // In this order: Node, Deno and webpack; esbuild, Vite and Rollup; Bun.
+    expect([path, Object.entries(target)]).toEqual([
+      path,
+      Object.entries({
+        types: `./dist/${name}.d.ts`,
+        'module-sync': module,
+        module,
+        bun: module,
+        require: `./dist/commonjs/${name}.js`,
+        default: module,
+      }),
+    ]);
+  }
+});
+
+test.each(Object.entries(BUILT))('a debugger or an editor gets from each %s to its source', (_files, fileOf) => {
   for (const name of modules) {
-    const file = `dist/${name}${ending}`;
+    const file = fileOf(name);
+    if (file === undefined) continue;
     const [, url] = /\n\/\/# sourceMappingURL=(\S+)\s*$/.exec(readFileSync(`${root}${file}`, 'utf8')) ?? [];
     const map = posix.join(posix.dirname(file), url ?? 'no map');
     const { sources: urls, sourceRoot } = JSON.parse(readFileSync(`${root}${map}`, 'utf8')) as SourceMap;
@@ -50,7 +79,7 @@ test.each(BUILT)('a debugger or an editor gets from each %s to its source, which
 });
 
 test('the build names no path of the machine that made it', () => {
-  const built = globSync('dist/**/*.{js,ts,map}', { cwd: root });
-  expect(built.length).toBe(modules.length * BUILT.length * 2);
-  expect(built.filter((file) => readFileSync(`${root}${file}`, 'utf8').includes(root))).toEqual([]);
+  const files = globSync('dist/**/*.{js,ts,map}', { cwd: root });
+  expect(files.length).toBe(built.length * 2);
+  expect(files.filter((file) => readFileSync(`${root}${file}`, 'utf8').includes(root))).toEqual([]);
 });
