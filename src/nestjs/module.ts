@@ -4,6 +4,7 @@ import { type DynamicModule, type FactoryProvider, Module, type Provider } from 
 import { ModulesContainer } from '@nestjs/core';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { Tasks } from '../tasks/tasks.ts';
+import { ByReferenceHealth } from './health.ts';
 import { bullMqModule } from './load-bullmq.ts';
 import {
   type ByReferenceAsyncOptions,
@@ -13,9 +14,12 @@ import {
   checkModuleOptions,
   checkRootOptions,
   type ContextOption,
+  type Foundation,
+  FOUNDATIONS,
   OPTIONS,
 } from './options.ts';
-import { makeTasks, TaskHost } from './task-host.ts';
+import { LOCKS_HOST, servicesOf } from './services.ts';
+import { TaskHost } from './task-host.ts';
 
 /**
  * Entities travel by reference through the queues of an application: import it once, anywhere, beside MikroOrmModule.
@@ -32,13 +36,13 @@ export class ByReferenceModule {
    */
   static forRoot(options: ByReferenceRootOptions = {}): DynamicModule {
     checkRootOptions(options);
-    const tasks = options.engine === undefined ? [] : TASKS;
-    return moduleOf({ provide: OPTIONS, useValue: options }, options.contextName, tasks);
+    const names = ALL.filter((name) => options[name] !== undefined);
+    return moduleOf({ provide: OPTIONS, useValue: options }, options.contextName, names);
   }
 
   /**
    * With options from other providers. Whether there is an engine is known too late for Nest to refuse `Tasks`: without
-   * one it can be injected, and throws E_INVALID_OPTION when it is used.
+   * one it can be injected, and throws E_INVALID_OPTION when it is used. So it is with `Locks` and `EntityCache`.
    * @throws E_INVALID_OPTION.
    */
   static forRootAsync({ imports = [], ...options }: ByReferenceAsyncOptions): DynamicModule {
@@ -53,21 +57,31 @@ export class ByReferenceModule {
         return given;
       },
     };
-    return moduleOf(provider, contextName, TASKS, imports);
+    return moduleOf(provider, contextName, ALL, imports);
   }
 }
 
 Module({})(ByReferenceModule);
 
-const TASKS: readonly Provider[] = [
-  { provide: Tasks, inject: [EntitySerializer, OPTIONS], useFactory: makeTasks },
-  {
+const ALL = Object.keys(FOUNDATIONS) as Foundation[];
+
+/** What begins and ends with the application. */
+const HOSTS: Partial<Record<Foundation, Provider>> = {
+  engine: {
     provide: TaskHost,
     inject: [Tasks, OPTIONS, ModulesContainer],
     useFactory: (tasks: Tasks, options: ByReferenceModuleOptions, modules: ModulesContainer) =>
       new TaskHost(tasks, options, modules),
   },
-];
+  locks: LOCKS_HOST,
+};
+
+const HEALTH: Provider = {
+  provide: ByReferenceHealth,
+  inject: [EntitySerializer, OPTIONS, { token: Tasks, optional: true }],
+  useFactory: (serializer: EntitySerializer, { engine }: ByReferenceModuleOptions, tasks?: Tasks) =>
+    new ByReferenceHealth(serializer, engine === undefined ? undefined : tasks),
+};
 
 const ormToken = (contextName: string | undefined) =>
   contextName === undefined ? MikroORM : getMikroORMToken(contextName);
@@ -75,7 +89,7 @@ const ormToken = (contextName: string | undefined) =>
 function moduleOf(
   options: Provider,
   contextName: ContextOption['contextName'],
-  tasks: readonly Provider[],
+  names: readonly Foundation[],
   imports: DynamicModule['imports'] = [],
 ): DynamicModule {
   const serializer: Provider = {
@@ -83,11 +97,12 @@ function moduleOf(
     inject: [OPTIONS, ...[contextName].flat().map(ormToken)],
     useFactory: (given: ByReferenceModuleOptions, ...orms: MikroORM[]) => new EntitySerializer(orms, given.serializer),
   };
+  const services = servicesOf(names);
   return {
     module: ByReferenceModule,
     global: true,
     imports: [...imports, bullMqModule()],
-    providers: [options, serializer, ...tasks],
-    exports: [OPTIONS, EntitySerializer, ...(tasks.length > 0 ? [Tasks] : [])],
+    providers: [options, serializer, HEALTH, ...services, ...names.flatMap((name) => HOSTS[name] ?? [])],
+    exports: [OPTIONS, EntitySerializer, ByReferenceHealth, ...services.map(({ provide }) => provide)],
   };
 }

@@ -1,7 +1,10 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { FactoryProvider, ModuleMetadata } from '@nestjs/common';
+import type { BentoCacheLike } from '../cache/bento-like.ts';
+import type { EntityCacheOptions } from '../cache/options.ts';
 import { anObject, type Check, check, isName, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
+import type { LockProvider } from '../locks/lock-provider.ts';
 import type { EntitySerializerOptions } from '../options.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from '../tasks/adapter-options.ts';
 import type { Engine } from '../tasks/engine.ts';
@@ -29,6 +32,21 @@ export interface ByReferenceModuleOptions {
    * @defaultValue its own
    */
   readonly tasks?: TasksOptions;
+  /**
+   * Where `Locks` keeps its locks: `postgresLocks` as it is, which takes the ORM. Without it there are no `Locks`.
+   * @defaultValue none
+   */
+  readonly locks?: LockProvider | ((orm: MikroORM) => LockProvider | Promise<LockProvider>);
+  /**
+   * Where `EntityCache` keeps its values. It is yours to disconnect. Without it there is no `EntityCache`.
+   * @defaultValue none
+   */
+  readonly cache?: BentoCacheLike | ((orm: MikroORM) => BentoCacheLike | Promise<BentoCacheLike>);
+  /**
+   * Options of `EntityCache`.
+   * @defaultValue its own
+   */
+  readonly cacheOptions?: EntityCacheOptions;
   /**
    * Whether this process works the tasks that are defined when the application is initialised.
    * @defaultValue false
@@ -64,10 +82,33 @@ const aContext: Check = [
   (value) => [value].flat().every((name) => name === undefined || isName(name)) && [value].flat().length > 0,
 ];
 
+/** The options that what can be injected stands on. */
+export type Foundation = 'engine' | 'locks' | 'cache';
+
+const has =
+  (...methods: string[]) =>
+  (value: unknown): boolean =>
+    methods.every((method) => typeof (value as Readonly<Record<string, unknown>> | null)?.[method] === 'function');
+
+/** What they have to be. */
+export const FOUNDATIONS: Readonly<Record<Foundation, { what: string; isOne: (value: unknown) => boolean }>> = {
+  engine: { what: 'an Engine', isOne: has('enqueue') },
+  locks: { what: 'a LockProvider', isOne: has('acquire') },
+  cache: { what: 'a BentoCache', isOne: has('get', 'set', 'delete') },
+};
+
+const aFoundation = (name: Foundation): Check => {
+  const { what, isOne } = FOUNDATIONS[name];
+  return [`${what} or a function that makes one`, (value) => typeof value === 'function' || isOne(value)];
+};
+
 const MODULE_CHECKS: Record<keyof ByReferenceModuleOptions, Check> = {
   serializer: anObject,
   jobs: anObject,
-  engine: ['an Engine or a function that makes one', (value) => typeof value === 'function' || isEngine(value)],
+  engine: aFoundation('engine'),
+  locks: aFoundation('locks'),
+  cache: aFoundation('cache'),
+  cacheOptions: anObject,
   tasks: anObject,
   work: oneOf(true, false),
 };
@@ -96,9 +137,6 @@ export function checkAsyncOptions(options: ByReferenceAsyncOptions): void {
   if (options.useFactory === undefined)
     throw ByReferenceError.invalidOption('option useFactory', 'a function', undefined);
 }
-
-export const isEngine = (value: unknown): value is Engine =>
-  typeof (value as Partial<Engine> | null)?.enqueue === 'function';
 
 function checkMembers({ jobs = {}, tasks = {}, engine, work = false }: ByReferenceModuleOptions): void {
   check(jobs, ADAPTER_CHECKS, 'option jobs.');

@@ -5,33 +5,9 @@ import type {
   OnModuleInit,
 } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
-import type { EntitySerializer } from '../entity-serializer.ts';
-import { ByReferenceError } from '../errors.ts';
-import { Tasks } from '../tasks/tasks.ts';
-import { type ByReferenceModuleOptions, isEngine } from './options.ts';
+import type { Tasks } from '../tasks/tasks.ts';
+import type { ByReferenceModuleOptions } from './options.ts';
 import { registerProviders } from './task-methods.ts';
-
-/** The application's Tasks; without an engine, one that says so as soon as it is used. */
-export async function makeTasks(serializer: EntitySerializer, options: ByReferenceModuleOptions): Promise<Tasks> {
-  const { engine: given, tasks } = options;
-  if (given === undefined) return withoutEngine();
-  const engine = typeof given === 'function' ? await given(serializer.orm) : given;
-  if (!isEngine(engine))
-    throw ByReferenceError.invalidOption('option engine', 'a function that gives an Engine', engine);
-  return new Tasks(serializer, engine, tasks);
-}
-
-function withoutEngine(): Tasks {
-  const refuse = (): never => {
-    throw ByReferenceError.invalidOption(
-      'option engine of ByReferenceModule',
-      'an Engine, as Tasks is used',
-      undefined,
-    );
-  };
-  const methods = Object.getOwnPropertyNames(Tasks.prototype).filter((name) => name !== 'constructor');
-  return Object.create(Tasks.prototype, Object.fromEntries(methods.map((name) => [name, { value: refuse }]))) as Tasks;
-}
 
 /** Has providers run their tasks, and works them for as long as the application runs. */
 export class TaskHost

@@ -297,6 +297,12 @@ export class Tasks {
     return { definitions: [...this.#definitions.values()], hasContext: this.#hasContext, purpose };
   }
 
+  /** @internal Asks the engine after a job that there is not; rejects where it can't be reached. */
+  async reach(): Promise<void> {
+    const [definition] = this.#definitions.values();
+    if (definition !== undefined) await this.#engine.find(definition.queue, randomUUID());
+  }
+
   /** @internal The first half: what is still flushed enqueues its jobs. */
   stopWorkers(): Promise<number> {
     const stopping = this.#engine.stop();

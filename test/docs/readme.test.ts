@@ -43,7 +43,7 @@ test('every TypeScript block is compiled', async () => {
 test('the published declarations have no errors of their own', async () => {
   const errors = await compile('--skipLibCheck', 'false');
   expect(errors.split('\n').filter((line) => /^(?:\.\.\/)*dist\//.test(line))).toEqual([]);
-});
+}, 60_000);
 
 test('every example prints something, but tests and the modules of others', () => {
   const modules = examples.filter(({ prints, runner }) => prints.length === 0 && runner === undefined);
