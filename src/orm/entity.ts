@@ -4,7 +4,6 @@ import {
   type Dictionary,
   type EntityManager,
   type EntityMetadata,
-  type EntityProperty,
   helper,
   type MikroORM,
   Utils,
@@ -121,25 +120,39 @@ export function hasPendingChanges(entity: AnyEntity): boolean {
   });
 }
 
-/** True when a row of it was read in part, as with `fields`: `em.findOne` would read the rest. */
-export function isPartial(entity: AnyEntity): boolean {
-  const { __meta, __loadedProperties } = helper(entity) as unknown as {
+/** True when a row of it was read in part, as with `fields`. What the user has set, or written, is not missing. */
+function isPartial(entity: AnyEntity): boolean {
+  const {
+    __meta,
+    __loadedProperties,
+    __originalEntityData: stored = {},
+  } = helper(entity) as unknown as {
     __meta: EntityMetadata;
     __loadedProperties: ReadonlySet<string>;
+    __originalEntityData?: Dictionary;
   };
-  const isMissing = ({ name, lazy }: EntityProperty): boolean => lazy !== true && !__loadedProperties.has(name);
-  return (
-    __meta.comparableProps.some(
-      (property) => !(property.kind === 'embedded' && property.object !== true) && isMissing(property),
-    ) ||
-    __meta.props.some(
-      ({ name, lazy, formula, kind, owner }) =>
+  const missing = [
+    ...__meta.comparableProps.filter(
+      ({ name, lazy, kind, object }) =>
         lazy !== true &&
-        (formula !== undefined || (kind === '1:1' && !owner)) &&
+        !(kind === 'embedded' && object !== true) &&
+        !__loadedProperties.has(name) &&
+        !(name in stored),
+    ),
+    ...__meta.props.filter(
+      ({ name, lazy, formula, version, kind, owner }) =>
+        lazy !== true &&
+        (formula !== undefined || version === true || (kind === '1:1' && !owner)) &&
         (entity as Dictionary)[name] === undefined,
-    )
-  );
+    ),
+  ];
+  if (missing.length === 0) return false;
+  const changes = changesOf(entity);
+  return missing.some(({ name }) => !changes.has(name));
 }
+
+/** True when all of its row is here that `em.findOne` would read. */
+export const isWhole = (entity: AnyEntity): boolean => isLoaded(entity) && !isPartial(entity);
 
 /** The EntityManager that manages an entity. */
 export const entityManagerOf = (entity: AnyEntity): EntityManager | undefined => helper(entity).__em;

@@ -1,7 +1,6 @@
 import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions, LockMode, Platform } from '@mikro-orm/core';
-import type { Admission } from './admission.ts';
 import { keyCondition } from './key-condition.ts';
-import { type Merging, mergesNothing } from './merge-row.ts';
+import { type Merging, mergesNothing, noteChangedSides } from './merge-row.ts';
 import { merged } from './merging.ts';
 import { loadsRelations } from './metadata.ts';
 
@@ -99,15 +98,17 @@ export const populate = (
   entities: readonly AnyEntity[],
   hints: readonly string[],
   schema: string | undefined,
-  admission?: Admission,
-): Promise<unknown> =>
-  merged(em, mergesNothing(admission), () =>
+  merging: Merging = mergesNothing(),
+): Promise<unknown> => {
+  for (const entity of entities) noteChangedSides(entity, merging);
+  return merged(em, merging, () =>
     em.populate(
       entities as AnyEntity[],
       hints as never,
       { connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
     ),
   );
+};
 
 /** A reference without a query; `key` is in database form, flat where it has several columns. */
 export function referenceTo(

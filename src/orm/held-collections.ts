@@ -1,4 +1,12 @@
-import { type AnyEntity, Collection, type Dictionary, type EntityMetadata, Utils } from '@mikro-orm/core';
+import {
+  type AnyEntity,
+  Collection,
+  type Dictionary,
+  type EntityMetadata,
+  type EntityProperty,
+  Utils,
+} from '@mikro-orm/core';
+import { changesOf, entityManagerOf, stateOf } from './entity.ts';
 
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
 export type Held = Set<Collection<AnyEntity>>;
@@ -17,15 +25,35 @@ export function spareCollections(
   row: Dictionary,
   held: Held,
 ): Spared[] {
-  return relations.flatMap(({ name, kind }) => {
+  return relations.flatMap((property) => {
+    const { name, kind } = property;
     const value = (entity as Dictionary)[name] as unknown;
-    if (!Utils.isCollection(value) || !(value as Collection<AnyEntity>).isDirty()) return [];
+    if (!Utils.isCollection(value)) return [];
     const collection = value as Collection<AnyEntity>;
+    if (!hasChanges(collection, property)) return [];
     const added = collection.isInitialized() ? [] : collection.getItems(false);
     if (collection.isInitialized()) delete row[name];
     hold(collection, added, held);
     return [{ name, kind, added }];
   });
+}
+
+/**
+ * Whether the user has changed which items a collection has. MikroORM says so of 1:m too where a row that was read has
+ * told it of its foreign key.
+ */
+function hasChanges(collection: Collection<AnyEntity>, { kind, mappedBy }: EntityProperty): boolean {
+  if (!collection.isDirty()) return false;
+  if (kind !== '1:m') return true;
+  const items = new Set(collection.getItems(false));
+  const before = new Set(collection.getSnapshot());
+  const moved = [...items, ...before].filter((item) => !items.has(item) || !before.has(item));
+  return moved.some((item) => isUnflushed(item, mappedBy));
+}
+
+function isUnflushed(item: AnyEntity, foreignKey: string): boolean {
+  const isOrphan = entityManagerOf(item)?.getUnitOfWork(false).getOrphanRemoveStack().has(item);
+  return isOrphan === true || stateOf(item) !== 'stored' || changesOf(item).has(foreignKey);
 }
 
 /** To one that has been loaded. */

@@ -1,4 +1,4 @@
-import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import { type AnyEntity, type Dictionary, type EntityMetadata, type EntityProperty, helper } from '@mikro-orm/core';
 
 /** Embedded objects whose properties are columns of the owner's own table, each of which changes by itself. */
 
@@ -62,10 +62,17 @@ export function restoreInline(
     name in row && !columns.has(name) ? [[path, row[name] === null ? null : valueAt(entity, path)]] : [],
   );
   for (const [path, object] of objects) setAt(entity, path, object);
+  // Nor does it make one null of which it does not know, in one that the user has made.
+  for (const { path, columns: own } of hasNulls(entity) ? inlineObjects(metadata) : []) {
+    if (valueAt(entity, path) === undefined && own.every((name) => row[name] === null)) setAt(entity, path, null);
+  }
   // MikroORM leaves an object as it was where all is NULL that it has selected of it, and something lazy is not.
   for (const [path, value] of fresh) if (objects.length > 0 || value === null) setAt(entity, path, value);
   for (const [path, value] of values) setAt(entity, path, value);
 }
+
+/** Whether NULL is null, and not undefined. */
+const hasNulls = (entity: AnyEntity): boolean => helper(entity).__config.get('forceUndefined') !== true;
 
 const isBelow = (path: readonly string[], start: readonly string[]): boolean =>
   start.every((step, index) => path[index] === step);
@@ -95,4 +102,30 @@ function inlineColumns(metadata: EntityMetadata): readonly InlineColumn[] {
     found.set(metadata, columns);
   }
   return columns;
+}
+
+interface InlineObject {
+  readonly path: readonly string[];
+  /** All that are in it, however deep. */
+  readonly columns: readonly string[];
+}
+
+/** A memo: what it holds follows from its key alone. */
+const foundObjects = new WeakMap<EntityMetadata, readonly InlineObject[]>();
+
+/** Outer ones first. */
+function inlineObjects(metadata: EntityMetadata): readonly InlineObject[] {
+  let objects = foundObjects.get(metadata);
+  if (objects === undefined) {
+    const columns = inlineColumns(metadata);
+    const paths = new Map(columns.map(({ path }) => [path.slice(0, -1).join('.'), path.slice(0, -1)]));
+    objects = [...paths.values()]
+      .sort((a, b) => a.length - b.length)
+      .map((path) => ({
+        path,
+        columns: columns.filter((column) => isBelow(column.path, path)).map(({ name }) => name),
+      }));
+    foundObjects.set(metadata, objects);
+  }
+  return objects;
 }

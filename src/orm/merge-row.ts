@@ -8,11 +8,11 @@ import {
   Reference,
 } from '@mikro-orm/core';
 import type { Admission } from './admission.ts';
-import { changesOf, isLoaded, isPartial, metadataOf, settleHydrated } from './entity.ts';
+import { changesOf, isWhole, metadataOf, settleHydrated } from './entity.ts';
 import { addTo, type Held, hold, spareCollections } from './held-collections.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
-import { type FindManaged, inversesOfChanges } from './one-to-one.ts';
+import { changedSides, type FindManaged, inversesOfChanges, type Side } from './one-to-one.ts';
 
 /**
  * How the rows of a query meet the entities that are managed already. MikroORM's `refresh` replaces what the user has
@@ -27,6 +27,8 @@ export interface Merging {
   readonly spared: Map<AnyEntity, Dictionary>;
   /** The entities with loaded lazy properties that their row did not bring: these are as old as before. */
   readonly unread: Map<AnyEntity, readonly string[]>;
+  /** What the user has changed of relations: MikroORM takes it away where it finds no row that they point to. */
+  readonly changedSides: Side[];
   /** Which rows may come in; undefined for all. */
   readonly admission: Admission | undefined;
 }
@@ -40,11 +42,12 @@ export const newMerging = (
   spares,
   spared: new Map(),
   unread: new Map(),
+  changedSides: [],
   admission,
 });
 
 /** For queries whose rows MikroORM merges by itself. */
-export const mergesNothing = (admission?: Admission): Merging => newMerging(true, () => false, admission);
+export const mergesNothing = (): Merging => newMerging(true, () => false);
 
 /**
  * Makes a managed entity what its row is now, but for what the user has changed: that stays, with the version and the
@@ -54,10 +57,11 @@ export function mergeRow(
   find: FindManaged,
   entity: AnyEntity,
   data: Dictionary,
-  { spares, spared, unread }: Merging,
+  merging: Merging,
   held: Held,
   refresh: (row: Dictionary) => AnyEntity,
 ): AnyEntity {
+  const { spares, spared, unread } = merging;
   const wrapped = helper(entity) as Wrapped;
   const { __meta: metadata, __originalEntityData: before = {}, __touched } = wrapped;
   const changes = spares ? changesOf(entity) : NONE;
@@ -87,10 +91,20 @@ export function mergeRow(
     if (name in before) after[name] = before[name];
     else delete after[name];
   }
+  noteChangedSides(entity, merging, changes);
   const old = loadedLazyProperties(entity, metadata).filter((name) => !(name in data) && !changes.has(name));
   if (old.length > 0) unread.set(entity, old);
   else unread.delete(entity);
   return entity;
+}
+
+/** Takes note of what relations hold that the user has changed, before more is loaded. */
+export function noteChangedSides(
+  entity: AnyEntity,
+  { changedSides: noted, spares }: Merging,
+  changes: ReadonlySet<string> = changesOf(entity),
+): void {
+  if (spares) noted.push(...changedSides(entity, changes));
 }
 
 /** False for a column that has gone with the embedded object it was in. Of one that is null, all columns are. */
@@ -117,7 +131,7 @@ function* baseOf({ versionProperty, concurrencyCheckKeys }: EntityMetadata): Ite
  * of its relations, and no columns: some would be newer than others, and a conflict would be lost.
  */
 export function keptRow(find: FindManaged, entity: AnyEntity, data: Dictionary): Dictionary {
-  if (!isLoaded(entity) || isPartial(entity)) return data;
+  if (!isWhole(entity)) return data;
   const { primaryKeys, relations, root } = metadataOf(entity);
   const names = new Set<string>(primaryKeys);
   if (root.discriminatorColumn !== undefined) names.add(root.discriminatorColumn);

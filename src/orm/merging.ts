@@ -2,8 +2,9 @@ import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikr
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isEntity, settleHydrated } from './entity.ts';
 import { type Held, release } from './held-collections.ts';
-import { keptRow, mergeRow, type Merging } from './merge-row.ts';
-import { type FindManaged, withForeignKeysOfOthers } from './one-to-one.ts';
+import { withoutItemsOfOthers } from './joined-items.ts';
+import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
+import { type FindManaged, restoreSide, withForeignKeysOfOthers } from './one-to-one.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -27,6 +28,8 @@ export async function merged<T>(em: EntityManager, merging: Merging, query: () =
   shadow.queries++;
   try {
     const result = await current.run(merging, query);
+    // The first note of a side is what the user has made of it.
+    for (const side of merging.changedSides.toReversed()) restoreSide(side);
     merging.admission?.cleanCollections();
     return result;
   } finally {
@@ -55,17 +58,23 @@ interface CreateOptions {
   readonly refresh?: boolean;
 }
 
-interface Registrar {
+interface UnitOfWork {
   register(entity: AnyEntity, data?: Dictionary, options?: { readonly refresh?: boolean }): AnyEntity;
+  persist(entity: AnyEntity, ...more: unknown[]): void;
+  scheduleOrphanRemoval(entity: AnyEntity, ...more: unknown[]): void;
+  cancelOrphanRemoval(entity: AnyEntity, ...more: unknown[]): void;
+  getRemoveStack(): ReadonlySet<AnyEntity>;
 }
+
+const SHADOWED = ['register', 'persist', 'scheduleOrphanRemoval', 'cancelOrphanRemoval'] as const;
 
 function castShadow(em: EntityManager): Shadow {
   const finder = em as unknown as Finder;
   const factory = em.getEntityFactory() as unknown as Factory;
-  const registrar = em.getUnitOfWork(false) as unknown as Registrar;
+  const unit = em.getUnitOfWork(false) as unknown as UnitOfWork;
   const { find } = finder;
   const { create } = factory;
-  const { register } = registrar;
+  const { register, persist, scheduleOrphanRemoval, cancelOrphanRemoval } = unit;
   const held: Held = new Set();
   let creating = 0;
 
@@ -93,10 +102,16 @@ function castShadow(em: EntityManager): Shadow {
       const key = Object.fromEntries(metadata.primaryKeys.map((name) => [name, data[name]]));
       return admission.turnedAway(existing ?? createWithin(entityName, key, { ...options, initialized: false }));
     }
-    const row = admission === undefined ? data : admission.strip(data, metadata, options);
-    const entity = withForeignKeysOfOthers(em, find, existing, row, metadata, () => {
+    // It is the user's to be gone: its row tells nobody that it is there.
+    if (existing !== undefined && unit.getRemoveStack().has(existing)) return existing;
+    const admitted = admission === undefined ? data : admission.strip(data, metadata, options);
+    const row = withoutItemsOfOthers(find, existing, admitted, metadata, merging, ({ class: target }, item) => {
+      factory.create(target, item, { ...options, refresh: false });
+    });
+    const entity = withForeignKeysOfOthers(find, existing, row, metadata, () => {
       if (existing === undefined) return settleHydrated(createWithin(entityName, row, options));
       if (!merging.refreshes(existing)) {
+        noteChangedSides(existing, merging);
         return createWithin(entityName, keptRow(find, existing, row), { ...options, refresh: false });
       }
       const refresh = (own: Dictionary) => createWithin(entityName, own, { ...options, refresh: true });
@@ -107,9 +122,20 @@ function castShadow(em: EntityManager): Shadow {
   };
 
   // MikroORM registers the items of m:n once more, by the raw row: what `create` made of it is better.
-  registrar.register = (entity, data, options) => {
+  unit.register = (entity, data, options) => {
     const isAgain = creating === 0 && current.getStore() !== undefined;
-    return register.call(registrar, entity, data, isAgain ? { ...options, refresh: false } : options);
+    return register.call(unit, entity, data, isAgain ? { ...options, refresh: false } : options);
+  };
+
+  // Collections that are filled persist their items, which takes back that the user has removed one.
+  unit.persist = (entity, ...more) => {
+    if (current.getStore() === undefined || !unit.getRemoveStack().has(entity)) persist.call(unit, entity, ...more);
+  };
+  unit.scheduleOrphanRemoval = (...args) => {
+    if (current.getStore() === undefined) scheduleOrphanRemoval.apply(unit, args);
+  };
+  unit.cancelOrphanRemoval = (...args) => {
+    if (current.getStore() === undefined) cancelOrphanRemoval.apply(unit, args);
   };
 
   return {
@@ -118,7 +144,7 @@ function castShadow(em: EntityManager): Shadow {
       release(held);
       delete (finder as Partial<Finder>).find;
       delete (factory as Partial<Factory>).create;
-      delete (registrar as Partial<Registrar>).register;
+      for (const name of SHADOWED) delete (unit as Partial<UnitOfWork>)[name];
     },
   };
 }

@@ -1,11 +1,4 @@
-import {
-  type AnyEntity,
-  type Dictionary,
-  type EntityManager,
-  type EntityMetadata,
-  helper,
-  Reference,
-} from '@mikro-orm/core';
+import { type AnyEntity, type Dictionary, type EntityMetadata, helper, Reference } from '@mikro-orm/core';
 import type { EntityProperty } from '@mikro-orm/core';
 import { changesOf } from './entity.ts';
 
@@ -39,20 +32,19 @@ function oneToOnes(metadata: EntityMetadata): readonly OneToOne[] {
 /** The managed entity of a row's key. */
 export type FindManaged = (metadata: EntityMetadata, key: Dictionary) => AnyEntity | undefined;
 
-/** A foreign key of an entity as it was, and as it was stored. */
-interface ForeignKey {
-  readonly holder: AnyEntity;
+/** A side of a relation as it was, and as it was stored where it is a foreign key. */
+export interface Side {
+  readonly entity: AnyEntity;
   readonly name: string;
   readonly value: unknown;
   readonly stored: unknown;
 }
 
 /**
- * Hydrates a row so that no foreign key changes but its own. One that was not known may be learned from it, and is
- * then no change.
+ * Hydrates a row so that no foreign key changes but its own, nor what follows from another. One that was not known may
+ * be learned from it, and is then no change.
  */
 export function withForeignKeysOfOthers(
-  em: EntityManager,
   find: FindManaged,
   entity: AnyEntity | undefined,
   data: Dictionary,
@@ -61,19 +53,26 @@ export function withForeignKeysOfOthers(
 ): AnyEntity {
   const relations = oneToOnes(metadata);
   if (relations.length === 0) return hydrate();
-  const orphans = new Set(em.getUnitOfWork(false).getOrphanRemoveStack());
-  const keys: ForeignKey[] = [];
+  const keys: Side[] = [];
+  const inverses: Side[] = [];
   for (const { property, other } of relations) {
-    for (const partner of partnersOf(find, entity, data, property)) {
+    const before = entity === undefined ? undefined : entityIn(entity, property.name);
+    for (const partner of partnersOf(find, before, data, property)) {
       const holder = property.owner ? entityIn(partner, other.name) : partner;
-      const { name } = property.owner ? property : other;
-      if (holder !== undefined && holder !== entity) keys.push(foreignKey(holder, name));
+      if (holder === undefined || holder === entity) continue;
+      const [key, inverse] = property.owner ? [property.name, other.name] : [other.name, property.name];
+      keys.push(sideOf(holder, key));
+      // What loses the row, or its partner, belongs to another one as before.
+      const left = property.owner ? before : entityIn(holder, key);
+      if (left !== undefined && left !== entity && (!property.owner || left === partner)) {
+        inverses.push(sideOf(left, inverse));
+      }
     }
   }
   const hydrated = hydrate();
-  for (const key of keys) restore(key);
-  for (const orphan of em.getUnitOfWork(false).getOrphanRemoveStack()) {
-    if (!orphans.has(orphan)) em.getUnitOfWork(false).cancelOrphanRemoval(orphan);
+  for (const key of keys) restoreSide(key);
+  for (const { entity: holder, name, value } of inverses) {
+    if (value !== undefined) wrappedOf(holder).__data[name] = value;
   }
   return hydrated;
 }
@@ -81,14 +80,13 @@ export function withForeignKeysOfOthers(
 /** The entities that are, and are to be, at the other end. */
 function partnersOf(
   find: FindManaged,
-  entity: AnyEntity | undefined,
+  before: AnyEntity | undefined,
   data: Dictionary,
   { name, targetMeta }: EntityProperty,
 ): Set<AnyEntity> {
   const partners = new Set<AnyEntity>();
   const value = data[name] as unknown;
   if (value === undefined) return partners;
-  const before = entity === undefined ? undefined : entityIn(entity, name);
   if (before !== undefined) partners.add(before);
   const next = value === null ? undefined : find(targetMeta!, keyIn(value, targetMeta!));
   if (next !== undefined) partners.add(next);
@@ -96,45 +94,65 @@ function partnersOf(
 }
 
 /** The key of a related row, which has come alone or with the row. */
-function keyIn(value: unknown, { primaryKeys }: EntityMetadata): Dictionary {
+export function keyIn(value: unknown, { primaryKeys }: EntityMetadata): Dictionary {
   if (typeof value === 'object' && !Array.isArray(value)) return value as Dictionary;
   const parts = [value].flat();
   return Object.fromEntries(primaryKeys.map((name, index) => [name, parts[index]]));
 }
 
-function entityIn(entity: AnyEntity, name: string): AnyEntity | undefined {
+/** What a relation holds, without the reference around it. */
+export function entityIn(entity: AnyEntity, name: string): AnyEntity | undefined {
   const value = (entity as Dictionary)[name] as object | null | undefined;
   if (value == null) return undefined;
   return (Reference.isReference(value) ? value.unwrap() : value) as AnyEntity;
 }
 
-const foreignKey = (holder: AnyEntity, name: string): ForeignKey => ({
-  holder,
+export const sideOf = (entity: AnyEntity, name: string): Side => ({
+  entity,
   name,
-  value: (holder as Dictionary)[name],
-  stored: (helper(holder) as unknown as Wrapped).__originalEntityData?.[name],
+  value: (entity as Dictionary)[name],
+  stored: wrappedOf(entity).__originalEntityData?.[name],
 });
 
-function restore({ holder, name, value, stored }: ForeignKey): void {
-  if ((holder as Dictionary)[name] === value) return;
-  const { __data, __originalEntityData } = helper(holder) as unknown as Wrapped;
+export function restoreSide({ entity, name, value, stored }: Side): void {
+  if ((entity as Dictionary)[name] === value) return;
+  const { __data, __originalEntityData } = wrappedOf(entity);
   if (value !== undefined) {
     __data[name] = value;
-    if (__originalEntityData !== undefined) __originalEntityData[name] = stored;
+    if (stored !== undefined) __originalEntityData![name] = stored;
+    else delete __originalEntityData?.[name];
   } else if (__originalEntityData !== undefined) {
-    const learned = entityIn(holder, name);
+    const learned = entityIn(entity, name);
     __originalEntityData[name] = learned === undefined ? null : helper(learned).getPrimaryKey(true);
   }
 }
 
+const wrappedOf = (entity: AnyEntity): Wrapped => helper(entity) as unknown as Wrapped;
+
 type Wrapped = { readonly __data: Dictionary; readonly __originalEntityData?: Dictionary };
+
+/** The sides of relations that hold what the user has changed: foreign keys, and what follows from others' of 1:1. */
+export function* changedSides(entity: AnyEntity, changes: ReadonlySet<string>): Iterable<Side> {
+  const { __meta } = helper(entity);
+  for (const { name, kind, owner } of changes.size === 0 ? [] : __meta.relations) {
+    if ((kind === 'm:1' || (kind === '1:1' && owner)) && changes.has(name)) yield sideOf(entity, name);
+  }
+  for (const { property, other } of oneToOnes(__meta)) {
+    const holder = property.owner ? undefined : entityIn(entity, property.name);
+    if (holder === undefined || !changesOf(holder).has(other.name)) continue;
+    yield sideOf(entity, property.name);
+    yield sideOf(holder, other.name);
+  }
+}
 
 /** The inverse sides of an entity, where the user has changed the foreign key that they follow from. */
 export function inversesOfChanges(find: FindManaged, entity: AnyEntity, data: Dictionary): string[] {
   const { __meta } = helper(entity);
   return oneToOnes(__meta).flatMap(({ property, other }) => {
     if (property.owner) return [];
-    const isChanged = [...partnersOf(find, entity, data, property)].some((holder) => changesOf(holder).has(other.name));
+    const isChanged = [...partnersOf(find, entityIn(entity, property.name), data, property)].some((holder) =>
+      changesOf(holder).has(other.name),
+    );
     return isChanged ? [property.name] : [];
   });
 }

@@ -1,7 +1,7 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { CanonicalKey } from '../keys/primary-key.ts';
-import { hasPendingChanges, isLoaded, isPartial, isScheduledForRemoval, rowSchemaOf } from '../orm/entity.ts';
+import { hasPendingChanges, isScheduledForRemoval, isWhole, rowSchemaOf } from '../orm/entity.ts';
 import { managedByKey, managedEntities, removesAnything } from '../orm/identity-map.ts';
 import { lazyProperties, loadedLazyProperties } from '../orm/lazy.ts';
 import type { Row, RowGroup } from './resolve.ts';
@@ -31,7 +31,7 @@ export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSetti
   for (const row of group.rows.values()) {
     const entity = looks ? managedRow(em, group, row) : undefined;
     if (entity !== undefined && isScheduledForRemoval(em, entity)) continue;
-    if (freshness === 'managed' && entity !== undefined && isLoaded(entity) && !isPartial(entity)) {
+    if (freshness === 'managed' && entity !== undefined && isWhole(entity)) {
       row.entity = row.read = entity;
       row.unflushed = hasPendingChanges(entity);
       (lockMode === undefined ? work.keep : work.lock).push(row);
@@ -51,13 +51,17 @@ function managedRow(em: EntityManager, { metadata, primaryKey, schema, ownSchema
 
 /** Throws E_UNFLUSHED for rows of the payload that have unflushed changes here. */
 export function refuseUnflushed(em: EntityManager, groups: readonly RowGroup[]): void {
-  const rows = groups.flatMap((group) => {
+  // One row may be in several groups, each with options of its own.
+  const byEntity = new Map<AnyEntity, Row>();
+  for (const group of groups) {
     const managed = indexManaged(em, group);
-    return [...group.rows.values()].filter((row) => {
+    for (const row of group.rows.values()) {
       const entity = managed.get(row.key.canonical);
-      return entity !== undefined && !isScheduledForRemoval(em, entity) && hasPendingChanges(entity);
-    });
-  });
+      if (entity === undefined || isScheduledForRemoval(em, entity) || !hasPendingChanges(entity)) continue;
+      if (!byEntity.has(entity)) byEntity.set(entity, row);
+    }
+  }
+  const rows = [...byEntity.values()];
   if (rows.length === 0) return;
   throw ByReferenceError.unflushed(
     rows.map((row) => row.token),

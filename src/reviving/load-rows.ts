@@ -2,14 +2,7 @@ import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
 import type { Admission } from '../orm/admission.ts';
-import {
-  constructsEntities,
-  isLoaded,
-  isPartial,
-  isScheduledForRemoval,
-  metadataOf,
-  rowSchemaOf,
-} from '../orm/entity.ts';
+import { constructsEntities, isScheduledForRemoval, isWhole, metadataOf, rowSchemaOf } from '../orm/entity.ts';
 import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find.ts';
 import { managesAnything } from '../orm/identity-map.ts';
 import { type Merging, newMerging } from '../orm/merge-row.ts';
@@ -136,7 +129,7 @@ class Loader {
 
   async #populate({ populate: hints, schema }: RowGroup, rows: readonly Row[]): Promise<void> {
     const entities = rows.flatMap((row) => row.entity ?? []);
-    if (entities.length > 0) await populate(this.#em, entities, hints!, schema, this.#merging?.admission);
+    if (entities.length > 0) await populate(this.#em, entities, hints!, schema, this.#merging);
   }
 
   /** Reads what rows did not bring of entities that were met on the way: one query more per table. */
@@ -190,8 +183,7 @@ const tableOf = (entity: AnyEntity): string => queriedClass(metadataOf(entity)).
 
 function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission | undefined): Merging {
   // Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two.
-  const refreshes =
-    freshness === 'managed' ? (entity: AnyEntity) => !isLoaded(entity) || isPartial(entity) : () => true;
+  const refreshes = freshness === 'managed' ? (entity: AnyEntity) => !isWhole(entity) : () => true;
   return newMerging(unflushed !== 'overwrite', refreshes, admission);
 }
 

@@ -139,6 +139,17 @@ describe('rows that are there in part', () => {
     expect(await written()).toEqual([]);
   });
 
+  test('managed: a row that lacks its version alone is read', async () => {
+    const { comparableProps } = database.orm.getMetadata().get(Profile);
+    const fields = comparableProps.map(({ name }) => name).filter((name) => name !== 'version');
+    const ann = await em.findOneOrFail(Profile, 1, { fields: fields as never });
+    expect(ann).toMatchObject({ nickname: 'annie', version: undefined });
+    database.statements.length = 0;
+    await revive(token('Profile', 1), { freshness: 'managed' });
+    expect(selects(database.statements)).toHaveLength(1);
+    expect((ann as Profile).version).toBe(1);
+  });
+
   test('managed: what is whole takes no query', async () => {
     await em.findOneOrFail(Profile, 1);
     database.statements.length = 0;
@@ -310,6 +321,37 @@ describe('relations', () => {
     expect([ann.notes.length, ann.groups.length]).toEqual([2, 1]);
     expect(await written()).toEqual([]);
   });
+
+  test('a collection that a row has told of its foreign key is read again as any other', async () => {
+    const bob = await em.findOneOrFail(Profile, 2, { populate: ['staff'] as never });
+    await em.findOneOrFail(Profile, 3);
+    await execute('update profile set boss_id = 2 where id = 3');
+    await revive(token('Profile', 3));
+    expect(bob.staff.getIdentifiers()).toEqual([3]);
+    await execute('update profile set boss_id = null where id = 3');
+    await revive(token('Profile', 2), { populate: { Profile: ['staff'] } });
+    expect(bob.staff.getIdentifiers()).toEqual([]);
+    expect(await written()).toEqual([]);
+  });
+
+  test('what the user has removed goes with the next flush, also where a collection is loaded that it is in', async () => {
+    em.remove(await em.findOneOrFail(Note, 1));
+    const ann = await revive<Profile>(token('Profile', 1), { populate: { Profile: ['notes'] } });
+    expect(ann.notes.isInitialized()).toBe(true);
+    expect(await written()).toEqual([expect.stringMatching(/^delete from .note. where .id. in \(/)]);
+  });
+
+  test.each(['refresh', 'managed'] as const)(
+    '%s: a foreign key that the user has changed stays where it finds no row',
+    async (freshness) => {
+      const bob = await em.findOneOrFail(Profile, 2);
+      bob.boss = em.getReference(Profile, 3, { wrapped: true });
+      await execute('delete from profile_groups where profile_id = 3');
+      await execute('delete from profile where id = 3');
+      await revive(token('Profile', 2), { freshness, populate: { Profile: ['boss'] } });
+      expect(bob.boss.id).toBe(3);
+    },
+  );
 
   describe('of a 1:1 the other side', () => {
     test.each([null, 2])('changes no foreign key of another row (%s)', async (badge) => {

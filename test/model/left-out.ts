@@ -12,10 +12,11 @@ export const LEFT_OUT = {
   'a new entity whose key a row has': 'MikroORM 7 takes it for that row, and does not insert it once the row is read',
   'a row whose class changes': 'an object can not',
   'how often a pivot row is inserted': 'from one side, the other, or both, the second time `on conflict do nothing`',
-  'NULL of an embedded array in MikroORM 6': 'it is undefined in an entity that is made from the row',
+  'NULL of an embedded array in MikroORM 6':
+    'it is undefined in an entity that is made from the row, and not written where it was undefined',
   'a 1:1 that a reference learns from the other side in MikroORM 6': 'it counts as changed',
-  'a loaded collection of a row that is not named in MikroORM 6': 'it is told of rows whose foreign key is read',
-  'what pointed to a row that was removed': 'it is undefined, in MikroORM 6 also after the flush',
+  'what pointed to a row that was removed':
+    'it is undefined, in MikroORM 6 also after the flush; a flush unlinks what is loaded',
   'populate of `pets` by a join': 'one with a class that has rows of its own leaves out those of subclasses',
   'updates of several rows in one statement': 'of entities with a version it can be no SQL: that is set twice',
   'what a flush writes of lists and embedded objects in JSON with `forceEntityConstructor`':

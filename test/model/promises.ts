@@ -55,16 +55,40 @@ class Promise_ {
   readonly #roles = new Map<string, Role>();
   /** Collections that `populate` names: by `root id name`, of rows that are read. */
   readonly #loaded = new Set<string>();
+  /** The same, of rows that `populate` meets only where MikroORM follows what the user has set. */
+  readonly #perhaps = new Set<string>();
+  /** To-one relations that `populate` names: by `root id name`. */
+  readonly #followed = new Set<string>();
   readonly #refused: boolean;
 
   constructor(world: World, before: Views, rows: Rows, tokens: readonly Token[], options: ReviveOptions) {
     [this.#world, this.#before, this.#rows, this.#tokens, this.#options] = [world, before, rows, tokens, options];
     for (const view of before.values()) {
       this.#changes.set(view.entity, world.changes(view));
-      this.#managed.set(keyOf(view.model.root, idOf(view.entity)), view);
+      this.#managed.set(keyOfView(view), view);
     }
+    for (const view of before.values()) this.#changes.set(view.entity, this.#withoutEmpty(view));
     this.#refused = options.unflushed === 'throw' && options.freshness !== 'lazy' && this.#unflushed().length > 0;
     if (!this.#refused && options.freshness !== 'lazy') this.#assignRoles();
+  }
+
+  /** What the user has set an inverse side to is a change where a foreign key has changed with it. */
+  #withoutEmpty({ entity, model, fields }: View): ReadonlySet<string> {
+    const isEmpty = (name: string): boolean => {
+      if (isUndefinedForNull(name) && this.#world.base(entity, name) === undefined) return fields.get(name) === 'null';
+      const field = model.fields.find((candidate) => candidate.name === name);
+      if (field?.role !== 'inverse') return false;
+      const holders = [...this.#before.values()].filter((holder) => holder.model.root === field.target);
+      return !holders.some((holder) =>
+        holder.model.fields.some(
+          ({ name: key, column }) =>
+            column === field.column &&
+            this.#changes.get(holder.entity)!.has(key) &&
+            [holder.fields.get(key), this.#world.base(holder.entity, key)].includes(textOf(idOf(entity))),
+        ),
+      );
+    };
+    return new Set([...this.#changes.get(entity)!].filter((name) => !isEmpty(name)));
   }
 
   /** The rows of the payload that have changes. */
@@ -77,9 +101,10 @@ class Promise_ {
 
   #isRemoved = (view: View | undefined): boolean => view !== undefined && this.#world.removed.has(view.entity);
 
-  /** Whether a flush writes something of an entity: columns, or what it has of a pivot table. */
+  /** Whether a flush writes something of a row: columns, or what it has of a pivot table. */
   #writes(view: View): boolean {
-    return this.#changed(view, true).length > 0;
+    const isNew = this.#world.created.has(`${view.model.name} ${idOf(view.entity)}`);
+    return !isNew && this.#changed(view, true).length > 0;
   }
 
   /** The columns of an entity that the user has changed, and collections of m:n. */
@@ -135,7 +160,7 @@ class Promise_ {
     return populate?.[name] ?? populate?.[root] ?? [];
   }
 
-  #walk(root: string, id: number, [name, ...path]: readonly string[], isRead: boolean): void {
+  #walk(root: string, id: number, [name, ...path]: readonly string[], isRead: boolean, isSure = true): void {
     if (name === undefined) return;
     const key = keyOf(root, id);
     const view = this.#managed.get(key);
@@ -150,9 +175,10 @@ class Promise_ {
           ? [JSON.parse(this.#rows.valueOf(found, name)!) as number]
           : this.#rows.items(id, many);
     const held: unknown = JSON.parse((view?.fields.get(name) ?? view?.many.get(name) ?? 'null') as string);
-    const mine = [held].flat().filter((item) => item !== null) as number[];
+    const mine = [[held].flat().filter((item) => item !== null), this.#putInto(id, many)].flat() as number[];
     const isMine = view !== undefined && this.#changes.get(view.entity)!.has(name);
-    if (many !== undefined) this.#loaded.add(`${key} ${name}`);
+    if (many !== undefined) (isSure ? this.#loaded : this.#perhaps).add(`${key} ${name}`);
+    else if (view !== undefined) this.#followed.add(`${key} ${name}`);
     for (const related of new Set([...stored, ...mine])) {
       if (related === null) continue;
       const isMetByAll = isRead && stored.includes(related) && !isMine;
@@ -160,12 +186,36 @@ class Promise_ {
       const isRefreshed = isMetByAll && !this.#isKept(relatedKey) && !this.#isRemoved(this.#managed.get(relatedKey));
       if (isRefreshed) this.#roles.set(relatedKey, 'read');
       else if (!this.#roles.has(relatedKey)) this.#roles.set(relatedKey, 'met');
-      this.#walk(target.root, related, path, isRefreshed);
+      this.#walk(target.root, related, path, isRefreshed, isSure && stored.includes(related) && !isMine);
     }
+  }
+
+  /** The rows that the user has put into a collection, loaded or not. */
+  #putInto(id: number, many: Model['many'][number] | undefined): number[] {
+    if (many === undefined) return [];
+    const { pivot, by, target } = many;
+    if (pivot !== undefined)
+      return this.#world.links.flatMap((link) => (link[pivot.own] === id ? link[pivot.other]! : []));
+    return [...this.#before.values()].flatMap(({ entity, model, fields }) => {
+      const side = model.fields.find(({ column, role }) => column === by && role === 'relation');
+      return model.root === target && side !== undefined && fields.get(side.name) === textOf(id) ? idOf(entity) : [];
+    });
+  }
+
+  /** E_UNFLUSHED of collections that are not loaded, into which the user has put something: that may be there already. */
+  #isLinked({ tokens = [] }: ByReferenceError): boolean {
+    const expected = this.#unflushed();
+    const isLinked = (model: string, id: number): boolean =>
+      this.#world.links.some((link) => link[`${model.toLowerCase()}_id`] === id);
+    const others = tokens.filter(
+      ({ model, primaryKey }) => !expected.includes(keyOf(modelOf(model).root, Number(primaryKey))),
+    );
+    return others.length > 0 && others.every(({ model, primaryKey }) => isLinked(model, Number(primaryKey)));
   }
 
   /** E_UNFLUSHED of what the user has not changed: see `LEFT_OUT`. */
   isPhantom(outcome: unknown): boolean {
+    if (outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED' && this.#isLinked(outcome)) return true;
     if (this.#refused || !isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6')) return false;
     return outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED';
   }
@@ -231,7 +281,10 @@ class Promise_ {
   #apart(model: Model, key: string): string[] {
     const view = this.#managed.get(key);
     if (view === undefined || view.model === model || !isA(view.model, model) || model.type !== undefined) return [];
-    const isLoadedLazy = view.model.fields.some(({ name, lazy }) => lazy && view.fields.get(name) !== undefined);
+    const changes = this.#options.unflushed === 'overwrite' ? new Set() : this.#changes.get(view.entity)!;
+    const isLoadedLazy = view.model.fields.some(
+      ({ name, lazy }) => lazy && view.fields.get(name) !== undefined && !changes.has(name),
+    );
     return isLoadedLazy && this.#rows.find(model.root, idOf(view.entity)) !== undefined
       ? [`lazy ${view.model.name}`]
       : [];
@@ -256,7 +309,10 @@ class Promise_ {
       for (const many of view.model.many) {
         const was = old?.many.get(many.name);
         const is = view.many.get(many.name);
-        const allowed = this.#allowedItems(view, many, was, role);
+        const allowed = this.#allowedItems(view, many, was, role).flatMap((items) => [
+          items,
+          this.#withoutRemoved(items, many),
+        ]);
         if (!allowed.includes(is)) {
           throw new Error(
             `${key} ${many.name} has ${is}, not ${allowed.join(' or ')} (${role ?? 'not named'}; had ${was})`,
@@ -273,12 +329,14 @@ class Promise_ {
       // MikroORM tells the other side of a 1:1.
       const isMine = this.#changes.get(view.entity)?.has(name) === true && this.#options.unflushed !== 'overwrite';
       const isTold = (role === 'inverse' || name === 'badge') && !isMine;
+      if (this.#isDangling(view, name, was)) return [was, 'null'];
       return isTold ? [was, now ?? 'null', 'null', ...(isLoaded(view.entity) ? [] : [undefined])] : [was];
     }
     const old = this.#before.get(view.entity);
     if (entityRole === 'met') {
       const isKept = this.#options.freshness === 'managed' && old !== undefined && this.#isKept(keyOfView(view));
       if (role === 'inverse' || name === 'badge') return [was, now, 'null'];
+      if (isKept && this.#isDangling(view, name, was)) return [was, 'null'];
       return isKept ? [was] : [was, now];
     }
     const spares = this.#options.unflushed !== 'overwrite' && old !== undefined;
@@ -294,6 +352,14 @@ class Promise_ {
     }
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
     return now === 'null' && (isInNothing(view.entity, name) || isUndefinedForNull(name)) ? [undefined, now] : [now];
+  }
+
+  /** A relation of a row that is kept, which `populate` follows to a row that is gone. */
+  #isDangling(view: View, name: string, was: Text): boolean {
+    if (was === undefined || !this.#followed.has(`${keyOfView(view)} ${name}`)) return false;
+    if (this.#changes.get(view.entity)!.has(name)) return false;
+    const { target } = view.model.fields.find((field) => field.name === name)!;
+    return this.#rows.find(modelOf(target!).root, JSON.parse(was) as number) === undefined;
   }
 
   /** In an embedded object that the user has set to null. */
@@ -316,19 +382,58 @@ class Promise_ {
     );
   }
 
+  /** What the user has removed is in a collection that is loaded, or not. */
+  #withoutRemoved(items: Text, { target }: Model['many'][number]): Text {
+    if (items === undefined) return undefined;
+    const isThere = (item: number): boolean => !this.#isRemoved(this.#managed.get(keyOf(target, item)));
+    return textOf((JSON.parse(items) as number[]).filter(isThere));
+  }
+
   #allowedItems(view: View, many: Model['many'][number], was: Text, role: Role | undefined): Text[] {
     const key = keyOf(view.model.root, idOf(view.entity));
     const now = textOf(this.#rows.items(idOf(view.entity), many));
-    // MikroORM tells the other side what it loads on the one.
-    if (!this.#loaded.has(`${key} ${many.name}`)) {
-      const isTold = role !== undefined || isLeftOut('a loaded collection of a row that is not named in MikroORM 6');
-      return isTold && was !== undefined ? [was, now, this.#itemsWithChanges(view, many)] : [was];
+    const isSure = this.#loaded.has(`${key} ${many.name}`);
+    if (!isSure && !this.#perhaps.has(`${key} ${many.name}`)) {
+      return was === undefined ? [was] : [...this.#told(view, many, was), this.#itemsWithChanges(view, many)];
     }
-    if (role !== 'read') return [was, now, this.#itemsWithChanges(view, many)];
+    const stay = this.#itemsThatStay(view, many);
+    if (role !== 'read' || !isSure) {
+      const loaded = [now, stay, this.#itemsWithChanges(view, many)];
+      return isSure && was === undefined ? loaded : [was, ...loaded];
+    }
     const isMine = this.#changes.get(view.entity)?.has(many.name) === true;
-    if (this.#options.unflushed === 'overwrite') return [now];
+    if (this.#options.unflushed === 'overwrite') return [stay];
     if (isMine) return [was];
-    return [now, this.#itemsWithChanges(view, many)];
+    return [now, stay, this.#itemsWithChanges(view, many)];
+  }
+
+  /** MikroORM tells the other side what it loads on the one: items that are read go in and out of a loaded collection. */
+  #told(view: View, many: Model['many'][number], was: string): Text[] {
+    const held = JSON.parse(was) as number[];
+    const items = this.#rows.items(idOf(view.entity), many);
+    let told = [held];
+    for (const item of new Set([...held, ...items])) {
+      if (held.includes(item) === items.includes(item) || !this.#roles.has(keyOf(many.target, item))) continue;
+      told = [
+        ...told,
+        ...told.map((each) => each.filter((other) => other !== item).concat(items.includes(item) ? item : [])),
+      ];
+    }
+    return told.map((each) => textOf(each.sort((a, b) => a - b)));
+  }
+
+  /** The rows of a collection, without those whose own foreign key says otherwise and stays. */
+  #itemsThatStay(view: View, many: Model['many'][number]): Text {
+    const id = idOf(view.entity);
+    const spares = this.#options.unflushed !== 'overwrite';
+    const isOfOthers = (item: number): boolean => {
+      const other = this.#managed.get(keyOf(many.target, item));
+      const side = other?.model.fields.find(({ column, role }) => column === many.by && role === 'relation');
+      const held = side === undefined ? undefined : other!.fields.get(side.name);
+      if (held === undefined || held === textOf(id)) return false;
+      return this.#isKept(keyOfView(other!)) || (spares && this.#changes.get(other!.entity)!.has(side!.name));
+    };
+    return textOf(this.#rows.items(id, many).filter((item) => !isOfOthers(item)));
   }
 
   /** The rows of a collection, and what the user has put in or taken out from the items' side. */
@@ -376,7 +481,7 @@ class Promise_ {
 
 /** MikroORM leaves an embedded object undefined where all that it has selected of it is NULL, and something lazy is not. */
 const isInNothing = (entity: AnyEntity, name: string): boolean =>
-  name.includes('.') && (entity as Row)[name.split('.')[0]!] === undefined;
+  name.includes('.') && (entity as Row)[name.split('.')[0]!] == null;
 
 const isUndefinedForNull = (name: string): boolean =>
   name === 'history' && isLeftOut('NULL of an embedded array in MikroORM 6');

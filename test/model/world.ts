@@ -177,6 +177,11 @@ export class World {
     return new Set([...bases].filter(isChanged).map(([name]) => name));
   }
 
+  /** The value that a field had before the user has set it. */
+  base(entity: AnyEntity, name: string): Text {
+    return this.touched.get(entity)?.get(name);
+  }
+
   /** What was the user's is the database's, or gone. */
   forget(entity?: AnyEntity): void {
     if (entity !== undefined) {

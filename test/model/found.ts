@@ -1,0 +1,198 @@
+/** Programs that broke a promise once, as short as they were found: each runs before all random ones. */
+import type fc from 'fast-check';
+import { Revive, Step } from './commands.ts';
+import { hasTablePerType } from './entities.ts';
+import type { ReviveOptions, Token } from './promises.ts';
+import type { World } from './world.ts';
+
+type Program = readonly fc.AsyncCommand<World, World>[];
+const step = (name: string, ...args: readonly unknown[]): Step => new Step(name, args);
+const revive = (tokens: readonly Token[], options: Partial<ReviveOptions> = {}): Revive =>
+  new Revive(tokens, { missing: 'null', ...options });
+
+/** Each ends with the revive whose promise was broken. */
+export const found: Record<string, readonly [...Program, Revive]> = {
+  'a row that is kept lacks its version': [
+    step('fields', ['Person', 'name'], 1),
+    step('change', ['Person', 'name'], 1, 0),
+    revive([['Person', 1]]),
+    step('findOne', 'Person', 1),
+    revive([['Person', 1]], { freshness: 'managed' }),
+  ],
+  'a part of a changed row, met from a row that is kept: its version stays unknown': [
+    step('fields', ['Person', 'name'], 1),
+    step('find', 'Team', [1], undefined),
+    step('relate', ['Person', 'boss'], 1, 0),
+    revive(
+      [
+        ['Team', 1],
+        ['Person', 1],
+      ],
+      { freshness: 'managed', populate: { Team: ['members.badge'] } },
+    ),
+  ],
+  'a part of a row, overwritten where one that is kept meets it': [
+    step('fields', ['Person', 'name'], 2),
+    step('lazies', ['Person', 'bio'], 2),
+    revive(
+      [
+        ['Note', 3],
+        ['Person', 1],
+      ],
+      { freshness: 'managed', unflushed: 'overwrite', populate: { Note: ['owner.boss'] } },
+    ),
+    revive([['Person', 1]]),
+  ],
+  'a foreign key that the user has changed, of an item that a join brings': [
+    revive([
+      ['Note', 3],
+      ['Person', 1],
+    ]),
+    step('relate', ['Note', 'owner'], 3, 0),
+    revive([['Person', 1]], { populate: { Person: ['staff.notes'] } }),
+  ],
+  'a foreign key that is kept, of an item that a join brings': [
+    revive([['Person', 2]], { populate: { Person: ['notes'] } }),
+    step('elsewhere: point', ['Note', 'owner'], 3, 3),
+    revive([['Person', 1]], { freshness: 'managed', populate: { Person: ['staff.notes'] } }),
+  ],
+  'an item that is kept, of a collection that is loaded': [
+    step('populate', 'Team', 1, ['members'], undefined),
+    step('elsewhere: point', ['Person', 'boss'], 1, 2),
+    step('find', 'Person', [2], undefined),
+    revive([['Person', 2]], { freshness: 'managed', populate: { Person: ['staff.notes'] } }),
+  ],
+  'a loaded collection, told of a row that has come into it': [
+    revive(
+      [
+        ['Person', 3],
+        ['Person', 1],
+      ],
+      { populate: { Person: ['staff.notes'] } },
+    ),
+    step('elsewhere: point', ['Person', 'boss'], 1, 3),
+    revive([['Person', 1]]),
+  ],
+  'a collection that was told of a row, read again': [
+    step('populate', 'Person', 3, ['staff'], undefined),
+    step('find', 'Person', [1], undefined),
+    step('elsewhere: point', ['Person', 'boss'], 1, 3),
+    revive([['Person', 1]]),
+    step('elsewhere: point', ['Person', 'boss'], 1, 2),
+    revive([['Person', 3]], { populate: { Person: ['staff'] } }),
+  ],
+  'the inverse side of a row that is not named, when its foreign key turns to a row that is': [
+    revive([['Badge', 1]]),
+    step('elsewhere: point', ['Person', 'badge'], 1, 3),
+    revive([
+      ['Badge', 3],
+      ['Person', 1],
+    ]),
+  ],
+  'an inverse side that the user has set, where no foreign key has changed with it': [
+    step('merge', ['Badge', 'code'], 1, 0),
+    step('relate', ['Badge', 'person'], 1, 0),
+    revive([['Person', 1]]),
+  ],
+  'a new entity is no row that has changes': [
+    step('create', 'Person', 4),
+    step('unset', 'address', 4),
+    revive([['Person', 4]], { unflushed: 'throw' }),
+  ],
+  'what the user has set of a row that was read in part is not missing': [
+    step('merge', ['Person', 'name'], 3, 0),
+    step('change', ['Person', 'settings'], 3, 0),
+    step('populate', 'Person', 3, [], undefined),
+    revive([['Person', 1]]),
+    revive(
+      [
+        ['Person', 3],
+        ['Person', 1],
+      ],
+      { freshness: 'managed' },
+    ),
+  ],
+  'an embedded object in one that the user has made, where its columns are NULL': [
+    step('fields', ['Person', 'name'], 3),
+    step('change', ['Person', 'address.street'], 3, 0),
+    revive([
+      ['Person', 3],
+      ['Person', 1],
+    ]),
+  ],
+  'a row that the user has removed, among those of a collection that is loaded': [
+    step('findOne', 'Note', 2),
+    step('remove', 'Note', 2),
+    revive([['Person', 1]], { populate: { Person: ['notes'] } }),
+  ],
+  'a row that the user has removed, and thereby out of a collection that is loaded': [
+    revive([['Person', 1]], { populate: { Person: ['staff.notes'] } }),
+    step('remove', 'Person', 2),
+    revive([['Person', 1]], { populate: { Person: ['staff.notes'] } }),
+  ],
+  'a relation of a row that is kept, to one that is gone': [
+    step('find', 'Note', [2], undefined),
+    step('elsewhere: delete', 'Person', 1),
+    revive([['Note', 2]], { freshness: 'managed', populate: { Note: ['owner.boss'] } }),
+  ],
+  ...Object.fromEntries(
+    (['managed', 'refresh'] as const).flatMap((freshness) => [
+      [
+        `a foreign key that the user has changed, to a row that is gone: ${freshness}`,
+        [
+          step('find', 'Note', [2], undefined),
+          step('find', 'Person', [3], undefined),
+          step('relate', ['Note', 'owner'], 2, 3),
+          step('elsewhere: delete', 'Person', 3),
+          revive([['Note', 2]], { freshness, populate: { Note: ['owner.boss'] } }),
+        ],
+      ],
+      [
+        `an inverse side that follows from a change, populated: ${freshness}`,
+        [
+          step('find', 'Badge', [3, 1], undefined),
+          step('relate', ['Badge', 'person'], 3, 1),
+          revive([['Badge', 3]], { freshness, populate: { Badge: ['person.notes'] } }),
+        ],
+      ],
+    ]),
+  ),
+  'the inverse side of a row, when another one that the user had given it lets it go': [
+    step('find', 'Person', [2, 1], undefined),
+    step('relate', ['Person', 'badge'], 1, 2),
+    revive(
+      [
+        ['Badge', 2],
+        ['Person', 1],
+      ],
+      { unflushed: 'overwrite' },
+    ),
+  ],
+  'a row with changes that two models name, with options of their own': [
+    step('find', 'Animal', [2, 1], undefined),
+    step('change', ['Cat', 'claws'], 2, 0),
+    revive(
+      [
+        ['Cat', 2],
+        ['Animal', 2],
+      ],
+      { unflushed: 'throw', populate: { Cat: [] } },
+    ),
+  ],
+  'a collection that is not loaded, and that a row was put into from the other side': [
+    step('find', 'Person', [2], undefined),
+    step('find', 'Team', [1], undefined),
+    step('add', ['Team', 'members'], 1, 2),
+    revive([['Person', 2]], { unflushed: 'throw' }),
+  ],
+  ...(hasTablePerType && {
+    'a lazy property of a subclass that the user has changed takes no query': [
+      step('qb', 'Vehicle', 1),
+      step('change', ['Car', 'manual'], 1, 0),
+      revive([
+        ['Vehicle', 1],
+        ['Person', 1],
+      ]),
+    ] as const,
+  }),
+};
