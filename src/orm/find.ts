@@ -1,6 +1,6 @@
 import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions, LockMode, Platform } from '@mikro-orm/core';
 import { keyCondition } from './key-condition.ts';
-import { type Merging, mergesNothing, noteChangedSides } from './merge-row.ts';
+import { type Merging, mergesNothing } from './merge-row.ts';
 import { merged } from './merging.ts';
 import { loadsRelations } from './metadata.ts';
 
@@ -99,16 +99,18 @@ export const populate = (
   hints: readonly string[],
   schema: string | undefined,
   merging: Merging = mergesNothing(),
-): Promise<unknown> => {
-  for (const entity of entities) noteChangedSides(entity, merging);
-  return merged(em, merging, () =>
-    em.populate(
-      entities as AnyEntity[],
-      hints as never,
-      { connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
-    ),
+): Promise<unknown> =>
+  merged(
+    em,
+    merging,
+    () =>
+      em.populate(
+        entities as AnyEntity[],
+        hints as never,
+        { connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
+      ),
+    entities,
   );
-};
 
 /** A reference without a query; `key` is in database form, flat where it has several columns. */
 export function referenceTo(

@@ -1,7 +1,7 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isEntity, settleHydrated } from './entity.ts';
-import { type Held, release } from './held-collections.ts';
+import { isEntity, metadataOf, settleHydrated } from './entity.ts';
+import { type Held, release, spareCollections } from './held-collections.ts';
 import { withoutItemsOfOthers } from './joined-items.ts';
 import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
 import { type FindManaged, restoreSide, withForeignKeysOfOthers } from './one-to-one.ts';
@@ -9,6 +9,8 @@ import { type FindManaged, restoreSide, withForeignKeysOfOthers } from './one-to
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
   queries: number;
+  /** Has what the user has changed of an entity's relations stay, while more of it is loaded. Takes its items out of a row. */
+  spare(entity: AnyEntity, merging: Merging, row: Dictionary): void;
   /** Takes it away again. */
   end(): void;
 }
@@ -20,13 +22,19 @@ const current = new AsyncLocalStorage<Merging>();
 /**
  * Runs a query whose rows, those of relations among them, are merged into the entities that are managed already. The
  * queries that load relations go past the result cache and to the write connection, and flush nothing: MikroORM hands
- * these options on to none of them. Queries of the user's meanwhile are as ever, and nothing stays on the EntityManager.
+ * these options on to none of them. `kept` are entities whose relations are loaded. Queries of the user's meanwhile are as ever, and nothing stays on the EntityManager.
  */
-export async function merged<T>(em: EntityManager, merging: Merging, query: () => Promise<T>): Promise<T> {
+export async function merged<T>(
+  em: EntityManager,
+  merging: Merging,
+  query: () => Promise<T>,
+  kept: readonly AnyEntity[] = [],
+): Promise<T> {
   let shadow = shadows.get(em);
   if (shadow === undefined) shadows.set(em, (shadow = castShadow(em)));
   shadow.queries++;
   try {
+    for (const entity of kept) shadow.spare(entity, merging, {});
     const result = await current.run(merging, query);
     // The first note of a side is what the user has made of it.
     for (const side of merging.changedSides.toReversed()) restoreSide(side);
@@ -78,6 +86,11 @@ function castShadow(em: EntityManager): Shadow {
   const held: Held = new Set();
   let creating = 0;
 
+  const spare: Shadow['spare'] = (entity, merging, row) => {
+    noteChangedSides(entity, merging);
+    if (merging.spares) spareCollections(entity, metadataOf(entity), row, held);
+  };
+
   finder.find = (entityName, where, options) =>
     find.call(em, entityName, where, current.getStore() === undefined ? options : { ...options, ...PAST_ALL });
 
@@ -111,8 +124,9 @@ function castShadow(em: EntityManager): Shadow {
     const entity = withForeignKeysOfOthers(find, existing, row, metadata, () => {
       if (existing === undefined) return settleHydrated(createWithin(entityName, row, options));
       if (!merging.refreshes(existing)) {
-        noteChangedSides(existing, merging);
-        return createWithin(entityName, keptRow(find, existing, row), { ...options, refresh: false });
+        const own = { ...keptRow(find, existing, row) };
+        spare(existing, merging, own);
+        return createWithin(entityName, own, { ...options, refresh: false });
       }
       const refresh = (own: Dictionary) => createWithin(entityName, own, { ...options, refresh: true });
       return mergeRow(find, existing, row, merging, held, refresh);
@@ -140,6 +154,7 @@ function castShadow(em: EntityManager): Shadow {
 
   return {
     queries: 0,
+    spare,
     end: () => {
       release(held);
       delete (finder as Partial<Finder>).find;

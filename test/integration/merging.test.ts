@@ -366,6 +366,16 @@ describe('relations', () => {
       expect(await written()).toEqual([]);
     });
 
+    test("is set by MikroORM's own find, which the next flush writes: the limit that docs/freshness.md states", async () => {
+      const ann = await em.findOneOrFail(Profile, 1);
+      await execute('update profile set badge_id = null where id = 1');
+      await execute('update profile set badge_id = 1 where id = 2');
+      await em.findOneOrFail(Profile, 2);
+      await revive(token('Profile', 1));
+      expect(ann.badge ?? null).toBeNull();
+      expect(await written()).toEqual([expect.stringMatching(/^update .profile. set .badge_id. = /)]);
+    });
+
     test('follows a change that is not flushed', async () => {
       const bob = await em.findOneOrFail(Profile, 2);
       const badge = await em.findOneOrFail(Badge, 2);

@@ -168,6 +168,19 @@ export const found: Record<string, readonly [...Program, Revive]> = {
       { unflushed: 'overwrite' },
     ),
   ],
+  'what was put from the other side into a collection that is not loaded, of a row that is kept': [
+    step('find', 'Team', [3], undefined),
+    step('populate', 'Person', 1, [], undefined),
+    step('add', ['Team', 'members'], 3, 1),
+    revive([['Person', 1]], { freshness: 'managed', populate: { Person: ['teams.members'] } }),
+  ],
+  'a foreign key of a 1:1 that MikroORM takes for changed, since it has read another row': [
+    step('lazies', ['Person', 'bio'], 1),
+    step('elsewhere: point', ['Person', 'badge'], 1, 0),
+    step('elsewhere: point', ['Person', 'badge'], 2, 1),
+    step('find', 'Person', [2], undefined),
+    revive([['Person', 1]]),
+  ],
   'a row with changes that two models name, with options of their own': [
     step('find', 'Animal', [2, 1], undefined),
     step('change', ['Cat', 'claws'], 2, 0),

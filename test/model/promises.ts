@@ -15,6 +15,7 @@ export type ReviveOptions = Pick<
 
 /** Revives a list of tokens, and holds what comes of it against the promises. */
 export async function reviveAsPromised(world: World, tokens: readonly Token[], options: ReviveOptions): Promise<void> {
+  world.noteTold();
   const before = world.views();
   const promise = new Promise_(world, before, await world.rows(), tokens, options);
   let outcome: unknown;
@@ -337,7 +338,7 @@ class Promise_ {
       const isKept = this.#options.freshness === 'managed' && old !== undefined && this.#isKept(keyOfView(view));
       if (role === 'inverse' || name === 'badge') return [was, now, 'null'];
       if (isKept && this.#isDangling(view, name, was)) return [was, 'null'];
-      return isKept ? [was] : [was, now];
+      return isKept && !isUndefinedForNull(name) ? [was] : [was, now];
     }
     const spares = this.#options.unflushed !== 'overwrite' && old !== undefined;
     if (role === 'relation' && was === undefined && this.#world.hasRemoved) return [was, now];

@@ -1,5 +1,5 @@
 /** One EntityManager and its database, and what the oracle knows of both. */
-import { type AnyEntity, Collection, type EntityManager } from '@mikro-orm/core';
+import { type AnyEntity, Collection, type EntityManager, helper } from '@mikro-orm/core';
 import type { EntitySerializer } from 'mikro-orm-byref';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { clock } from './entities.ts';
@@ -175,6 +175,21 @@ export class World {
     const isChanged = ([name, base]: [string, Text]): boolean =>
       (view.fields.get(name) ?? view.many.get(name)) !== base;
     return new Set([...bases].filter(isChanged).map(([name]) => name));
+  }
+
+  /** What MikroORM has changed by itself: a row that was read has told an entity of a 1:1 that is not what is stored. */
+  noteTold(): void {
+    for (const [entity, { model, fields }] of this.views()) {
+      const stored = helper(entity).__originalEntityData as Row | undefined;
+      for (const { name, role, kind } of model.fields) {
+        if (role !== 'relation' || name !== 'badge' || stored === undefined) continue;
+        const value = fields.get(name);
+        const old = stored[name] === undefined ? undefined : textOf(kind.read(stored[name]));
+        if (value === undefined || value === old || this.touched.get(entity)?.has(name) === true) continue;
+        if (!this.touched.has(entity)) this.touched.set(entity, new Map());
+        this.touched.get(entity)!.set(name, old);
+      }
+    }
   }
 
   /** The value that a field had before the user has set it. */
