@@ -31,6 +31,7 @@ import {
   schemaOf,
 } from './options.ts';
 import { QueueWorker } from './queue-worker.ts';
+import { releaseOnce } from './release-once.ts';
 import { createTables, type Schemas, schemasOf } from './schemas.ts';
 import type { WorkerUtilsLike } from './worker-like.ts';
 
@@ -72,6 +73,7 @@ class GraphileWorkerEngine implements Engine {
   readonly #started: LastingRunner[] = [];
 
   constructor(options: GraphileRunnerOptions, keepResultsForMs: number) {
+    if (options.pgPool !== undefined) releaseOnce(options.pgPool);
     this.#options = { ...options, schema: schemaOf(options) };
     this.#schemas = schemasOf(this.#options.schema);
     this.#finishing = new Finishing(this.#schemas, keepResultsForMs);

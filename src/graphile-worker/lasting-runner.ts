@@ -28,6 +28,8 @@ export class LastingRunner {
   #restarting: Promise<void> | undefined;
   /** The pools that have ended by themselves. */
   readonly #ended = new Set<string>();
+  /** What fetching jobs has failed with. */
+  readonly #fetchErrors = new WeakSet<object>();
 
   private constructor(parts: RunnerParts) {
     this.#parts = parts;
@@ -35,6 +37,10 @@ export class LastingRunner {
     parts.events.once('gracefulShutdown', () => this.#stopping.abort());
     parts.events.on('worker:getJob:error', ({ worker, error }) => {
       if (worker.workerPool.id !== this.#poolId) return;
+      const failure = Object(error) as object;
+      // The very same error again: graphile-worker has remembered a lookup of its tasks that failed, and asks no more.
+      if (this.#fetchErrors.has(failure)) return this.#stopRunner();
+      this.#fetchErrors.add(failure);
       parts.onError(error);
       parts.worker.reclaim(worker.workerPool.id);
     });
@@ -77,6 +83,12 @@ export class LastingRunner {
       () => this.#end(poolId, new Error('graphile-worker has ended its pool.')),
       (error: unknown) => this.#end(poolId, error),
     );
+  }
+
+  /** Another takes its place. */
+  #stopRunner(): void {
+    // It may be on its way to its end already.
+    this.#runner?.stop().catch(() => undefined);
   }
 
   /** It may hang while it shuts down. */

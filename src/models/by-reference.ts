@@ -3,7 +3,7 @@ import { aName, type Check, check, isName, names, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { PrimaryKey } from '../keys/primary-key.ts';
 import { getExtension } from '../orm/context.ts';
-import { classOf, type EntityClass, isGenerated, type SchemaLike } from '../orm/entity-class.ts';
+import { declaredClassOf, type EntityClass, isGenerated, type SchemaLike } from '../orm/entity-class.ts';
 import { byValueJson, configOf, metadataOf } from '../orm/entity.ts';
 import { hasRows, ownSchema } from '../orm/metadata.ts';
 import { EntityToken, type TokenBody } from '../wire/token.ts';
@@ -60,7 +60,7 @@ export function ByReference(first: ByReferenceOptions | Models = {}, options?: R
 function decorateClass(options: ByReferenceOptions): (target: EntityClass | SchemaLike) => void {
   checkClassOptions(options);
   return (target) => {
-    const cls = classOf(target);
+    const cls = declaredClassOf(target);
     if (cls === undefined) throw ByReferenceError.invalidOption('target of @ByReference', 'an entity class', target);
     if (options.toJSON === undefined && definesToJSON(cls)) {
       throw ByReferenceError.invalidOption(

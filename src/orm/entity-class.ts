@@ -1,4 +1,4 @@
-import type { EntityMetadata } from '@mikro-orm/core';
+import { type EntityMetadata, EntitySchema } from '@mikro-orm/core';
 import { type Check, isFunction, isListOf, isObject } from '../check.ts';
 
 /** A class that entities are instances of, abstract ones included. */
@@ -46,6 +46,18 @@ export function isInstanceOf(entity: object, type: unknown): boolean {
 export function classOf(target: unknown): EntityClass | undefined {
   const cls = typeof target === 'function' ? target : (target as Partial<SchemaLike> | null)?.meta?.class;
   return typeof cls === 'function' ? (cls as EntityClass) : undefined;
+}
+
+/**
+ * The class behind what MikroORM takes as an entity name, before it has discovered it: a schema without a class gets
+ * one as MikroORM 6 would give it then; 7 has given it already.
+ */
+export function declaredClassOf(target: unknown): EntityClass | undefined {
+  const cls = classOf(target);
+  if (cls !== undefined || !(target instanceof EntitySchema)) return cls;
+  const name = target.meta.className;
+  target.setClass({ [name]: class {} }[name]!);
+  return classOf(target);
 }
 
 /** True for the class that MikroORM 7 makes for a schema which has none: without a name in its text, and empty. */

@@ -227,6 +227,21 @@ test('the mixin takes the class that MikroORM makes for a schema', async () => {
   await own.close();
 });
 
+test('a schema without a class is marked, before anything has discovered it', async () => {
+  const stampSchema = defineEntity({ name: 'Stamp', properties: { id: p.integer().primary(), text: p.string() } });
+  ByReference({ name: 'stamp', aliases: ['Sticker'] })(stampSchema);
+  const own = await openDatabase([stampSchema]);
+  const ownSerializer = new EntitySerializer(own.orm);
+  const em = own.orm.em.fork();
+  const stamp = em.create(stampSchema, { id: 1, text: 'Hello' });
+  await em.flush();
+  expect(JSON.stringify({ stamp })).toBe('{"stamp":{"$entity":["stamp",1]}}');
+  const older = { $byref: 1, data: { $entity: ['Sticker', 1] } };
+  const options = { em: em.fork(), only: [stampSchema] };
+  expect(await ownSerializer.decode(older, options)).toBe(await options.em.findOneOrFail(stampSchema, 1));
+  await own.close();
+});
+
 describe('names', () => {
   test('are stable, and aliases still resolve', async () => {
     const payload = serializer.encode(await get(Author));

@@ -1,4 +1,4 @@
-/** What a revive makes of entities that the EntityManager has already, and what the next flush writes: docs/freshness.md. */
+/** What a revive makes of entities that the EntityManager has already, and what the next flush writes: docs/concepts/freshness.md. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, ref } from '@mikro-orm/core';
 import { type DeserializeOptions, EntitySerializer } from 'mikro-orm-byref';
@@ -366,7 +366,7 @@ describe('relations', () => {
       expect(await written()).toEqual([]);
     });
 
-    test("is set by MikroORM's own find, which the next flush writes: the limit that docs/freshness.md states", async () => {
+    test("is set by MikroORM's own find, which the next flush writes: the limit that docs/concepts/freshness.md states", async () => {
       const ann = await em.findOneOrFail(Profile, 1);
       await execute('update profile set badge_id = null where id = 1');
       await execute('update profile set badge_id = 1 where id = 2');

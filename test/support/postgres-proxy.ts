@@ -9,9 +9,15 @@ export interface PostgresProxy {
   commitAnswer: 'pass' | 'lose' | number;
   /** Cuts all connections. */
   cut(): void;
-  /** The start of a simple query, in lower case, at which the connection is cut, before the server has it. */
+  /** The start of a query, in lower case, at which the connection is cut, before the server has it. */
   cutAt: string | undefined;
   close(): Promise<void>;
+}
+
+/** Of a simple query (Q, its length, the text) or an extended one (P, its length, no name, the text). */
+function queryOf(data: Buffer): string | undefined {
+  if (data[0] === 0x51) return data.subarray(5).toString();
+  return data[0] === 0x50 && data[5] === 0 ? data.subarray(6).toString() : undefined;
 }
 
 export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
@@ -26,9 +32,8 @@ export async function openProxy(databaseUrl: string): Promise<PostgresProxy> {
       socket.on('close', () => void [client.destroy(), upstream.destroy(), sockets.delete(socket)]);
     }
     client.on('data', (data) => {
-      // A simple query: Q, its length, the text.
       const { cutAt } = proxy;
-      if (cutAt !== undefined && data[0] === 0x51 && data.subarray(5).toString().toLowerCase().startsWith(cutAt)) {
+      if (cutAt !== undefined && queryOf(data)?.toLowerCase().startsWith(cutAt) === true) {
         client.destroy();
         return;
       }
