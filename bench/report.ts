@@ -1,4 +1,4 @@
-/** What a run found, for its readers: the README's block `bench`, and the plot beside it. */
+/** What a run found, for its readers: the block `bench` of docs/reference/benchmarks.md, and its plot. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { AlternativeRaces, Facts } from './alternatives.ts';
 import type { Bar } from './bars.ts';
@@ -12,17 +12,17 @@ export interface Report {
   readonly environment: readonly string[];
 }
 
-const README = new URL('../README.md', import.meta.url);
-const PLOT = new URL('../docs/bench.svg', import.meta.url);
+const PAGE = new URL('../docs/reference/benchmarks.md', import.meta.url);
+const PLOT = new URL('../docs/public/bench.svg', import.meta.url);
 
 export function writeReport(report: Report): void {
-  writeFileSync(README, replaceBlock(readFileSync(README, 'utf8'), 'bench', readmeBlock(report)));
+  writeFileSync(PAGE, replaceBlock(readFileSync(PAGE, 'utf8'), 'bench', pageBlock(report)));
   writeFileSync(PLOT, plotOf(report));
 }
 
-export function readmeBlock({ alternatives, bars, environment }: Report): string {
+export function pageBlock({ alternatives, bars, environment }: Report): string {
   return [
-    '![Bytes of the payload, time of sending and time of receiving, by the number of entities](docs/bench.svg)',
+    '![Bytes of the payload, time of sending and time of receiving, by the number of entities](../public/bench.svg)',
     markdownTable(alternativesTable(alternatives), 3),
     `Medians of one run; ${environment.join('; ')}. Of the same run, ratios and counts, and the bars that fail it:`,
     markdownTable(barsTable(bars)),

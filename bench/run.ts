@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: ratios inside one run, because machines are noisy, and the bars that they must hold.
- * A run that came to its end is what the README tells. `--short` measures too few rounds to tell anything but counts.
+ * A run that came to its end is what docs/reference/benchmarks.md tells. `--short` measures too few rounds to tell anything but counts.
  */
 import { randomBytes } from 'node:crypto';
 import { EntitySerializer } from 'mikro-orm-byref';

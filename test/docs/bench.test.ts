@@ -4,9 +4,9 @@ import { plot } from '../../bench/plot.ts';
 import { markdownTable, replaceBlock } from '../../bench/tables.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-const readme = read('README.md');
-const block = /<!-- bench -->\n\n(.*?)\n\n<!-- \/bench -->/s.exec(readme)![1]!;
-const drawn = read('docs/bench.svg');
+const page = read('docs/reference/benchmarks.md');
+const block = /<!-- bench -->\n\n(.*?)\n\n<!-- \/bench -->/s.exec(page)![1]!;
+const drawn = read('docs/public/bench.svg');
 
 /** Whether every element is closed in its turn, and no `<` or `&` stands bare. */
 function isWellFormed(xml: string): boolean {
@@ -19,10 +19,10 @@ function isWellFormed(xml: string): boolean {
   return open.length === 0 && !/<|&(?!amp;|lt;|gt;)/.test(text);
 }
 
-test('the README has a block that the benchmark can write, with the plot', () => {
-  expect(replaceBlock(readme, 'bench', block)).toBe(readme);
-  expect(replaceBlock(readme, 'bench', 'other')).toContain('<!-- bench -->\n\nother\n\n<!-- /bench -->');
-  expect(block).toMatch(/^!\[.+\]\(docs\/bench\.svg\)$/m);
+test('the page has a block that the benchmark can write, with the plot', () => {
+  expect(replaceBlock(page, 'bench', block)).toBe(page);
+  expect(replaceBlock(page, 'bench', 'other')).toContain('<!-- bench -->\n\nother\n\n<!-- /bench -->');
+  expect(block).toMatch(/^!\[.+\]\(\.\.\/public\/bench\.svg\)$/m);
 });
 
 test('table and plot are of the same ways and the same machine', () => {
@@ -34,8 +34,8 @@ test('table and plot are of the same ways and the same machine', () => {
 
 test.each(['', '<!-- a -->', '<!-- /a --><!-- a -->', '<!-- a --><!-- a --><!-- /a -->'])(
   'a page without one block is refused: %j',
-  (page) => {
-    expect(() => replaceBlock(page, 'a', '')).toThrow('Expected one <!-- a -->');
+  (bad) => {
+    expect(() => replaceBlock(bad, 'a', '')).toThrow('Expected one <!-- a -->');
   },
 );
 

@@ -18,10 +18,12 @@ export const LANES: readonly Lane[] = [
   { name: 'mikro-orm-6', scripts: ['test:v6'] },
   { name: 'node-22', scripts: ['test:node-22'] },
   { name: 'examples', scripts: ['test:examples'] },
+  { name: 'examples-6', scripts: ['test:examples:6'] },
   { name: 'newest', scripts: ['test:newest'] },
   { name: 'bench', scripts: ['bench:short'] },
   { name: 'package', scripts: ['test:package'] },
   { name: 'types', scripts: ['test:types:versions'] },
+  { name: 'docs', scripts: ['docs:build'] },
   { name: 'check', scripts: ['check:source', 'check:package'] },
   { name: 'browser', scripts: ['test:browser'] },
 ];

@@ -1,5 +1,5 @@
 /**
- * Random programs of an application on one EntityManager, while others change its rows, held against docs/freshness.md.
+ * Random programs of an application on one EntityManager, while others change its rows, held against docs/concepts/freshness.md.
  *
  * `MODEL_COMMANDS` is how many commands a run has. A failure prints the seed and the shortest program that it found;
  * `MODEL_SEED` runs one again.

@@ -1,4 +1,4 @@
-/** The oracle: docs/freshness.md, worked out from the rows as they are, what was loaded of them, and what the user has set. */
+/** The oracle: docs/concepts/freshness.md, worked out from the rows as they are, what was loaded of them, and what the user has set. */
 import { isDeepStrictEqual } from 'node:util';
 import type { AnyEntity, Collection } from '@mikro-orm/core';
 import { ByReferenceError, type DeserializeOptions } from 'mikro-orm-byref';

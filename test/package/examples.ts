@@ -8,23 +8,35 @@ import pg from 'pg';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import { startRedis } from '../../fixtures/redis.ts';
 import manifest from '../../package.json' with { type: 'json' };
+import mikroOrm6 from '../other-versions/mikro-orm-6/package.json' with { type: 'json' };
 import { tarball } from '../lanes/tarball.ts';
 import { type Example, examples, installsOf, pages, readme, withDatabasesOf } from '../support/examples.ts';
 import { install, project, run } from './project.ts';
 
 /**
  * Runs every example of the README and of docs/ as its reader does: in a folder that holds nothing but the packed
- * package and what the page says to install, by plain `node`, or by tsx where it says so: `npm run test:examples`.
+ * package and what the page says to install, by plain `node`, or by tsx where it says so. `npm run test:examples` does so
+ * with the newest of all packages, `npm run test:examples:6` with MikroORM 6 and what goes with it.
  */
+const MAJOR = process.argv[2] === '6' ? 6 : 7;
+const PINS_7 = /@mikro-orm\/core@7/;
 const [FIRST] = installsOf(readme) as [string];
+/** What the README says to name a version of, with MikroORM 6. */
+const withMikroOrm6: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(mikroOrm6.dependencies).filter(([name]) => /^@(?:mikro-orm|nestjs)\//.test(name)),
+);
 /** For decorators and for tsc. */
-const TOOLS = installsOf(readme).find((line) => line.includes('tsx'))!;
+const TOOLS = pages.flatMap(installsOf).find((line) => line.includes('tsx'))!;
 const JEST_CONFIG = /```js\n\/\/ jest\.config\.js\n(.*?)```/s.exec(pages.join('\n'))![1]!;
-const TSCONFIG = /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(readme)![1]!;
+const TSCONFIG = /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(pages.join('\n'))![1]!;
 
 /** On standard output, with ids that no page can show. */
 const GRAPHILE_WORKER_LOG = /^\[\w+(?:\([\w-]+\))?\] INFO: /;
 
+/** Without the lines that pin the other major. */
+const ofMajor = examples
+  .filter(({ major }) => major === undefined || major === MAJOR)
+  .map((example) => ({ ...example, installs: example.installs.filter((line) => MAJOR === 7 || !PINS_7.test(line)) }));
 const suffix = randomBytes(4).toString('hex');
 const database = `byref_examples_${suffix}`;
 const server = await startPostgres();
@@ -34,9 +46,9 @@ const clients: pg.Client[] = [];
 let packed: string;
 try {
   packed = tarball(folder);
-  const programs = examples.filter(({ prints, runner }) => prints.length > 0 || runner !== undefined);
+  const programs = ofMajor.filter(({ prints, runner }) => prints.length > 0 || runner !== undefined);
   const runnable = programs.filter(({ needsRedis }) => redis !== undefined || !needsRedis);
-  for (const example of examples) namesItsPackages(example);
+  for (const example of ofMajor) namesItsPackages(example);
 
   // With what its own section says and nothing else: another section's packages would hide that one is missing.
   const bystander = await openBystander();
@@ -52,7 +64,7 @@ try {
   }
 
   // One application may want all of them. The older versions come last, as they take the newest away.
-  const all = [...new Set(pages.flatMap(installsOf))].filter((line) => line !== FIRST);
+  const all = [...new Set(ofMajor.flatMap(({ installs }) => installs))].filter((line) => line !== FIRST);
   const together = await folderWith([...all.filter((line) => !isPinned(line)), ...all.filter(isPinned)]);
   await run(together, 'npm', ['exec', '--', 'tsc', '--noEmit']);
 
@@ -72,14 +84,17 @@ function isPinned(line: string): boolean {
 }
 
 function packagesOf(line: string): string[] {
-  return line.split(' ').map((name) => (name === manifest.name ? packed : name));
+  return line
+    .split(' ')
+    .map((name) => (name === manifest.name ? packed : name))
+    .map((name) => (MAJOR === 6 && name in withMikroOrm6 ? `${name}@${withMikroOrm6[name]}` : name));
 }
 
 /** A folder with all examples, in which one `npm install` after the other has run. */
 async function folderWith(lines: readonly string[]): Promise<string> {
   const cwd = await project(folder, randomBytes(4).toString('hex'), packagesOf(FIRST));
   for (const line of lines) await install(cwd, packagesOf(line));
-  for (const { name, code } of examples) writeFileSync(join(cwd, `${name}.ts`), withDatabasesOf(suffix, code));
+  for (const { name, code } of ofMajor) writeFileSync(join(cwd, `${name}.ts`), withDatabasesOf(suffix, code));
   writeFileSync(join(cwd, 'tsconfig.json'), TSCONFIG);
   writeFileSync(join(cwd, 'jest.config.js'), JEST_CONFIG);
   return cwd;

@@ -12,7 +12,7 @@ export async function run(
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<string> {
-  return (await promisify(execFile)(file, args, { cwd, env, shell, timeout: 180_000 })).stdout;
+  return (await promisify(execFile)(file, args, { cwd, env, shell, timeout: 400_000 })).stdout;
 }
 
 export async function install(cwd: string, packages: readonly string[]): Promise<void> {

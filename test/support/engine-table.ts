@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** What docs/engines.md promises of an engine, as its suite asks for it. */
+/** What docs/reference/engines.md promises of an engine, as its suite asks for it. */
 export function promisesOf(engine: string) {
   const says = engineTable(engine);
   return {
@@ -12,7 +12,7 @@ export function promisesOf(engine: string) {
 
 /** What its table says of an engine, by the name of the row. */
 function engineTable(engine: string): Readonly<Record<string, string>> {
-  const page = readFileSync(new URL('../../docs/engines.md', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../docs/reference/engines.md', import.meta.url), 'utf8');
   const [head, , ...rows] = page
     .split('\n')
     .filter((line) => line.startsWith('|'))
@@ -23,6 +23,6 @@ function engineTable(engine: string): Readonly<Record<string, string>> {
         .map((cell) => cell.trim()),
     );
   const column = head!.indexOf(engine);
-  if (column === -1) throw new Error(`docs/engines.md has no column ${engine}`);
+  if (column === -1) throw new Error(`docs/reference/engines.md has no column ${engine}`);
   return Object.fromEntries(rows.map((row) => [row[0]!, row[column]!]));
 }

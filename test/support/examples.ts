@@ -4,11 +4,11 @@ const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 
 export const readme = read('README.md');
-/** The README, whose model.ts the guides' examples import, and docs. */
+/** The README and the site's own pages: the API reference is made of the source. */
 export const pages: readonly string[] = [
   readme,
   ...readdirSync(new URL('docs', root), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
+    .filter((name) => name.endsWith('.md') && !/^(?:\.vitepress|reference\/api)\//.test(name))
     .toSorted()
     .map((name) => read(`docs/${name}`)),
 ];
@@ -22,19 +22,25 @@ export interface Example {
   readonly needsRedis: boolean;
   /** The runner whose tests it has, by its first line. */
   readonly runner: 'jest' | 'vitest' | undefined;
+  /** The major of MikroORM that it is for, by its first line, which stands in a tab of its own; undefined for both. */
+  readonly major: 6 | 7 | undefined;
   /** What it prints, by its comments; none for a module of other examples. */
   readonly prints: readonly string[];
-  /** The arguments of the `npm install` that its section names, and the head of its chapter. */
+  /** The arguments of the `npm install` that its section names, the head of its chapter, and that of its page. */
   readonly installs: readonly string[];
 }
 
-export const examples: readonly Example[] = pages.flatMap((page) =>
-  page.split(/^(?=## )/m).flatMap((chapter) => {
+const BLOCK = /```ts(?: \[[^\]\n]*\])?\n\/\/ (\S+)\.ts([^\n]*)\n(.*?)```/gs;
+
+export const examples: readonly Example[] = pages.flatMap((page) => {
+  const [top, ...chapters] = page.split(/^(?=## )/m);
+  return [top!, ...chapters].flatMap((chapter) => {
     const [head, ...sections] = chapter.split(/^(?=### )/m);
     return [head!, ...sections].flatMap((section) => {
-      const installs = [...new Set([...installsOf(head!), ...installsOf(section)])];
-      return Array.from(section.matchAll(/```ts\n\/\/ (\S+)\.ts([^\n]*)\n(.*?)```/gs), ([, name, note, code]) => ({
+      const installs = [...new Set([...installsOf(top!), ...installsOf(head!), ...installsOf(section)])];
+      return Array.from(section.matchAll(BLOCK), ([, name, note, code]) => ({
         name: name!,
+        major: ([6, 7] as const).find((major) => note!.includes(`MikroORM ${major}`)),
         code: code!,
         needsTsx: note!.includes('npx tsx'),
         needsRedis: code!.includes('REDIS_URL'),
@@ -43,8 +49,8 @@ export const examples: readonly Example[] = pages.flatMap((page) =>
         installs,
       }));
     });
-  }),
-);
+  });
+});
 
 /** The arguments of each `npm install` in a text, in a block or within a sentence. */
 export function installsOf(text: string): string[] {
