@@ -20,6 +20,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     'Why tokens': '/start/why',
     'Quick start': '/start/quick-start',
     'Nest quick start': '/start/nest',
+    'A cached page': '/start/cached-page',
     'From Rails, Laravel, Celery': '/start/coming-from',
   }),
   group('Concepts', {

@@ -21,7 +21,7 @@ export const LANES: readonly Lane[] = [
   { name: 'examples-6', scripts: ['test:examples:6'] },
   { name: 'newest', scripts: ['test:newest'] },
   { name: 'bench', scripts: ['bench:short'] },
-  { name: 'package', scripts: ['test:package'] },
+  { name: 'package', scripts: ['test:package', 'test:first-hour'] },
   { name: 'types', scripts: ['test:types:versions'] },
   { name: 'docs', scripts: ['docs:build'] },
   { name: 'check', scripts: ['check:source', 'check:package'] },

@@ -32,7 +32,7 @@ export interface Example {
 
 const BLOCK = /```ts(?: \[[^\]\n]*\])?\n\/\/ (\S+)\.ts([^\n]*)\n(.*?)```/gs;
 
-export const examples: readonly Example[] = pages.flatMap((page) => {
+export function examplesOf(page: string): Example[] {
   const [top, ...chapters] = page.split(/^(?=## )/m);
   return [top!, ...chapters].flatMap((chapter) => {
     const [head, ...sections] = chapter.split(/^(?=### )/m);
@@ -43,14 +43,16 @@ export const examples: readonly Example[] = pages.flatMap((page) => {
         major: ([6, 7] as const).find((major) => note!.includes(`MikroORM ${major}`)),
         code: code!,
         needsTsx: note!.includes('npx tsx'),
-        needsRedis: code!.includes('REDIS_URL'),
+        needsRedis: `${note}${code}`.includes('REDIS_URL'),
         runner: (['vitest', 'jest'] as const).find((runner) => note!.includes(runner)),
         prints: Array.from(code!.matchAll(/\/\/ → (.*)/g), ([, line]) => line!),
         installs,
       }));
     });
   });
-});
+}
+
+export const examples: readonly Example[] = pages.flatMap(examplesOf);
 
 /** The arguments of each `npm install` in a text, in a block or within a sentence. */
 export function installsOf(text: string): string[] {
