@@ -519,8 +519,8 @@ const OTHERS = [...new Set(models.map(({ root }) => root))].filter((root) => roo
  */
 function focusOf(seed: number): Focus {
   if (seed % 2 === 0) return () => true;
-  const others = [OTHERS[seed % OTHERS.length], OTHERS[(seed >> 1) % OTHERS.length]];
-  return (name) => name === 'Person' || others.includes(modelOf(name).root);
+  const others = new Set([OTHERS[seed % OTHERS.length], OTHERS[(seed >> 1) % OTHERS.length]]);
+  return (name) => name === 'Person' || others.has(modelOf(name).root);
 }
 
 function revives(focus: Focus): fc.Arbitrary<Revive> {
