@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A worker in another language: reads a payload of wire format 1 and the rows of now behind its references.
+"""A worker in another language: reads a payload of wire format 1 and the current rows behind its references.
 
     node -e '…serializer.serialize(…)…' | python3 worker.py postgresql://localhost/shop [schema…]
 
@@ -430,7 +430,7 @@ def references(value):
 
 
 def rows_of(url, found):
-    """The rows of now, by reference: one query per model and schema."""
+    """The current rows, by reference: one query per model and schema."""
     keys = {}
     for reference in found:
         keys.setdefault((reference.model, reference.schema), {})[str(reference.key)] = reference

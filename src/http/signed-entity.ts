@@ -16,7 +16,7 @@ export interface SignedEntityOptions<Request = unknown> extends Omit<VerifyOptio
   readonly authorize?: (entity: AnyEntity, request: Request, token: EntityToken) => boolean | Promise<boolean>;
 }
 
-/** The row of now behind a parameter of a request, in the EntityManager of its request context. */
+/** The current row behind a parameter of a request, in the EntityManager of its request context. */
 export type SignedEntityReader<Entity, Request = unknown> = (parameter: unknown, request: Request) => Promise<Entity>;
 
 /**

@@ -27,7 +27,7 @@ function mails() {
 
 /** Tasks that are methods. */
 export const methods: EngineCases = {
-  async 'a method is a task: enqueued by its class, run by a registered instance, with the row of now'(context) {
+  async 'a method is a task: enqueued by its class, run by a registered instance, with the current row'(context) {
     const { Mails, remind } = mails();
     const tasks = context.tasks();
     const em = context.orm.em.fork();

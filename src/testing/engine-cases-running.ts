@@ -7,7 +7,7 @@ import { Account, type EngineCases, enqueueRaw, fast, name } from './engine-cont
 
 /** What a handler gets, and what it leaves. */
 export const running: EngineCases = {
-  async 'a job receives the row of now, and its result comes back fresh'(context) {
+  async 'a job receives the current row, and its result comes back fresh'(context) {
     const tasks = context.tasks();
     const mail = tasks.define(name(), async ({ account }: { account: Account }) => ({
       account,
