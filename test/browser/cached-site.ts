@@ -1,29 +1,10 @@
-/** `npm run test:browser`: the cached site, as a visitor sees it. Needs Chromium: CHROMIUM, or `chromium` on the PATH. */
+/** `npm run test:browser`: the cached site, as a visitor sees it. */
 import assert from 'node:assert/strict';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { chromium } from 'playwright-core';
 import { startSite } from '../support/cached-site.ts';
+import { openChromium } from '../support/chromium.ts';
 
-function findChromium(): string {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  const candidates = [process.env['CHROMIUM'], ...folders.map((folder) => join(folder, 'chromium'))];
-  for (const path of candidates) {
-    if (path === undefined || path === '') continue;
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // The next one.
-    }
-  }
-  throw new Error('No Chromium: install the package chromium, or name an executable in CHROMIUM.');
-}
-
-const executablePath = findChromium();
-const isRoot = process.getuid?.() === 0;
 const site = await startSite();
-const browser = await chromium.launch({ executablePath, args: isRoot ? ['--no-sandbox'] : [] });
+const browser = await openChromium();
 try {
   const page = await browser.newPage();
   const errors: string[] = [];
