@@ -2,22 +2,12 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { plot } from '../../bench/plot.ts';
 import { markdownTable, replaceBlock } from '../../bench/tables.ts';
+import { isWellFormed } from '../support/well-formed.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const page = read('docs/reference/benchmarks.md');
 const block = /<!-- bench -->\n\n(.*?)\n\n<!-- \/bench -->/s.exec(page)![1]!;
 const drawn = read('docs/public/bench.svg');
-
-/** Whether every element is closed in its turn, and no `<` or `&` stands bare. */
-function isWellFormed(xml: string): boolean {
-  const open: string[] = [];
-  for (const [, closing, name, empty] of xml.matchAll(/<(\/?)([a-z]+)(?: [\w:-]+="[^"<]*")*(\/?)>/g)) {
-    if (closing === '/' && open.pop() !== name) return false;
-    if (closing === '' && empty === '') open.push(name!);
-  }
-  const text = xml.replaceAll(/<\/?[a-z]+(?: [\w:-]+="[^"<]*")*\/?>/g, '');
-  return open.length === 0 && !/<|&(?!amp;|lt;|gt;)/.test(text);
-}
 
 test('the page has a block that the benchmark can write, with the plot', () => {
   expect(replaceBlock(page, 'bench', block)).toBe(page);

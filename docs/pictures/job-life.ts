@@ -1,0 +1,61 @@
+import type { Drawing } from './drawing.ts';
+
+/** guides/jobs: every way that a job can go. */
+export const jobLife: Drawing = {
+  title: 'The life of a job',
+  rows: ['', '', '', '', ''],
+  boxes: {
+    delay: { row: 0, x: 286, width: 170, text: ['`task.delay(…)`', 'in a transaction'] },
+    rolledBack: { row: 0, x: 540, width: 156, text: ['there is no job'] },
+    waiting: { row: 1, x: 286, width: 170, text: ['waiting'], tone: 'token' },
+    cancelled: { row: 1, x: 540, width: 156, text: ['taken back'] },
+    reading: { row: 2, x: 286, width: 170, text: ['a worker takes it:', 'its rows are read'] },
+    missing: {
+      row: 2,
+      x: 24,
+      width: 232,
+      text: ['missing, or not visible yet:', 'again for `retryMissingForMs`', 'no database: again'],
+      tone: 'old',
+    },
+    unreadable: {
+      row: 2,
+      x: 484,
+      width: 212,
+      text: ['✗ discarded:', 'malformed, forged,', 'or missing in the end'],
+      tone: 'bad',
+    },
+    running: { row: 3, x: 286, width: 170, text: ['the handler runs'] },
+    thrown: {
+      row: 3,
+      x: 24,
+      width: 232,
+      text: ['it throws: again by `retries`', 'worker killed: again once', 'the engine notices'],
+      tone: 'old',
+    },
+    exhausted: {
+      row: 3,
+      x: 484,
+      width: 212,
+      text: ['✗ no retries left,', 'or it threw a', '`DiscardJobError`'],
+      tone: 'bad',
+    },
+    completed: { row: 4, x: 226, width: 240, text: ['✓ completed', '`result()` has what it returned'], tone: 'good' },
+    failed: { row: 4, x: 484, width: 212, text: ['✗ failed: `onError`', 'is told, `result()` throws'], tone: 'bad' },
+  },
+  arrows: [
+    { from: 'delay', to: 'waiting', text: 'commit' },
+    { from: 'delay', to: 'rolledBack', text: 'rollback' },
+    { from: 'waiting', to: 'reading' },
+    { from: 'waiting', to: 'cancelled', text: '`cancel()`' },
+    { from: 'reading', to: 'running' },
+    { from: 'reading', to: 'missing' },
+    { from: 'reading', to: 'unreadable' },
+    { from: 'missing', to: 'waiting', through: 10 },
+    { from: 'running', to: 'thrown' },
+    { from: 'running', to: 'exhausted' },
+    { from: 'thrown', to: 'waiting', through: 10 },
+    { from: 'running', to: 'completed' },
+    { from: 'unreadable', to: 'failed', through: 712 },
+    { from: 'exhausted', to: 'failed' },
+  ],
+};
