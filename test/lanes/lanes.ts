@@ -23,7 +23,6 @@ export const LANES: readonly Lane[] = [
   { name: 'bench', scripts: ['bench:short'] },
   { name: 'package', scripts: ['test:package', 'test:first-hour'] },
   { name: 'types', scripts: ['test:types:versions'] },
-  { name: 'docs', scripts: ['docs:build'] },
   { name: 'check', scripts: ['check:source', 'check:package'] },
-  { name: 'browser', scripts: ['test:browser'] },
+  { name: 'browser', scripts: ['docs:build', 'test:browser'] },
 ];
