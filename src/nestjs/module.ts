@@ -4,6 +4,7 @@ import { type DynamicModule, type FactoryProvider, Module, type Provider } from 
 import { ModulesContainer } from '@nestjs/core';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { Tasks } from '../tasks/tasks.ts';
+import { CommittedEvents } from './committed-events.ts';
 import { ByReferenceHealth } from './health.ts';
 import { bullMqModule } from './load-bullmq.ts';
 import {
@@ -86,6 +87,12 @@ const HEALTH: Provider = {
 const ormToken = (contextName: string | undefined) =>
   contextName === undefined ? MikroORM : getMikroORMToken(contextName);
 
+const EVENTS: Provider = {
+  provide: CommittedEvents,
+  inject: [EntitySerializer],
+  useFactory: (serializer: EntitySerializer) => new CommittedEvents(serializer),
+};
+
 function moduleOf(
   options: Provider,
   contextName: ContextOption['contextName'],
@@ -102,7 +109,7 @@ function moduleOf(
     module: ByReferenceModule,
     global: true,
     imports: [...imports, bullMqModule()],
-    providers: [options, serializer, HEALTH, ...services, ...names.flatMap((name) => HOSTS[name] ?? [])],
-    exports: [OPTIONS, EntitySerializer, ByReferenceHealth, ...services.map(({ provide }) => provide)],
+    providers: [options, serializer, HEALTH, EVENTS, ...services, ...names.flatMap((name) => HOSTS[name] ?? [])],
+    exports: [OPTIONS, EntitySerializer, ByReferenceHealth, CommittedEvents, ...services.map(({ provide }) => provide)],
   };
 }

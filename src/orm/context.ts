@@ -56,6 +56,16 @@ export const runInRequest = <T>(globals: readonly EntityManager[], fn: (em: Enti
     });
   });
 
+/**
+ * The same for what may go on when `fn` has ended: nothing is cleared. The EntityManagers have the filters of `bases`,
+ * one for each ORM, and the schema of the first.
+ */
+export function runInNewRequest<T>(bases: readonly EntityManager[], fn: () => Promise<T>): Promise<T> {
+  const { name, schema } = bases[0]!;
+  const run = (): Promise<T> => TransactionContext.create(RequestContext.getEntityManager(name)!, fn);
+  return RequestContext.create([...bases], run, schema === undefined ? {} : { schema });
+}
+
 /** The EntityManagers that a request's are forked from, the first ORM's first. */
 export const globalManagers = ({ orms }: { readonly orms: readonly MikroORM[] }): readonly EntityManager[] =>
   orms.map(({ em }) => em);
