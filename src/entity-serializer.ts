@@ -35,7 +35,8 @@ import type { EntityOf, EntityType } from './orm/entity-class.ts';
 import { isEntity } from './orm/entity.ts';
 import { wrapperOf } from './orm/wrapper.ts';
 import { checkOrms } from './reviving/entity-managers.ts';
-import { type Outcome, valueOf } from './reviving/outcomes.ts';
+import { each, type Outcome, valueOf } from './reviving/outcomes.ts';
+import { Resolver } from './reviving/resolve.ts';
 import { revive } from './reviving/revive.ts';
 import { settle, type Settings, withManagers } from './reviving/settings.ts';
 import { listenToCommits } from './transactions/after-commit.ts';
@@ -373,6 +374,22 @@ export class EntitySerializer {
   /** @internal What `seal` has signed, without the signature. Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT. */
   unseal(sealed: unknown, purpose: string): JsonObject {
     return unseal(sealed, this.#signer, { limits: this.#limits, purpose });
+  }
+
+  /**
+   * @internal Whether payloads can be read, all but their rows: nothing is loaded. An outcome for each, with its tokens.
+   */
+  async checkAll(
+    payloads: readonly unknown[],
+    options: DeserializeOptions,
+  ): Promise<PromiseSettledResult<readonly EntityToken[]>[]> {
+    const settings = this.#settle(options);
+    const [read, resolver] = [await this.#decoder(settings), new Resolver(settings)];
+    return each(payloads, (payload) => {
+      const { slots } = read(payload);
+      resolver.resolve(slots);
+      return slots.map(({ body }) => EntityToken.fromBody(body));
+    });
   }
 
   /** What a payload holds, without a database. Reports what is wrong with it and throws nothing. */

@@ -45,6 +45,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     'Values and DTOs': '/guides/values',
     'Databases, tenants': '/guides/tenants',
     'REST answers': '/guides/rest',
+    'Bundlers, Bun, Deno': '/guides/bundlers',
   }),
   group('Operations', {
     'Going to production': '/operations/production',
@@ -55,7 +56,11 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     'Looking into a payload': '/operations/inspect',
     Troubleshooting: '/operations/troubleshooting',
   }),
-  group('Testing', { 'Recording and running jobs': '/testing/recording' }),
+  group('Testing', {
+    'Recording and running jobs': '/testing/recording',
+    Jest: '/testing/jest',
+    Vitest: '/testing/vitest',
+  }),
   group('Recipes', {
     'One EntityManager per job': '/recipes/one-em-per-job',
     'Enqueue inside the transaction': '/recipes/enqueue-inside-the-transaction',

@@ -3,13 +3,15 @@ import { type BulkJobOptions, type Job, Queue, type QueueOptions, type WorkerOpt
 import { ByReferenceError } from '../errors.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
-import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import type { Engine, JobSnapshot, JobState, NewJob, QueueSettings, RunJobs, StoredJob } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
 import { attemptsOf, EngineWorker, failureOf } from './engine-worker.ts';
 import { InFlight } from './in-flight.ts';
 import type { BullMqOptions } from './options.ts';
+import { storedInPostgres } from './stored-in-postgres.ts';
+import { storedInRedis } from './stored-in-redis.ts';
 import { ENGINE, isPool, TransactionPool } from './transaction-pool.ts';
 
 /** Where BullMQ keeps its jobs, and its own options. */
@@ -168,6 +170,11 @@ class BullMqEngine implements Engine {
       await worker.close();
       throw error;
     }
+  }
+
+  stored(): AsyncIterable<readonly StoredJob[]> {
+    const { connection, queue } = this.#options;
+    return isPool(connection) ? storedInPostgres(connection) : storedInRedis({ ...queue, connection });
   }
 
   async stop(): Promise<void> {

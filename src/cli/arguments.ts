@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 export const HELP = `Usage:
   byref inspect <payload | file | -> [--config [path]] [--schema name] [--no-filters] [--json]
   byref manifest [--check] [--config path]
+  byref audit [--rows] [--sample n] [--json] [--config path]
 
 byref inspect prints what a payload of mikro-orm-byref holds: its tokens, its tags, what its signature
 says (it is not verified: there are no keys here), and what is wrong with it. Needs no database.
@@ -34,6 +35,18 @@ says: { orm, serializer, tasks }; without it there are the models of MikroORM's 
   Exit codes: 0; 1 where --check finds what would break; 2 for wrong usage, or a configuration that
   failed.
 
+byref audit reads what the engines of the application's tasks have stored, and says what of it this
+code could not run: jobs that wait, are delayed, under way or failed, and schedules. It runs nothing,
+writes nothing, and prints no data. Needs byref.config.*, the database and the engine's store.
+
+  --rows             look for the rows as well, past all filters: one query per model for 1,000 jobs
+  --sample <n>       name so many jobs of each problem; 3 unless given
+  --json             print JSON
+  --config <path>    another file than byref.config.*
+
+  Exit codes: 0 where all can be run; 1 where some can't; 2 for wrong usage, or a configuration or a
+  server that failed.
+
   -h, --help         print this
   -v, --version      print the version
 `;
@@ -61,8 +74,22 @@ export interface ManifestOptions {
   readonly config: string | undefined;
 }
 
+export interface AuditOptions {
+  readonly command: 'audit';
+  /** Whether rows are looked for. */
+  readonly rows: boolean;
+  /** How many jobs of each problem are named. */
+  readonly sample: number;
+  readonly json: boolean;
+  /** Unset where it is to be found. */
+  readonly config: string | undefined;
+}
+
+/** What one call asks for. */
+export type CommandOptions = InspectOptions | ManifestOptions | AuditOptions;
+
 /** What the arguments ask for. Throws UsageError. */
-export function readArguments(argv: readonly string[]): InspectOptions | ManifestOptions | 'help' | 'version' {
+export function readArguments(argv: readonly string[]): CommandOptions | 'help' | 'version' {
   const { values, positionals } = parsed(argv);
   if (values.help === true) return 'help';
   if (values.version === true) return 'version';
@@ -76,7 +103,7 @@ export function readArguments(argv: readonly string[]): InspectOptions | Manifes
 
 type Values = ReturnType<typeof parsed>['values'];
 
-const COMMANDS = { inspect: readInspect, manifest: readManifest };
+const COMMANDS = { inspect: readInspect, manifest: readManifest, audit: readAudit };
 
 function readInspect(values: Values, [input, ...others]: readonly string[]): InspectOptions {
   const { config, schema, json = false, 'no-filters': noFilters, ...foreign } = values;
@@ -89,9 +116,25 @@ function readInspect(values: Values, [input, ...others]: readonly string[]): Ins
 function readManifest(values: Values, inputs: readonly string[]): ManifestOptions {
   const { check = false, config, ...foreign } = values;
   refuseOptions('manifest', foreign);
-  if (inputs.length > 0) throw new UsageError(`byref manifest takes no ${inputs[0]}`);
-  if (config === '') throw new UsageError('--config of byref manifest needs the path of a script');
-  return { command: 'manifest', check, config };
+  refuseInputs('manifest', inputs);
+  return { command: 'manifest', check, config: pathOf('manifest', config) };
+}
+
+function readAudit(values: Values, inputs: readonly string[]): AuditOptions {
+  const { rows = false, sample = '3', json = false, config, ...foreign } = values;
+  refuseOptions('audit', foreign);
+  refuseInputs('audit', inputs);
+  if (!/^\d{1,6}$/.test(sample)) throw new UsageError(`--sample takes a number, not ${sample}`);
+  return { command: 'audit', rows, sample: Number(sample), json, config: pathOf('audit', config) };
+}
+
+function refuseInputs(command: string, [input]: readonly string[]): void {
+  if (input !== undefined) throw new UsageError(`byref ${command} takes no ${input}`);
+}
+
+function pathOf(command: string, config: string | undefined): string | undefined {
+  if (config === '') throw new UsageError(`--config of byref ${command} needs the path of a script`);
+  return config;
 }
 
 function refuseOptions(command: string, foreign: object): void {
@@ -106,6 +149,8 @@ function parsed(argv: readonly string[]) {
       allowPositionals: true,
       options: {
         check: { type: 'boolean' },
+        rows: { type: 'boolean' },
+        sample: { type: 'string' },
         config: { type: 'string' },
         schema: { type: 'string' },
         'no-filters': { type: 'boolean' },

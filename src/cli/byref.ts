@@ -8,7 +8,11 @@ globalThis.console = new Console(process.stderr, process.stderr);
 // Nor what it leaves behind end the command before the tokens are printed.
 process.on('unhandledRejection', (reason) => console.error(`byref: ${printable(clipped(String(reason), 2_000))}`));
 
-const { output, errors = '', exitCode } = await run(process.argv.slice(2), process);
+// One line that is written over itself.
+const progress = (text: string): void => void process.stderr.write(`\r\u001b[K${text}`);
+const io = { stdin: process.stdin, ...(process.stderr.isTTY && { progress }) };
+
+const { output, errors = '', exitCode } = await run(process.argv.slice(2), io);
 process.stderr.write(errors);
 // Not when nothing is left to do: the application's modules may have opened connections. A reader that has seen enough
 // (`| head`) is no error.

@@ -90,7 +90,7 @@ const indented = (title: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [`${title}: none`] : [`${title}:`, ...lines.map((line) => `  ${line}`)];
 
 /** Rows of cells in columns. Cells are made printable first: an escape is wider than what it stands for. */
-function aligned(rows: readonly (readonly string[])[], longest?: number): string[] {
+export function aligned(rows: readonly (readonly string[])[], longest?: number): string[] {
   const cells = rows.map((row) => row.map((cell) => printable(clipped(cell, longest))));
   const widths: number[] = [];
   for (const row of cells) {

@@ -11,7 +11,7 @@ import { EventEmitter } from 'node:events';
 import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
-import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import type { Engine, JobSnapshot, NewJob, QueueSettings, RunJobs, StoredJob } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { checkPoolSize } from '../tasks/pool-size.ts';
 import { SameDatabase } from '../tasks/same-database.ts';
@@ -33,6 +33,7 @@ import {
 import { QueueWorker } from './queue-worker.ts';
 import { releaseOnce } from './release-once.ts';
 import { createTables, type Schemas, schemasOf } from './schemas.ts';
+import { storedJobs } from './stored.ts';
 import type { WorkerUtilsLike } from './worker-like.ts';
 
 /**
@@ -133,6 +134,10 @@ class GraphileWorkerEngine implements Engine {
         this.#schedulesOf(queue),
       );
     this.#started.push(await LastingRunner.start({ worker, events, start, onError }));
+  }
+
+  stored(em: EntityManager): AsyncIterable<readonly StoredJob[]> {
+    return storedJobs(em, this.#schemas);
   }
 
   async stop(): Promise<void> {

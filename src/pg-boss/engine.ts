@@ -13,11 +13,13 @@ import type {
   QueueSettings,
   ReceivedJob,
   RunJobs,
+  StoredJob,
 } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
 import { takenOver } from '../tasks/outcome.ts';
 import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
+import { storedJobs } from './stored.ts';
 import { type BossDatabase, type BossJob, type BossResult, databaseOf, type PgBossLike } from './boss-like.ts';
 
 /** How the engine works its queues. */
@@ -152,6 +154,10 @@ class PgBossEngine implements Engine {
       });
       this.#workers.push({ queue: queue.name, id });
     }
+  }
+
+  stored(em: EntityManager): AsyncIterable<readonly StoredJob[]> {
+    return storedJobs(em);
   }
 
   async stop(): Promise<void> {

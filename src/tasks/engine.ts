@@ -101,6 +101,20 @@ export interface JobSnapshot {
   readonly output: JsonValue | undefined;
 }
 
+/** A job that is stored and not done. */
+export interface StoredJob {
+  /** Its id. */
+  readonly id: string;
+  /** The queue that it is in. */
+  readonly queue: string;
+  /** The name that it is stored under, of engines whose jobs have one beside their queue. */
+  readonly name?: string;
+  /** `scheduled` are the data that a schedule makes jobs of. */
+  readonly state: 'waiting' | 'delayed' | 'active' | 'failed' | 'scheduled';
+  /** What is stored. */
+  readonly data: unknown;
+}
+
 /** What Tasks asks of a job engine. Each engine of this library passes `engineContract` of `mikro-orm-byref/testing`. */
 export interface Engine {
   /** Whether `enqueue` can put jobs into the transaction of an EntityManager. */
@@ -134,4 +148,10 @@ export interface Engine {
   work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void>;
   /** Takes no further jobs and waits for those under way. */
   stop(): Promise<void>;
+  /**
+   * All jobs that are not done, of queues that nobody works too, some at a time, without writing anything. Jobs that
+   * are in the database of the entities are read in the transaction of `em`. An engine whose jobs do not outlive the
+   * process has none.
+   */
+  stored?(em: EntityManager): AsyncIterable<readonly StoredJob[]>;
 }

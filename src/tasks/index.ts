@@ -20,6 +20,7 @@ export type {
   ReceivedJob,
   Retries,
   RunJobs,
+  StoredJob,
 } from './engine.ts';
 export type { ErrorReport, OnError } from './error-report.ts';
 export type { JobSigning } from './seal.ts';

@@ -47,7 +47,6 @@ export class JobDispatcher {
     return dispatched.map(({ outcome }) => outcome!);
   }
 
-  /** A queue may serve several tasks: the job says which. One of another producer is that of the only task. */
   #dispatch(queue: string, tasks: readonly TaskDefinition[], job: ReceivedJob): Dispatched {
     let data: unknown;
     try {
@@ -55,10 +54,9 @@ export class JobDispatcher {
     } catch (error) {
       return { job, data: undefined, task: undefined, outcome: unreadable(error, false) };
     }
-    const name = metadataOf(data)?.name;
-    const named = tasks.find((definition) => definition.name === (name ?? queue));
-    const task = named ?? (name === undefined && tasks.length === 1 ? tasks[0] : undefined);
-    return { job, data, task, outcome: task === undefined ? unknownTask(queue, name) : undefined };
+    const task = taskOf(queue, tasks, data);
+    const outcome = task === undefined ? unknownTask(queue, metadataOf(data)?.name) : undefined;
+    return { job, data, task, outcome };
   }
 
   #report(queue: string, tasks: readonly TaskDefinition[], { job, data, task, outcome }: Dispatched): void {
@@ -80,6 +78,13 @@ export class JobDispatcher {
     const tokens = data === undefined ? [] : this.#serializer.inspect(data).tokens;
     return [...new Map(tokens.map(({ token }) => [token.toString(), token])).values()];
   }
+}
+
+/** A queue may serve several tasks: the job says which. One of another producer is that of the only task. */
+export function taskOf(queue: string, tasks: readonly TaskDefinition[], data: unknown): TaskDefinition | undefined {
+  const name = metadataOf(data)?.name;
+  const named = tasks.find((definition) => definition.name === (name ?? queue));
+  return named ?? (name === undefined && tasks.length === 1 ? tasks[0] : undefined);
 }
 
 /** During a rolling deploy another process may know it. */

@@ -111,11 +111,14 @@ export async function readJobs(
   plain: 'pass' | 'refuse',
   options: DeserializeOptions,
 ): Promise<PromiseSettledResult<unknown>[]> {
-  const isChecked = options.as !== undefined || options.only !== undefined;
-  const passes = list.map((data) => plain === 'pass' && !isChecked && !isEnvelope(data));
+  const passes = list.map((data) => isPlain(data, plain, options));
   const payloads = list.filter((_, index) => !passes[index]) as JsonValue[];
   const results = (await serializer.decodeAll(payloads, options)).values();
   return list.map((data, index) =>
     passes[index] ? { status: 'fulfilled', value: structuredClone(data) } : results.next().value!,
   );
 }
+
+/** Whether a job's data passes as it is. */
+export const isPlain = (data: unknown, plain: 'pass' | 'refuse', { as, only }: DeserializeOptions): boolean =>
+  plain === 'pass' && as === undefined && only === undefined && !isEnvelope(data);

@@ -72,10 +72,10 @@ export interface StopOptions {
 /** What a look from outside finds. */
 export interface TasksInsides {
   readonly definitions: readonly TaskDefinition[];
+  readonly engine: Engine;
+  readonly seal: Seal;
   /** Whether jobs carry one. */
   readonly hasContext: boolean;
-  /** What jobs are signed for; undefined where they are not. */
-  readonly purpose: string | undefined;
 }
 
 const TASKS_CHECKS: Record<keyof TasksOptions, Check> = {
@@ -293,8 +293,8 @@ export class Tasks {
 
   /** @internal What the commands look at. */
   get insides(): TasksInsides {
-    const { purpose } = this.#seal;
-    return { definitions: [...this.#definitions.values()], hasContext: this.#hasContext, purpose };
+    const [engine, seal, hasContext] = [this.#engine, this.#seal, this.#hasContext];
+    return { definitions: [...this.#definitions.values()], engine, seal, hasContext };
   }
 
   /** @internal Asks the engine after a job that there is not; rejects where it can't be reached. */

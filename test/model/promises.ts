@@ -1,6 +1,6 @@
 /** The oracle: docs/concepts/freshness.md, worked out from the rows as they are, what was loaded of them, and what the user has set. */
 import { isDeepStrictEqual } from 'node:util';
-import type { AnyEntity, Collection } from '@mikro-orm/core';
+import { type AnyEntity, type Collection, helper } from '@mikro-orm/core';
 import { ByReferenceError, type DeserializeOptions } from 'mikro-orm-byref';
 import { selects } from '../../fixtures/orm.ts';
 import { idOf, isA, isLoaded, type Model, modelOf, type Row, type Text, textOf } from './fields.ts';
@@ -76,7 +76,10 @@ class Promise_ {
   /** What the user has set an inverse side to is a change where a foreign key has changed with it. */
   #withoutEmpty({ entity, model, fields }: View): ReadonlySet<string> {
     const isEmpty = (name: string): boolean => {
-      if (isUndefinedForNull(name) && this.#world.base(entity, name) === undefined) return fields.get(name) === 'null';
+      const isNull = this.#world.base(entity, name) === undefined && fields.get(name) === 'null';
+      // It was undefined as all was that was selected of the object: see `isInNothing`.
+      if (isNull && name.includes('.')) return storedOf(entity)?.[name.replaceAll('.', '_')] === null;
+      if (isNull && isUndefinedForNull(name)) return true;
       const field = model.fields.find((candidate) => candidate.name === name);
       if (field?.role !== 'inverse') return false;
       const holders = [...this.#before.values()].filter((holder) => holder.model.root === field.target);
@@ -109,10 +112,11 @@ class Promise_ {
   }
 
   /** The columns of an entity that the user has changed, and collections of m:n. */
-  #changed({ entity, model }: View, withCollections: boolean): string[] {
+  #changed({ entity, model, fields }: View, withCollections: boolean): string[] {
     return [...this.#changes.get(entity)!].filter((name) => {
       const field = model.fields.find((candidate) => candidate.name === name);
-      if (field !== undefined) return field.role !== 'inverse';
+      // What the user has left undefined, MikroORM does not write.
+      if (field !== undefined) return field.role !== 'inverse' && fields.get(name) !== undefined;
       return withCollections && model.many.find((many) => many.name === name)?.pivot !== undefined;
     });
   }
@@ -346,13 +350,24 @@ class Promise_ {
       if (this.#isBelowNull(old, name)) return was === undefined ? [was, now] : [was];
       // What the user has left undefined, MikroORM does not write.
       if (this.#changes.get(view.entity)!.has(name)) return was === undefined ? [was, now] : [was];
+      if (role === 'inverse' && this.#followsAnother(view, name, now)) return [was, 'null'];
       const isBase = role === 'version' || role === 'check';
       const isLearned =
         was === undefined && isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6');
+      if (isBase && this.#world.hasRemoved) return [was, now];
       if (isBase && (isLearned || this.#changed(old, false).length > 0)) return was === undefined ? [was, now] : [was];
     }
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
     return now === 'null' && (isInNothing(view.entity, name) || isUndefinedForNull(name)) ? [undefined, now] : [now];
+  }
+
+  /** An inverse side whose row is, by what the user has changed, another one's. */
+  #followsAnother(view: View, name: string, now: Text): boolean {
+    const { target, column } = view.model.fields.find((field) => field.name === name)!;
+    const holder = this.#managed.get(keyOf(modelOf(target!).root, JSON.parse(now ?? 'null') as number));
+    const key = holder?.model.fields.find((field) => field.column === column && field.role === 'relation');
+    if (key === undefined || !this.#changes.get(holder!.entity)!.has(key.name)) return false;
+    return holder!.fields.get(key.name) !== textOf(idOf(view.entity));
   }
 
   /** A relation of a row that is kept, which `populate` follows to a row that is gone. */
@@ -483,6 +498,8 @@ class Promise_ {
 /** MikroORM leaves an embedded object undefined where all that it has selected of it is NULL, and something lazy is not. */
 const isInNothing = (entity: AnyEntity, name: string): boolean =>
   name.includes('.') && (entity as Row)[name.split('.')[0]!] == null;
+
+const storedOf = (entity: AnyEntity): Row | undefined => helper(entity).__originalEntityData as Row | undefined;
 
 const isUndefinedForNull = (name: string): boolean =>
   name === 'history' && isLeftOut('NULL of an embedded array in MikroORM 6');

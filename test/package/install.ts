@@ -1,15 +1,13 @@
 import { strict as assert } from 'node:assert';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
-import { startPostgres } from '../../fixtures/postgres.ts';
 import manifest from '../../package.json' with { type: 'json' };
 import { tarball } from '../lanes/tarball.ts';
-import mikroOrm6 from '../other-versions/mikro-orm-6/package.json' with { type: 'json' };
-import { examples, installsOf, readme } from '../support/examples.ts';
+import { installsOf, readme, withDatabasesOf } from '../support/examples.ts';
+import { withDatabases } from './databases.ts';
 import { project, run } from './project.ts';
+import { mikroOrm6Of, quickStart, runExample } from './quick-start.ts';
 
 /**
  * Installs the package as a stranger does: packed, in folders that hold nothing else, with what the README says to
@@ -39,23 +37,6 @@ async function load(cwd: string, entryPoint: string): Promise<void> {
   process.stdout.write(`  ${specifier}: ${output}`);
 }
 
-async function firstExample(cwd: string): Promise<void> {
-  const { name, code, prints } = examples[0]!;
-  const dbName = `byref_package_${randomBytes(4).toString('hex')}`;
-  writeFileSync(join(cwd, `${name}.ts`), code.replace(/(?<=dbName: ')\w+/, dbName));
-  const server = await startPostgres();
-  try {
-    const output = await run(cwd, process.execPath, [`${name}.ts`], { ...process.env, DATABASE_URL: server.url });
-    assert.deepEqual(output.trimEnd().split('\n'), prints);
-  } finally {
-    const client = new pg.Client(server.url);
-    await client.connect();
-    await client.query(`drop database if exists "${dbName}"`);
-    await client.end();
-    await server.stop();
-  }
-}
-
 const folder = mkdtempSync(join(tmpdir(), 'byref-package-'));
 try {
   const packed = tarball(folder);
@@ -66,12 +47,13 @@ try {
   assert.match(await run(plain, 'npm', ['exec', '--', 'byref', '--help']), /byref inspect/);
   for (const entryPoint of entryPoints.filter((path) => !(path in PEERS))) await load(plain, entryPoint);
 
-  const packages6 = (['@mikro-orm/core', '@mikro-orm/postgresql'] as const).map(
-    (name) => `${name}@${mikroOrm6.dependencies[name]}`,
-  );
+  const packages6 = [mikroOrm6Of('@mikro-orm/core'), mikroOrm6Of('@mikro-orm/postgresql')];
   const withMikroOrm6 = await project(folder, 'mikro-orm-6', [packed, ...packages6]);
-  await firstExample(withMikroOrm6);
-  process.stdout.write(`npm install ${packages6.join(' ')}: the first example, with MikroORM 6\n`);
+  process.stdout.write(`npm install ${packages6.join(' ')}\n`);
+  await withDatabases(async ({ suffix, env }) => {
+    writeFileSync(join(withMikroOrm6, 'reminder.ts'), withDatabasesOf(suffix, quickStart.code));
+    await runExample(quickStart, withMikroOrm6, process.execPath, ['reminder.ts'], env);
+  });
 
   for (const [entryPoint, peers] of Object.entries(PEERS)) {
     const core = `@mikro-orm/core@${versions['@mikro-orm/core']}`;

@@ -74,7 +74,7 @@ function modelFacts({ aliases, primaryKey, version }: Model): ModelFacts {
 }
 
 function taskEntries(
-  { definitions, hasContext, purpose }: TasksInsides,
+  { definitions, hasContext, seal: { purpose } }: TasksInsides,
   { registry }: EntitySerializer,
   table: ShapeTable | undefined,
 ): [string, TaskFacts][] {

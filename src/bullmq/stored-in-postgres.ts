@@ -1,0 +1,42 @@
+import type { StoredJob } from '../tasks/engine.ts';
+import { PORTION, portions } from '../tasks/stored-rows.ts';
+import type { PoolLike } from './transaction-pool.ts';
+
+/** The part of a `pg.PoolClient` that is used here. */
+interface Client {
+  query(text: string, values?: unknown[]): Promise<{ rows: object[] }>;
+  release(): void;
+}
+
+interface JobRow {
+  readonly queue: string;
+  readonly id: string;
+  readonly name: string;
+  readonly state: StoredJob['state'];
+  readonly data: unknown;
+}
+
+const JOBS = `
+  select queue, id, name, data,
+    case when state = 'waiting-children' then 'waiting' else state::text end as state
+  from job where state <> 'completed' and (queue, id) > ($1, $2) order by queue, id limit ${PORTION}`;
+
+const SCHEDULERS = `
+  select queue, scheduler_id as id, coalesce(name, queue) as name, 'scheduled' as state, template_data as data
+  from scheduler where template_data is not null order by queue, scheduler_id`;
+
+/** The jobs of all queues in the schema that the pool's connections are in, read in a transaction that can't write. */
+export async function* storedInPostgres(pool: PoolLike): AsyncGenerator<readonly StoredJob[]> {
+  const client = (await pool.connect()) as Client;
+  try {
+    await client.query('begin transaction read only');
+    yield* portions<JobRow>(
+      async (after) => (await client.query(JOBS, [after?.queue ?? '', after?.id ?? ''])).rows as JobRow[],
+      (row) => row,
+    );
+    const schedulers = (await client.query(SCHEDULERS)).rows as JobRow[];
+    if (schedulers.length > 0) yield schedulers;
+  } finally {
+    await client.query('rollback').finally(() => client.release());
+  }
+}

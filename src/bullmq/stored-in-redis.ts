@@ -1,0 +1,83 @@
+import { type Job, type JobType, Queue, type QueueOptions } from 'bullmq';
+import type { StoredJob } from '../tasks/engine.ts';
+import { PORTION } from '../tasks/stored-rows.ts';
+
+/** BullMQ's states, and what a look has for them. */
+const STATES = {
+  waiting: 'waiting',
+  prioritized: 'waiting',
+  'waiting-children': 'waiting',
+  delayed: 'delayed',
+  active: 'active',
+  failed: 'failed',
+} as const satisfies Partial<Record<JobType, StoredJob['state']>>;
+
+/** The jobs of all queues of a prefix. Nothing is written: not what a Queue keeps of itself either. */
+export async function* storedInRedis(options: QueueOptions): AsyncGenerator<readonly StoredJob[]> {
+  const { prefix = 'bull' } = options;
+  const open = (name: string): Queue => {
+    const queue = new Queue(name, { ...options, skipMetasUpdate: true });
+    // What goes wrong is thrown by what asks.
+    queue.on('error', () => undefined);
+    return queue;
+  };
+  for (const name of await queuesOf(open('byref'), prefix)) {
+    const queue = open(name);
+    try {
+      for (const [type, state] of Object.entries(STATES)) yield* jobsOf(queue, type as keyof typeof STATES, state);
+      yield await schedulersOf(queue);
+    } finally {
+      await queue.close();
+    }
+  }
+}
+
+/** By what BullMQ keeps of each queue. */
+async function queuesOf(queue: Queue, prefix: string): Promise<readonly string[]> {
+  try {
+    const names = new Set<string>();
+    const client = await clientOf(queue);
+    for await (const keys of client.scanStream({ match: `${escaped(prefix)}:*:meta`, count: PORTION })) {
+      for (const key of keys) names.add(key.slice(prefix.length + 1, -':meta'.length));
+    }
+    return [...names].sort();
+  } finally {
+    await queue.close();
+  }
+}
+
+/** BullMQ 6 has it behind what is not PostgreSQL, BullMQ 5 at hand. */
+function clientOf(queue: Queue): Promise<Scanning> {
+  const { client, getBackend } = queue as unknown as { client?: Promise<Scanning>; getBackend?(): unknown };
+  return client ?? (getBackend!.call(queue) as { readonly client: Promise<Scanning> }).client;
+}
+
+interface Scanning {
+  scanStream(options: { match: string; count: number }): AsyncIterable<readonly string[]>;
+}
+
+const escaped = (prefix: string): string => prefix.replace(/[\\*?[\]]/g, '\\$&');
+
+async function* jobsOf(
+  queue: Queue,
+  type: keyof typeof STATES,
+  state: StoredJob['state'],
+): AsyncGenerator<readonly StoredJob[]> {
+  for (let start = 0; ; start += PORTION) {
+    const jobs = (await queue.getJobs([type], start, start + PORTION - 1)) as (Job | undefined)[];
+    const found = jobs.filter((job) => job !== undefined);
+    if (found.length > 0) {
+      yield found.map(({ id, name, data }) => ({ id: id!, queue: queue.name, name, state, data: data as unknown }));
+    }
+    if (jobs.length < PORTION) return;
+  }
+}
+
+async function schedulersOf(queue: Queue): Promise<readonly StoredJob[]> {
+  const schedulers = await queue.getJobSchedulers();
+  return schedulers.flatMap(({ key, name, template }) =>
+    template?.data === undefined
+      ? []
+      : [{ id: key, queue: queue.name, name, state: 'scheduled' as const, data: template.data as unknown }],
+  );
+}

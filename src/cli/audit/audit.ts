@@ -1,0 +1,103 @@
+import { type EntityManager, IsolationLevel } from '@mikro-orm/core';
+import { isPostgres } from '../../orm/platform.ts';
+import type { StoredJob } from '../../tasks/engine.ts';
+import type { Application } from '../application.ts';
+import { type Found, Look } from './look.ts';
+
+/** What is stored of one task. */
+export interface TaskCount {
+  readonly task: string | undefined;
+  readonly queue: string;
+  readonly jobs: { [State in StoredJob['state']]: number };
+}
+
+/** Jobs of one task with one problem. */
+export interface ProblemCount {
+  readonly task: string | undefined;
+  readonly queue: string;
+  readonly problem: string;
+  count: number;
+  /** The first of them. */
+  readonly samples: { readonly id: string; readonly state: string; readonly message: string }[];
+}
+
+export interface Audit {
+  readonly jobs: number;
+  readonly tasks: readonly TaskCount[];
+  readonly problems: readonly ProblemCount[];
+}
+
+export interface AuditSettings {
+  readonly rows: boolean;
+  readonly sample: number;
+  readonly progress: ((text: string) => void) | undefined;
+}
+
+/** Looks at all that the engines of an application have stored, some at a time, in a transaction that can't write. */
+export async function audit(application: Application, { rows, sample, progress }: AuditSettings): Promise<Audit> {
+  const { serializer } = application;
+  const insides = application.tasks.map((each) => each.insides);
+  const counting = new Counting(sample);
+  for (const [engine, own] of Map.groupBy(insides, (each) => each.engine)) {
+    if (engine.stored === undefined) continue;
+    const look = new Look(serializer, own, rows);
+    await inReading(serializer.orm.em.fork(), async (em) => {
+      for await (const jobs of engine.stored!(em)) {
+        for (const found of await look.at(jobs, em)) counting.add(found);
+        progress?.(`${counting.jobs} jobs`);
+      }
+    });
+  }
+  progress?.('');
+  return counting.result();
+}
+
+/** No jobs are in other databases than PostgreSQL, and their transactions need not take what it does. */
+async function inReading(em: EntityManager, read: (em: EntityManager) => Promise<void>): Promise<void> {
+  if (!isPostgres(em.getPlatform())) return read(em);
+  await em.transactional(read, { readOnly: true, isolationLevel: IsolationLevel.REPEATABLE_READ });
+}
+
+class Counting {
+  jobs = 0;
+  readonly #sample: number;
+  readonly #tasks = new Map<string, TaskCount>();
+  readonly #problems = new Map<string, ProblemCount>();
+
+  constructor(sample: number) {
+    this.#sample = sample;
+  }
+
+  add({ job, task, problem }: Found): void {
+    this.jobs++;
+    const { queue } = job;
+    const own = memo(this.#tasks, JSON.stringify([queue, task]), () => ({
+      task,
+      queue,
+      jobs: { waiting: 0, delayed: 0, active: 0, failed: 0, scheduled: 0 },
+    }));
+    own.jobs[job.state]++;
+    if (problem === undefined) return;
+    const { kind, message } = problem;
+    const count = memo(this.#problems, JSON.stringify([queue, task, kind]), () => ({
+      task,
+      queue,
+      problem: kind,
+      count: 0,
+      samples: [],
+    }));
+    count.count++;
+    if (count.samples.length < this.#sample) count.samples.push({ id: job.id, state: job.state, message });
+  }
+
+  result(): Audit {
+    const problems = [...this.#problems.values()].toSorted((a, b) => b.count - a.count);
+    return { jobs: this.jobs, tasks: [...this.#tasks.values()], problems };
+  }
+}
+
+function memo<V>(map: Map<string, V>, key: string, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}
