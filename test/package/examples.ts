@@ -11,6 +11,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import mikroOrm6 from '../other-versions/mikro-orm-6/package.json' with { type: 'json' };
 import { tarball } from '../lanes/tarball.ts';
 import { type Example, examples, installsOf, pages, readme, withDatabasesOf } from '../support/examples.ts';
+import { dropDatabases } from './databases.ts';
 import { install, project, run } from './project.ts';
 
 /**
@@ -73,7 +74,8 @@ try {
   if (left > 0) process.stdout.write(`Left out for want of a server: ${left} examples (redis-server ${left})\n`);
   assert(left === 0 || process.env['ALL_SERVERS'] !== 'true', 'ALL_SERVERS=true, and redis-server is missing');
 } finally {
-  await dropDatabases();
+  for (const client of clients) await client.end();
+  await dropDatabases(server.url, suffix);
   rmSync(folder, { recursive: true, force: true });
   await redis?.stop();
   await server.stop();
@@ -162,15 +164,4 @@ async function connect(name: string): Promise<pg.Client> {
   clients.push(client);
   await client.connect();
   return client;
-}
-
-async function dropDatabases(): Promise<void> {
-  for (const client of clients) await client.end();
-  const client = new pg.Client(server.url);
-  await client.connect();
-  const { rows } = await client.query<{ name: string }>(
-    `select datname as name from pg_database where datname like 'byref\\_%\\_${suffix}'`,
-  );
-  for (const { name } of rows) await client.query(`drop database "${name}" with (force)`);
-  await client.end();
 }
