@@ -78,7 +78,14 @@ class Promise_ {
     const isEmpty = (name: string): boolean => {
       const isNull = this.#world.base(entity, name) === undefined && fields.get(name) === 'null';
       // It was undefined as all was that was selected of the object: see `isInNothing`.
-      if (isNull && name.includes('.')) return storedOf(entity)?.[name.replaceAll('.', '_')] === null;
+      if (isNull && name.includes('.')) {
+        const stored = (column: string): unknown => storedOf(entity)?.[column.replaceAll('.', '_')];
+        const [root] = name.split('.') as [string];
+        const isLazyWritten = model.fields.some(
+          (each) => each.lazy && each.name.startsWith(`${root}.`) && stored(each.name) === undefined,
+        );
+        return stored(name) === null && !((entity as Row)[root] === null && isLazyWritten);
+      }
       if (isNull && isUndefinedForNull(name)) return true;
       const field = model.fields.find((candidate) => candidate.name === name);
       if (field?.role !== 'inverse') return false;
