@@ -10,9 +10,15 @@ const SUITES = [
 /** PGlite is one session and streams nothing: there is no "elsewhere" that changes rows beside a transaction. */
 const suitesOf = (testDriver) => (testDriver === 'pglite' ? SUITES : [...SUITES, 'model/model']);
 
+const isMysql = (testDriver) => ['mariadb', 'mysql'].includes(testDriver);
+
+/** And what only this one does. */
+const ownSuites = (testDriver) => (isMysql(testDriver) ? ['<rootDir>/test/mysql/*.ts'] : []);
+
 /** The tests again, on another database than PostgreSQL. */
 export const onDriver = (testDriver, base = config) => ({
   ...base,
   globals: { testDriver },
-  testMatch: suitesOf(testDriver).map((suite) => `<rootDir>/test/${suite}.test.ts`),
+  ...(isMysql(testDriver) && { testEnvironment: '<rootDir>/test/support/mariadb-environment.js' }),
+  testMatch: [...suitesOf(testDriver).map((suite) => `<rootDir>/test/${suite}.test.ts`), ...ownSuites(testDriver)],
 });

@@ -7,6 +7,7 @@ export const ONCE = [
   'test/docs/',
   'test/package/(?:contents|docstrings)',
   'test/property/(?:fuzz|schema)',
+  'test/unit/databases',
 ];
 
 /** A configuration without them. */

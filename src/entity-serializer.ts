@@ -10,6 +10,7 @@ import { DEFAULT_LIMITS, type Limits, resolveLimits } from './codec/limits.ts';
 import { open, parse, unseal } from './codec/open.ts';
 import { EntitySlot } from './codec/slot.ts';
 import { ByReferenceError, isThenable } from './errors.ts';
+import { judgeDatabase } from './models/databases.ts';
 import type { ClassReviver } from './models/by-reference.ts';
 import { ModelRegistry } from './models/model-registry.ts';
 import { type Declared, nothingDeclared } from './models/reference-property.ts';
@@ -87,13 +88,14 @@ export class EntitySerializer {
 
   /**
    * `new EntitySerializer(orm, { signingKeys: [process.env.SIGNING_KEY!] })`.
-   * @throws E_DUPLICATE_MODEL, E_INVALID_OPTION; E_UNSUPPORTED in a Node that is too old.
+   * @throws E_DUPLICATE_MODEL, E_INVALID_OPTION; E_UNSUPPORTED in a Node that is too old, and on MongoDB.
    */
   constructor(orms: MikroORM | readonly MikroORM[], options: EntitySerializerOptions = {}) {
     refuseOldNode();
     checkSerializerOptions(options);
     this.orms = [orms].flat();
     checkOrms(this.orms);
+    for (const own of this.orms) judgeDatabase(own);
     this.orm = this.orms[0]!;
     this.#options = options;
     this.#limits = resolveLimits(DEFAULT_LIMITS, options.limits);

@@ -266,11 +266,19 @@ export class ByReferenceError extends Error {
   }
 
   /** @internal */
-  static entityNotFound(tokens: readonly EntityToken[], path: string, places: number): ByReferenceError {
+  static entityNotFound(
+    tokens: readonly EntityToken[],
+    path: string,
+    places: number,
+    isOfSnapshot = false,
+  ): ByReferenceError {
     const list = listed(tokens);
+    const snapshot = isOfSnapshot
+      ? 'it came after the snapshot that this transaction reads (lockMode reads what is current), '
+      : '';
     return new ByReferenceError(
       'E_ENTITY_NOT_FOUND',
-      `${list} at ${path}${places > 1 ? ` and ${places - 1} more places` : ''}: no such row, or it is hidden from this EntityManager; discard the job, or choose missing: 'null' or 'omit'.`,
+      `${list} at ${path}${places > 1 ? ` and ${places - 1} more places` : ''}: no such row, ${snapshot}or it is hidden from this EntityManager; discard the job, or choose missing: 'null' or 'omit'.`,
       { tokens, path, model: tokens[0]?.model },
     );
   }

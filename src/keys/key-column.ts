@@ -67,12 +67,13 @@ export function bigInteger(name: string, min: bigint, max: bigint, short: RegExp
     write(value) {
       if (typeof value === 'string' && short.test(value)) return { $bigint: value };
       // Any other form; a number only where JavaScript has not rounded it.
-      const isInteger = typeof value === 'number' ? Number.isSafeInteger(value) : /^-?\d{1,19}$/.test(String(value));
+      const isInteger = typeof value === 'number' ? Number.isSafeInteger(value) : /^-?\d{1,20}$/.test(String(value));
       const integer = isInteger ? BigInt(String(value)) : undefined;
       return integer !== undefined && fits(integer) ? { $bigint: integer.toString() } : undefined;
     },
     read(wire) {
-      if (typeof wire === 'number') return Number.isSafeInteger(wire) ? canonical(wire) : undefined;
+      if (typeof wire === 'number')
+        return Number.isSafeInteger(wire) && fits(BigInt(wire)) ? canonical(wire) : undefined;
       const text = (wire as { readonly $bigint?: unknown }).$bigint;
       if (typeof text === 'string' && short.test(text)) return text;
       const value = readKeyValue(wire);
@@ -161,6 +162,12 @@ export const boolean: KeyColumn = {
   canonical: String,
 };
 
+/** Of a database whose booleans are numbers. */
+export const numericBoolean: KeyColumn = {
+  ...boolean,
+  read: (wire) => (typeof wire === 'boolean' ? Number(wire) : undefined),
+};
+
 /**
  * Of a type that this library does not know, as of a domain: as JavaScript has the value, and as text to the database,
  * which alone knows what is one and what is equal.
@@ -194,3 +201,9 @@ export const typeName = (sqlType: string): string =>
     .replace(/\([^)]*\)/, '')
     .replace(/\s+/g, ' ')
     .trim();
+
+/** What stands in the parentheses of a type: `[10, 2]` of `numeric(10,2)`. */
+export type Modifiers = readonly number[];
+
+export const modifiersOf = (sqlType: string): Modifiers =>
+  /\(([\d\s,-]+)\)/.exec(sqlType)?.[1]!.split(',').map(Number) ?? [];

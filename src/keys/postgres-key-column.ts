@@ -11,17 +11,14 @@ import {
   float,
   integer,
   type KeyColumn,
+  type Modifiers,
+  modifiersOf,
   never,
-  text,
-  trimEnd,
   typeName,
-  UUID,
 } from './key-column.ts';
 import { bits, cidr, inet, macAddress, macAddress8 } from './network-key.ts';
+import { paddedText, uuid, varyingText } from './text-key.ts';
 import { day, time, timestamp, zonedTime } from './time-key.ts';
-
-/** What stands in the parentheses of a type: `[10, 2]` of `numeric(10,2)`. */
-type Modifiers = readonly number[];
 
 const int2 = integer('int2', -(2 ** 15), 2 ** 15 - 1);
 const int4 = integer('int4', -(2 ** 31), 2 ** 31 - 1);
@@ -29,39 +26,6 @@ const oid = integer('oid', 0, 2 ** 32 - 1);
 
 /** MikroORM's database form of nearly every bigint is one of up to 18 digits. */
 const int8 = bigInteger('int8', -(2n ** 63n), 2n ** 63n - 1n, /^(?:0|-?[1-9]\d{0,17})$/);
-
-/** Written in any of PostgreSQL's spellings: in braces, in capitals, without hyphens. */
-const uuid: KeyColumn = {
-  ...text('a uuid', (value) => (UUID.test(value) ? value.toLowerCase() : undefined)),
-  write(value) {
-    if (typeof value !== 'string') return undefined;
-    const digits = value
-      .replace(/^\{(.*)\}$/, '$1')
-      .replaceAll('-', '')
-      .toLowerCase();
-    if (!/^[\da-f]{32}$/.test(digits)) return undefined;
-    return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
-  },
-  isAsRead: (held) => typeof held === 'string' && held.length === 36 && !/[A-F]/.test(held),
-};
-
-/** PostgreSQL pads char(n) with spaces that its comparisons ignore. */
-const paddedText = collatedText(undefined, (value) => trimEnd(value, ' '));
-
-/** Of spaces at the end a column of varying length cuts those that it has no room for. */
-function varyingText([length]: Modifiers): KeyColumn {
-  if (length === undefined) return anyText;
-  const stored = (value: string): string => cut(value, length);
-  return { ...collatedText(stored), isAsRead: (held) => typeof held === 'string' && stored(held) === held };
-}
-
-function cut(value: string, length: number): string {
-  if (value.length <= length) return value;
-  const kept = trimEnd(value, ' ');
-  const spaces = value.length - kept.length;
-  const characters = [...kept].length;
-  return characters + spaces <= length ? value : kept + ' '.repeat(Math.max(0, length - characters));
-}
 
 /** The type of PostgreSQL's own names cuts them to 63 bytes, also in comparisons. */
 const name = collatedText(undefined, (value) => {
@@ -193,5 +157,3 @@ export function postgresKeyColumn(
 
 /** `pg_catalog.text collate "C"` is text. */
 const localName = (sqlType: string): string => typeName(sqlType).replace(/^pg_catalog\.| collate .*$/g, '');
-
-const modifiersOf = (sqlType: string): Modifiers => /\(([\d\s,-]+)\)/.exec(sqlType)?.[1]!.split(',').map(Number) ?? [];

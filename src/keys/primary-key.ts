@@ -9,10 +9,12 @@ import {
 } from '@mikro-orm/core';
 import { keyValuesOf } from '../orm/entity.ts';
 import { keyProperties } from '../orm/metadata.ts';
-import { isSqlite } from '../orm/platform.ts';
+import { isMysql, isPostgres, isSqlite } from '../orm/platform.ts';
 import { storedKeyOf, storedPart } from '../orm/stored-key.ts';
 import type { JsonArray, JsonValue } from '../wire/json.ts';
 import type { KeyColumn } from './key-column.ts';
+import { declaredKeyColumn, whyUndeclared } from './declared-key-column.ts';
+import { mysqlKeyColumn, whyRefusedByMysql } from './mysql-key-column.ts';
 import { postgresKeyColumn, whyRefused } from './postgres-key-column.ts';
 import { sqliteKeyColumn } from './sqlite-key-column.ts';
 
@@ -70,16 +72,16 @@ export class PrimaryKey {
   }
 
   private constructor(metadata: EntityMetadata, platform: Platform) {
-    const onSqlite = isSqlite(platform);
+    const columns = columnsOf(platform);
     this.#leaves = keyProperties(metadata).map((property) => ({
       property,
-      column: onSqlite ? sqliteKeyColumn(property) : postgresKeyColumn(property, isForeign(property, metadata)),
+      column: columns.of(property, isForeign(property, metadata)),
     }));
     this.width = this.#leaves.length;
     this.asks = this.#leaves.some(({ column }) => column.asks);
     this.isUnchecked = this.#leaves.some(({ column }) => column.unchecked);
     this.isRespelled = this.#leaves.some(({ column }) => column.isAsRead !== undefined);
-    this.refusal = refusalOf(this.#leaves, metadata, onSqlite);
+    this.refusal = refusalOf(this.#leaves, metadata, columns);
     this.#platform = platform;
     const [first] = metadata.primaryKeys;
     const isSimple = metadata.primaryKeys.length === 1 && metadata.properties[first!]!.kind === 'scalar';
@@ -88,7 +90,9 @@ export class PrimaryKey {
 
   /** The types of the columns: `boolean` and `enum`, or as SQL has them. */
   get types(): readonly string[] {
-    return this.#leaves.map(({ property }) => typeOf(property));
+    return this.#leaves.map(
+      ({ property }) => typeOf(property) + (isUnsigned(property, this.#platform) ? ' unsigned' : ''),
+    );
   }
 
   /** What a key is on the wire, for error messages. */
@@ -228,7 +232,7 @@ export const columnsOfType = (type: string, platform: Platform): readonly KeyCol
   ['Date', 'string'].map((runtimeType) => {
     const property = { columnTypes: [type], runtimeType: type === 'boolean' ? type : runtimeType } as EntityProperty;
     const nativeEnumName = type === 'enum' ? type : undefined;
-    return isSqlite(platform) ? sqliteKeyColumn(property) : postgresKeyColumn({ ...property, nativeEnumName } as never);
+    return columnsOf(platform).of({ ...property, nativeEnumName } as EntityProperty, false);
   });
 
 function typeOf({ columnTypes, nativeEnumName, runtimeType }: EntityProperty): string {
@@ -237,15 +241,42 @@ function typeOf({ columnTypes, nativeEnumName, runtimeType }: EntityProperty): s
   return runtimeType === 'boolean' ? runtimeType : columnTypes[0]!.replace(/serial$/, 'int');
 }
 
+/** Of MySQL, where the type itself does not say it. */
+const isUnsigned = ({ columnTypes, unsigned }: EntityProperty, platform: Platform): boolean =>
+  isMysql(platform) && unsigned === true && !/unsigned/i.test(columnTypes[0]!);
+
+/** How a database's columns are those of keys. */
+interface Columns {
+  of(property: EntityProperty, isForeign: boolean): KeyColumn;
+  /** Why no key is made of a property. */
+  whyRefused?(property: EntityProperty): string | undefined;
+}
+
+const ofPostgres: Columns = {
+  of: postgresKeyColumn,
+  whyRefused: ({ columnTypes, nativeEnumName }) =>
+    nativeEnumName === undefined ? whyRefused(columnTypes[0]!) : undefined,
+};
+
+function columnsOf(platform: Platform): Columns {
+  if (isPostgres(platform)) return ofPostgres;
+  if (isSqlite(platform)) return { of: sqliteKeyColumn };
+  if (!isMysql(platform)) return { of: declaredKeyColumn, whyRefused: whyUndeclared };
+  return {
+    of: (property) => mysqlKeyColumn(property, platform),
+    whyRefused: ({ columnTypes }) => whyRefusedByMysql(columnTypes[0]!),
+  };
+}
+
 /** Part of the key by a foreign key. */
 const isForeign = (property: EntityProperty, { properties }: EntityMetadata): boolean =>
   (properties as Record<string, EntityProperty>)[property.name] !== property;
 
 /** Names property, type and reason where a part of a key is of a type that keys are not made of. */
-function refusalOf(leaves: readonly Leaf[], metadata: EntityMetadata, onSqlite: boolean): string | undefined {
+function refusalOf(leaves: readonly Leaf[], metadata: EntityMetadata, columns: Columns): string | undefined {
   for (const { property } of leaves) {
-    const [type] = property.columnTypes;
-    const why = onSqlite || property.nativeEnumName !== undefined ? undefined : whyRefused(type!);
+    const type = property.columnTypes?.[0] ?? property.type;
+    const why = columns.whyRefused?.(property);
     if (why !== undefined) return `its property ${property.name} is of type ${type}: ${why}`;
     if (property.runtimeType === 'boolean' && isForeign(property, metadata)) {
       return `its property ${property.name} is a foreign key of type ${type}: MikroORM reads none of its rows`;

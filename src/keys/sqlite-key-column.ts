@@ -9,11 +9,12 @@ import {
   float,
   integer,
   type KeyColumn,
+  numericBoolean,
   only,
   trimEnd,
   typeName,
-  UUID,
 } from './key-column.ts';
+import { uuidIn } from './text-key.ts';
 import { dateTime, day } from './time-key.ts';
 
 /** Drivers of SQLite hand out numbers, so that of two large integers the one is read as the other. */
@@ -34,23 +35,13 @@ const double = decimal('a decimal number of up to 15 digits as a string', (norma
   return digits.length <= 15 && !String(Number(normal)).includes('e');
 });
 
-const isUuid = (wire: unknown): boolean => typeof wire === 'string' && UUID.test(wire);
-
-/** Compared as it is written. */
-const uuid: KeyColumn = {
-  ...exactText,
-  expected: 'a uuid',
-  write: (value) => (isUuid(value) ? exactText.write(value) : undefined),
-  read: (wire) => (isUuid(wire) ? wire : undefined),
-};
-
 /** Any other is text to SQLite. */
 const COLUMNS: Readonly<Record<string, KeyColumn>> = {
   // A column of any integer type holds 64 bits.
   ...only(number, 'tinyint', 'smallint', 'int2', 'mediumint', 'int', 'integer', 'int4'),
   ...only(bigNumber, 'bigint', 'int8'),
   ...only(double, 'numeric', 'decimal'),
-  ...only(uuid, 'uuid'),
+  ...only(uuidIn(exactText), 'uuid'),
   ...only(bytes, 'bytea', 'blob', 'binary', 'varbinary'),
   ...only(dateTime, 'timestamptz', 'timestamp', 'datetime'),
   ...only(day, 'date'),
@@ -58,14 +49,12 @@ const COLUMNS: Readonly<Record<string, KeyColumn>> = {
   ...only(boolean, 'boolean', 'bool'),
 };
 
-const storedBoolean: KeyColumn = { ...boolean, read: (wire) => (typeof wire === 'boolean' ? Number(wire) : undefined) };
-
 /**
  * The kind of a column of SQLite, where booleans and instants are integers: that they are none, only the property says.
  */
 export function sqliteKeyColumn({ columnTypes, runtimeType }: EntityProperty): KeyColumn {
   const name = typeName(columnTypes[0]!);
-  if (runtimeType === 'boolean') return storedBoolean;
+  if (runtimeType === 'boolean') return numericBoolean;
   if (runtimeType === 'Date' && name !== 'date') return dateTime;
   // Compared as it is written, where the column does not say another collation.
   return COLUMNS[name] ?? (/ collate (?!binary)/i.test(columnTypes[0]!) ? anyText : exactText);

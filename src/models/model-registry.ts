@@ -331,7 +331,7 @@ function makeModel(
     rank: order.indexOf(queried.class),
     primaryKey: PrimaryKey.of(metadata, orm.em.getPlatform()),
     schema: ownSchema(metadata, orm.config),
-    version: VersionProperty.of(metadata, mark),
+    version: VersionProperty.of(metadata, mark, orm.em.getPlatform()),
     options: mark ?? {},
     declared: mark !== undefined,
   };

@@ -1,7 +1,9 @@
-import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import { types } from 'node:util';
 import { ByReferenceError } from '../errors.ts';
+import { modifiersOf } from '../keys/key-column.ts';
 import { storedValue } from '../orm/entity.ts';
+import { isMysql } from '../orm/platform.ts';
 
 /** The property that dates a model's rows: an integer that grows, or a date. */
 export class VersionProperty {
@@ -13,12 +15,18 @@ export class VersionProperty {
   readonly isHidden: boolean;
   /** Milliseconds that the column can't tell apart: `timestamp(0)` keeps whole seconds. */
   readonly #resolution: number;
+  /** MariaDB cuts what a column has no room for, MySQL rounds it. */
+  readonly #isCut: boolean;
 
   /**
    * The version property that a model's mark names, or MikroORM's own; undefined where there is none, and where that of
    * a class that is not marked can't date a row. Throws E_INVALID_OPTION for one that can't of a class that is.
    */
-  static of(metadata: EntityMetadata, mark: { readonly version?: string } | undefined): VersionProperty | undefined {
+  static of(
+    metadata: EntityMetadata,
+    mark: { readonly version?: string } | undefined,
+    platform: Platform,
+  ): VersionProperty | undefined {
     const name = mark?.version ?? metadata.versionProperty;
     if (name === undefined) return undefined;
     const property = metadata.properties[name as never] as EntityProperty | undefined;
@@ -27,13 +35,19 @@ export class VersionProperty {
       throw ByReferenceError.invalidOption('@ByReference option version', expected, name);
     }
     const type = property.customType?.runtimeType ?? property.runtimeType;
-    if (type === 'number' || type === 'Date') return new VersionProperty(name, type === 'Date', property);
+    if (type === 'number' || type === 'Date')
+      return new VersionProperty(name, type === 'Date', property, isMysql(platform));
     if (mark === undefined) return undefined;
     throw ByReferenceError.invalidOption(...undating(metadata, property));
   }
 
-  private constructor(name: string, isDate: boolean, property: EntityProperty) {
-    const precision = property.precision ?? property.length;
+  private constructor(name: string, isDate: boolean, property: EntityProperty, isOnMysql: boolean) {
+    // MySQL's own default is none.
+    const precision =
+      property.precision ??
+      property.length ??
+      (isOnMysql ? (modifiersOf(property.columnTypes[0]!)[0] ?? 0) : undefined);
+    this.#isCut = isOnMysql;
     this.name = name;
     this.isDate = isDate;
     this.isHidden = property.hidden === true;
@@ -54,6 +68,7 @@ export class VersionProperty {
 
   /** Positive when `current` is newer, negative when it is older, 0 when the column can't tell them apart. */
   compare(current: number | Date, serialized: number | Date): number {
+    if (this.#isCut && Math.abs(Number(current) - Number(serialized)) < this.#resolution) return 0;
     return this.#ticks(current) - this.#ticks(serialized);
   }
 

@@ -1,6 +1,7 @@
-import { type EntityMetadata, type Platform, raw, RawQueryFragment } from '@mikro-orm/core';
+import { type EntityMetadata, type EntityProperty, type Platform, raw, RawQueryFragment } from '@mikro-orm/core';
+import { keyColumnNames } from './key-query.ts';
 import { keyProperties } from './metadata.ts';
-import { isPostgres } from './platform.ts';
+import { isMysql, isPostgres } from './platform.ts';
 
 /** A condition of `em.find`, and what has to be done once it was asked. */
 export interface KeyCondition {
@@ -17,19 +18,35 @@ export function keyCondition(metadata: EntityMetadata, keys: readonly unknown[],
   // A list of one would be `in (…)`.
   if (keys.length === 1 && !Array.isArray(first)) return plain({ [metadata.primaryKeys[0]!]: operand(first) });
   const arrays = isPostgres(platform) ? arraysOf(metadata, keys) : undefined;
-  if (arrays === undefined) return plain(keys.map((key) => (Array.isArray(key) ? key.map(operand) : operand(key))));
-  const columns = metadata.primaryKeys.flatMap((name) => metadata.properties[name]!.fieldNames);
+  if (arrays !== undefined) {
+    const lists = arrays.map(({ type }) => `?::${type}[]`);
+    const list = lists.length === 1 ? `any(${lists[0]})` : `(select * from unnest(${lists.join(', ')}))`;
+    const literals = arrays.map(({ literal }) => literal);
+    return fragment(metadata, platform, lists.length === 1 ? '=' : 'in', list, literals);
+  }
+  if (isMysql(platform) && keyProperties(metadata).some(isDecimal)) {
+    const rows = keys.map((key) => (Array.isArray(key) ? key : [key]) as unknown[]);
+    return fragment(metadata, platform, 'in', ...numberList(metadata, rows));
+  }
+  return plain(keys.map((key) => (Array.isArray(key) ? key.map(operand) : operand(key))));
+}
+
+/** The key's columns, compared with SQL of this library's own. */
+function fragment(
+  metadata: EntityMetadata,
+  platform: Platform,
+  operator: string,
+  sql: string,
+  parameters: readonly unknown[],
+): KeyCondition {
+  const names = keyColumnNames(metadata);
   const condition = raw(
     (alias) => {
-      const [column, ...others] = columns.map(
-        (name) => `${platform.quoteIdentifier(alias)}.${platform.quoteIdentifier(name)}`,
-      );
-      const lists = arrays.map(({ type }) => `?::${type}[]`);
-      return others.length === 0
-        ? `${column} = any(${lists[0]})`
-        : `(${[column, ...others].join(', ')}) in (select * from unnest(${lists.join(', ')}))`;
+      const columns = names.map((name) => `${platform.quoteIdentifier(alias)}.${platform.quoteIdentifier(name)}`);
+      const tuple = columns.length === 1 ? columns[0] : `(${columns.join(', ')})`;
+      return `${tuple} ${operator} ${sql}`;
     },
-    arrays.map(({ literal }) => literal),
+    [...parameters],
   );
   const where = { [condition as never]: [] };
   const [key] = Reflect.ownKeys(where);
@@ -37,6 +54,25 @@ export function keyCondition(metadata: EntityMetadata, keys: readonly unknown[],
   const { remove } = RawQueryFragment as unknown as { remove?(key: unknown): void };
   return { where, done: () => remove?.call(RawQueryFragment, key) };
 }
+
+/** MySQL compares a decimal with a list of texts as doubles, and MariaDB then finds one of two that are neighbours. */
+function numberList(metadata: EntityMetadata, rows: readonly (readonly unknown[])[]): [string, unknown[]] {
+  const areDecimals = keyProperties(metadata).map(isDecimal);
+  const parameters: unknown[] = [];
+  const tuples = rows.map((row) => {
+    const parts = row.map((value, index) => {
+      // Its spelling has been checked: it is digits.
+      if (areDecimals[index]) return value;
+      parameters.push(value);
+      return '?';
+    });
+    return parts.length === 1 ? parts[0] : `(${parts.join(', ')})`;
+  });
+  return [`(${tuples.join(', ')})`, parameters];
+}
+
+const isDecimal = ({ columnTypes }: EntityProperty): boolean =>
+  /^(?:decimal|numeric|dec|fixed)\b/i.test(columnTypes[0]!);
 
 const plain = (where: unknown): KeyCondition => ({ where, done: () => undefined });
 

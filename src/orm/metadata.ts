@@ -1,4 +1,5 @@
 import type { Dictionary, EntityMetadata, EntityProperty, MikroORM } from '@mikro-orm/core';
+import { isMysql } from './platform.ts';
 
 /** The class of an embedded object; undefined where its discriminator names none of several. */
 export function embeddableOf(property: EntityProperty, data: unknown): EntityMetadata | undefined {
@@ -17,6 +18,13 @@ export const spansSchemas = (metadata: EntityMetadata): boolean => metadata.sche
 
 /** The schema a model's rows are in unless somebody says otherwise; undefined where the model lives in many (`*`). */
 export function ownSchema(metadata: EntityMetadata, config: MikroORM['config']): string | undefined {
+  if (spansSchemas(metadata)) return undefined;
+  // The schemas of MySQL are its databases.
+  return notedSchema(metadata, config) ?? (isMysql(config.getPlatform()) ? config.get('dbName') : undefined);
+}
+
+/** The schema that MikroORM notes of rows which a query has read that named none. */
+export function notedSchema(metadata: EntityMetadata, config: MikroORM['config']): string | undefined {
   if (spansSchemas(metadata)) return undefined;
   return metadata.schema ?? config.get('schema') ?? config.getPlatform().getDefaultSchemaName();
 }

@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { execute, readAsKeys } from '../orm/key-query.ts';
+import { isMysql } from '../orm/platform.ts';
 import { flatKey } from './meet.ts';
 import type { Row, RowGroup } from './resolve.ts';
 
@@ -14,11 +15,11 @@ export function blaming<T>(
   rows: readonly Row[],
   query: () => Promise<T>,
 ): Promise<T> {
-  // An error aborts a transaction, and then nothing can be asked in it, nor written: a key of the payload's must not do
+  // An error aborts a transaction, but not MySQL’s, and then nothing can be asked in it, nor written: a key of the payload's must not do
   // that. Keys of types that this library knows have been checked, so they don't.
   if (group.primaryKey.isUnchecked && em.isInTransaction()) return blamingInSavepoint(em, group, rows, query);
   return query().catch(async (error: unknown) => {
-    throw await explain(error, em, group, rows, !em.isInTransaction());
+    throw await explain(error, em, group, rows, !em.isInTransaction() || isMysql(em.getPlatform()));
   });
 }
 
@@ -33,7 +34,7 @@ async function blamingInSavepoint<T>(
   try {
     result = await query();
   } catch (error) {
-    const isData = isDataException(sqlStateOf(error));
+    const isData = isDataException(error);
     if (isData) await execute(em, `rollback to savepoint ${SAVEPOINT}`);
     const explained = await explain(error, em, group, rows, true);
     if (isData && explained !== error) await execute(em, `rollback to savepoint ${SAVEPOINT}`);
@@ -51,11 +52,10 @@ async function explain(
   rows: readonly Row[],
   mayAsk: boolean,
 ): Promise<unknown> {
-  const state = sqlStateOf(error);
-  if (state === LOCK_NOT_AVAILABLE) {
+  if (isNotFree(error)) {
     return ByReferenceError.locked(tokensOf(rows), 'roll back and retry the transaction', error);
   }
-  if (!isDataException(state) || !mayAsk || !(await refusesKeys(em, group, rows))) return error;
+  if (!isDataException(error) || !mayAsk || !(await refusesKeys(em, group, rows))) return error;
   return ByReferenceError.malformed('the database refuses a key as a value of its column', {
     cause: error,
     tokens: tokensOf(rows),
@@ -71,7 +71,7 @@ async function refusesKeys(em: EntityManager, group: RowGroup, rows: readonly Ro
     await readAsKeys(em, group.metadata, group.schema ?? em.schema, rows.map(flatKey));
     return false;
   } catch (error) {
-    return isDataException(sqlStateOf(error)) || sqlStateOf(error) === CHECK_VIOLATION;
+    return isDataException(error) || codeOf(error) === CHECK_VIOLATION;
   }
 }
 
@@ -82,9 +82,20 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /** Of a domain: its check says what is no value of it. */
 const CHECK_VIOLATION = '23514';
 
-const isDataException = (state: string | undefined): boolean => state !== undefined && /^22...$/.test(state);
+/** MySQL's answer to NOWAIT; MariaDB's, which is also that of both to a lock waited for in vain. */
+const NOT_FREE: ReadonlySet<unknown> = new Set(['ER_LOCK_NOWAIT', 'ER_LOCK_WAIT_TIMEOUT']);
 
-function sqlStateOf(error: unknown): string | undefined {
-  const code = (error as { readonly code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : undefined;
-}
+/** What MySQL and MariaDB say of text that the character set of its column does not have. */
+const NOT_OF_CHARSET: ReadonlySet<unknown> = new Set([
+  'ER_CANNOT_CONVERT_STRING',
+  'ER_CANT_AGGREGATE_2COLLATIONS',
+  'ER_CANT_AGGREGATE_3COLLATIONS',
+  'ER_CANT_AGGREGATE_NCOLLATIONS',
+]);
+
+const isNotFree = (error: unknown): boolean => codeOf(error) === LOCK_NOT_AVAILABLE || NOT_FREE.has(codeOf(error));
+
+const isDataException = (error: unknown): boolean =>
+  NOT_OF_CHARSET.has(codeOf(error)) || /^22...$/.test(String(codeOf(error)));
+
+const codeOf = (error: unknown): unknown => (error as { readonly code?: unknown } | null)?.code;

@@ -2,6 +2,7 @@ import type { AnyEntity, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { PrimaryKey } from '../keys/primary-key.ts';
 import { meetingManaged } from '../orm/managed-keys.ts';
 import { blaming } from './blame.ts';
+import { requireEscaping } from './escaping.ts';
 import type { LoadSettings } from './load-plan.ts';
 import { type Found, meet } from './meet.ts';
 import type { Row, RowGroup } from './resolve.ts';
@@ -18,6 +19,7 @@ export async function findRows(
   found: Found,
 ): Promise<number> {
   const keys = rows.map((row) => row.key.value);
+  await requireEscaping(em, keys);
   const keysOf = (root: EntityMetadata) => PrimaryKey.of(root, em.getPlatform());
   const entities = await blaming(em, group, rows, () => meetingManaged(em, group, keysOf, () => query(keys)));
   return 1 + (await meet(em, group, rows, entities, found));

@@ -1,13 +1,14 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { Drift } from '../options.ts';
+import { readsSnapshot } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { OMITTED } from '../wire/values/value-type.ts';
 import type { Reference, Row } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
 /** Gives the slots of one payload their values. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
-export async function judge(references: readonly Reference[], { drift }: Settings): Promise<void> {
+export async function judge(references: readonly Reference[], { drift, lockMode }: Settings): Promise<void> {
   const fatal: Reference[] = [];
   let isDated = false;
   for (const reference of references) {
@@ -17,7 +18,8 @@ export async function judge(references: readonly Reference[], { drift }: Setting
     else if (plan.missing === 'throw') fatal.push(reference);
     else slot.value = plan.missing === 'null' ? null : OMITTED;
   }
-  if (fatal.length > 0) throw notFound(fatal);
+  if (fatal.length > 0)
+    throw notFound(fatal, lockMode === undefined && fatal.some(({ plan }) => readsSnapshot(plan.em)));
   const drifts = isDated ? driftsOf(references) : [];
   if (drifts.length > 0) await judgeDrift(drifts, drift);
 }
@@ -56,8 +58,8 @@ function driftsOf(references: readonly Reference[]): DatedReference[] {
   return drifts;
 }
 
-const notFound = (fatal: readonly Reference[]): ByReferenceError =>
-  ByReferenceError.entityNotFound(tokensOf(fatal), fatal[0]!.slot.path, fatal.length);
+const notFound = (fatal: readonly Reference[], isOfSnapshot: boolean): ByReferenceError =>
+  ByReferenceError.entityNotFound(tokensOf(fatal), fatal[0]!.slot.path, fatal.length, isOfSnapshot);
 
 async function judgeDrift(drifts: readonly DatedReference[], policy: Settings['drift']): Promise<void> {
   const early = drifts.filter(({ age }) => age < 0);

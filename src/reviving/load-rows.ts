@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityManager, LockMode } from '@mikro-orm/core';
+import { type AnyEntity, type EntityManager, LockMode } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, PrimaryKey } from '../keys/primary-key.ts';
 import type { Admission } from '../orm/admission.ts';
@@ -7,7 +7,7 @@ import { findByKeys, findByKeysBeside, populate, referenceTo } from '../orm/find
 import { managesAnything } from '../orm/identity-map.ts';
 import { type Merging, newMerging } from '../orm/merge-row.ts';
 import { queriedClass } from '../orm/metadata.ts';
-import { skipsLocked } from '../orm/platform.ts';
+import { isMysql, skipsLocked } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { chunksOf, findRows, runAll } from './find-rows.ts';
 import { type LoadSettings, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
@@ -151,13 +151,30 @@ class Loader {
     }
   }
 
-  /** SKIP LOCKED returns nothing for a locked row: only a query without the lock tells it from a missing one. */
+  /** SKIP LOCKED returns nothing for a locked row: only another query tells it from a missing one. */
   async #refuseSkipped(group: RowGroup, rows: readonly Row[]): Promise<void> {
     const short = rows.filter((row) => row.read === undefined);
     if (short.length === 0) return;
     const locked: EntityToken[] = [];
-    await this.#look(group, short, undefined, (row) => locked.push(row.token));
+    const found = (row: Row): void => void locked.push(row.token);
+    if (isMysql(this.#em.getPlatform())) {
+      for (const row of short) if (await this.#isTaken(group, row)) found(row);
+    } else {
+      await this.#look(group, short, undefined, found);
+    }
     if (locked.length > 0) throw ByReferenceError.locked(locked, 'retry later');
+  }
+
+  /** Without a lock MySQL would tell what was there when the transaction began to read: rows that are deleted since. */
+  async #isTaken(group: RowGroup, row: Row): Promise<boolean> {
+    let isThere = false;
+    try {
+      await this.#look(group, [row], LockMode.PESSIMISTIC_WRITE_OR_FAIL, () => (isThere = true));
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code === 'E_LOCKED') return true;
+      throw error;
+    }
+    return isThere;
   }
 
   /** Reads rows beside the identity map: that they are there, their class and their version. */

@@ -5,7 +5,7 @@ import { ByReferenceError } from '../errors.ts';
 import { type CanonicalKey, type DatabaseKey, PrimaryKey } from '../keys/primary-key.ts';
 import type { Model } from '../models/model-registry.ts';
 import type { ReferenceProperty } from '../models/reference-property.ts';
-import { spansSchemas } from '../orm/metadata.ts';
+import { notedSchema, spansSchemas } from '../orm/metadata.ts';
 import { EntityToken, writeTokenBody } from '../wire/token.ts';
 import { requireLockable } from './row-locks.ts';
 import type { LoadPolicy, Settings } from './settings.ts';
@@ -201,7 +201,7 @@ export class Resolver {
       rank: model.rank,
       primaryKey: PrimaryKey.of(metadata, em.getPlatform()),
       schema,
-      ownSchema: em.schema ?? model.schema,
+      ownSchema: em.schema ?? notedSchema(model.metadata, em.config),
       populate,
       filters,
       rows: new Map<CanonicalKey, Row>(),

@@ -63,7 +63,7 @@ export function refuseUnservable(
 ): void {
   serializer.refuseWrongOptions(revive);
   if (revive.lockMode !== undefined) {
-    requireRowLocks(serializer.orm.em);
+    requireRowLocks(serializer.orm.em, revive.lockMode);
     if (!transactional)
       throw ByReferenceError.invalidOption('option lockMode', 'transactional: true beside it', revive.lockMode);
   }

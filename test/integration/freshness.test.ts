@@ -3,6 +3,7 @@ import { Collection, type EntityManager, ref, wrap } from '@mikro-orm/core';
 import { EntitySerializer, type ReviveReport } from 'mikro-orm-byref';
 import { Comment, domain, Post, Tag, User } from '../../fixtures/domain.ts';
 import { makeOrm, schemaOf } from '../../fixtures/majors.ts';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -112,11 +113,8 @@ describe('the main job', () => {
   });
 
   test('10,000 references of one model take one query', async () => {
-    await update(
-      `with recursive series (n) as (select 3 union all select n + 1 from series where n < 10002)
-       insert into "user" (id, name, email, version, updated_at)
-       select n, 'n' || n, 'e', 1, (select updated_at from "user" where id = 1) from series`,
-    );
+    const users = Array.from({ length: 10_000 }, (_, index) => ({ id: index + 3, name: `n${index + 3}`, email: 'e' }));
+    await fork().insertMany(User, users.map((user) => ({ ...user, version: 1, updatedAt: new Date() })) as never);
     const list = Array.from({ length: 10_000 }, (_, index) => ({ $entity: ['User', index + 3] }));
     database.statements.length = 0;
     const back = await serializer.decode<User[]>({ $byref: 1, data: list }, { em: fork() });
@@ -350,8 +348,9 @@ describe('a result cache and a replica are no source', () => {
   testWith('replicas')('reads go to the write connection', async () => {
     const clientUrl = database.orm.config.get('clientUrl')!;
     // A replica that is no server at all: a read that went there would fail.
-    const replicas = [{ clientUrl: 'postgresql://nobody@127.0.0.1:1/nowhere' }];
-    const replicated = makeOrm({ entities: domain, clientUrl, replicas });
+    const replicas = [{ clientUrl: Object.assign(new URL(clientUrl), { host: '127.0.0.1:1' }).href }];
+    const Orm = database.orm.constructor as typeof MikroORM;
+    const replicated = makeOrm({ entities: domain, clientUrl, replicas }, Orm);
     const own = new EntitySerializer(replicated);
     const data = { $byref: 1, data: { $entity: ['User', 1] } };
     const back = await own.decode<User>(data, { em: replicated.em.fork(), populate: { User: ['posts'] } });

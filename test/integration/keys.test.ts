@@ -30,7 +30,7 @@ const stored = async (index: number): Promise<object> => {
   const { model } = keySamples[index]!;
   return database.orm.em.fork().findOneOrFail(model, { note: String(index) } as never);
 };
-const samples = keySamples.map((sample, index) => ({ ...sample, index, needs: sample.needs ? [sample.needs] : [] }));
+const samples = keySamples.map((sample, index) => ({ ...sample, index, needs: sample.needs ?? [] }));
 const quoted = (model: (typeof samples)[number]['model']): string =>
   `"${(database.orm.getMetadata().get(model as never) as { tableName: string }).tableName}"`;
 const isKept = ({ needs }: (typeof samples)[number]): boolean => has(...needs);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type EntityManager, LockMode } from '@mikro-orm/core';
+import { type EntityManager, IsolationLevel, LockMode } from '@mikro-orm/core';
 import {
   type DeserializeOptions,
   type Drift,
@@ -13,6 +13,7 @@ import { Comment, domain, Post, User } from '../../fixtures/domain.ts';
 import { schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { driver, onMysql } from '../support/driver.ts';
 import { failureOf } from '../support/failure.ts';
 import { describeWith, testWith } from '../support/test-with.ts';
 
@@ -260,7 +261,7 @@ describe('drift', () => {
       class: Note,
       properties: {
         id: { type: 'number', primary: true },
-        changedAt: { type: 'Date', columnType: 'timestamptz(0)', length: 0 },
+        changedAt: { type: 'Date', columnType: onMysql ? 'datetime' : 'timestamptz(0)', length: 0 },
       },
     });
     const notes = await openDatabase([schema]);
@@ -272,7 +273,7 @@ describe('drift', () => {
     const payload = own.encode(note, { versions: true });
     expect(payload['data']).toEqual({ $entity: ['Note', 1, { version: { $date: '2026-11-21T00:00:00.700Z' } }] });
     expect(await own.decode(payload, { em: notes.orm.em.fork(), drift: 'throw' })).toMatchObject({ id: 1 });
-    await notes.orm.em.fork().nativeUpdate(Note, { id: 1 }, { changedAt: new Date('2026-11-21T00:00:01.700Z') });
+    await notes.orm.em.fork().nativeUpdate(Note, { id: 1 }, { changedAt: new Date('2026-11-21T00:00:02.700Z') });
     expect((await failureOf(() => own.decode(payload, { em: notes.orm.em.fork(), drift: 'throw' }))).code).toBe(
       'E_DRIFT',
     );
@@ -300,7 +301,9 @@ describeWith('rowLocks')('lockMode', () => {
         post(3),
       ]);
       expect(
-        selects(database.statements).map((sql) => /from "(\w+)".*order by .*"id" asc for update/.exec(sql)?.[1]),
+        selects(database.statements).map(
+          (sql) => /from ["`](\w+).*order by .*["`]id["`] asc for update/.exec(sql)?.[1],
+        ),
       ).toEqual(['comment', 'post', 'user']);
     });
   });
@@ -335,7 +338,7 @@ describeWith('rowLocks')('lockMode', () => {
       expect([error.code, error.retryable, (error.cause as { code?: string }).code]).toEqual([
         'E_LOCKED',
         true,
-        '55P03',
+        { mariadb: 'ER_LOCK_WAIT_TIMEOUT', mysql: 'ER_LOCK_NOWAIT' }[driver as string] ?? '55P03',
       ]);
       expect(error.message).toContain('retry the transaction');
     });
@@ -355,13 +358,31 @@ describeWith('rowLocks')('lockMode', () => {
     const job = (data: unknown): Promise<unknown> =>
       fork().transactional(async (tx) => {
         await lock(LockMode.PESSIMISTIC_WRITE, tx, data);
-        await tx.getConnection().execute('select pg_sleep(0.01)', [], 'all', tx.getTransactionContext());
+        await tx
+          .getConnection()
+          .execute(`select ${onMysql ? 'sleep' : 'pg_sleep'}(0.01)`, [], 'all', tx.getTransactionContext());
       });
     const jobs = Array.from({ length: 20 }, (_, index) =>
       job(index % 2 === 0 ? [user(1), post(1), user(2)] : [user(2), user(1), post(1)]),
     );
     expect(await Promise.all(jobs)).toHaveLength(20);
   });
+
+  testWith('connections')(
+    'a transaction that reads a snapshot gets that, and with lockMode never an old row',
+    async () => {
+      const em = fork();
+      await em.begin({ isolationLevel: IsolationLevel.REPEATABLE_READ });
+      const before = (await em.findOneOrFail(User, 1)).name;
+      await fork().nativeUpdate(User, { id: 1 }, { name: 'new' });
+      expect(await decode(user(1), { em })).toMatchObject({ name: before });
+      const current = lock(LockMode.PESSIMISTIC_WRITE, em, user(1));
+      // PostgreSQL has the transaction be tried again.
+      if (onMysql) expect(await current).toMatchObject({ name: 'new' });
+      else await expect(current).rejects.toMatchObject({ code: '40001' });
+      await em.rollback();
+    },
+  );
 
   test.each([LockMode.NONE, LockMode.OPTIMISTIC])('%p is no row lock', async (lockMode) => {
     expect((await failureOf(() => lock(lockMode, fork()))).code).toBe('E_INVALID_OPTION');
@@ -414,7 +435,7 @@ describe('onRevive and the tracing channel', () => {
   });
 });
 
-describeWith('connections')('parallel', () => {
+describeWith('connections', 'postgres')('parallel', () => {
   const data = [user(1), post(1)];
   /** Resolves when a query of the table has been answered. */
   const answered = async (table: string): Promise<void> => {

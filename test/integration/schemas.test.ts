@@ -5,6 +5,7 @@ import { EntityCache } from 'mikro-orm-byref/cache';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { inMemory } from '../support/bento.ts';
 import { openDatabase } from '../support/database.ts';
+import { onMysql } from '../support/driver.ts';
 import { failureOf } from '../support/failure.ts';
 import { describeWith } from '../support/test-with.ts';
 
@@ -50,6 +51,13 @@ const entities = [
 let database: TestOrm;
 let serializer: EntitySerializer;
 
+/** Of `Common`. */
+const homeSchema = (): string => (onMysql ? database.orm.config.get('dbName')! : 'public');
+/** On MySQL they are databases, which do not go with another one. */
+async function dropSchemas({ orm }: TestOrm, ...schemas: string[]): Promise<void> {
+  if (!onMysql) return;
+  for (const schema of schemas) await orm.em.getConnection().execute(`drop schema ${schema}`);
+}
 const tenant = (schema: string): EntityManager => database.orm.em.fork({ schema });
 const wire = (model: string, schema?: string): object => ({
   $byref: 1,
@@ -77,7 +85,10 @@ describeWith('schemas')('schemas', () => {
     await run(`insert into common values (1, 'public')`);
     await run(`insert into fixed.fixed values (1, 'fixed')`);
   });
-  afterAll(() => database.close());
+  afterAll(async () => {
+    await dropSchemas(database, 't1', 't2', 'fixed');
+    await database.close();
+  });
   beforeEach(() => {
     database.statements.length = 0;
   });
@@ -92,7 +103,7 @@ describeWith('schemas')('schemas', () => {
 
   test("it is accepted where it is the EntityManager's or the model's own", async () => {
     expect(await name(wire('Tenanted', 't1'), tenant('t1'))).toBe('t1');
-    expect(await name(wire('Common', 'public'), database.orm.em.fork())).toBe('public');
+    expect(await name(wire('Common', homeSchema()), database.orm.em.fork())).toBe('public');
     expect(await name(wire('Fixed', 'fixed'), tenant('t1'))).toBe('fixed');
   });
 
@@ -161,7 +172,7 @@ describeWith('schemas')('schemas', () => {
         expect(await name(wire('Tenanted', 't2'), em, { ...at('t1'), schemas: ['t2'] })).toBe('t2');
         expect(await name(wire('Tenanted'), em, { ...at('t1'), schema: 't1' })).toBe('t1');
         expect(await name(wire('Common'), em, { ...at('t1'), schema: 't1' })).toBe('t1');
-        expect(await name(wire('Common'), em, { ...at(undefined), schema: 'public' })).toBe('public');
+        expect(await name(wire('Common'), em, { ...at(undefined), schema: homeSchema() })).toBe('public');
       }
     });
 
@@ -204,7 +215,7 @@ describeWith('schemas')('schemas', () => {
     const cache = new EntityCache(own, bento, { singleProcess: true });
     const found: string[] = [];
     for (served of ['t1', 't2', undefined]) {
-      const em = tenant(served ?? 'public');
+      const em = tenant(served ?? homeSchema());
       const factory = (fresh: EntityManager): Promise<Tenanted | Common> =>
         served === undefined ? fresh.findOneOrFail(Common, 1) : fresh.findOneOrFail(Tenanted, 1);
       found.push((await cache.getOrSet({ key: 'first', ttlMs: 60_000, factory, em })).name);
@@ -214,17 +225,18 @@ describeWith('schemas')('schemas', () => {
   });
 
   test('the schema of the configuration is the EntityManager’s own where it has no other', async () => {
-    const configured = await openDatabase(entities.slice(0, 1), { schema: 't1' });
+    const configured = await openDatabase(entities.slice(0, 1), { schema: 't3' });
     const em = configured.orm.em.fork();
-    await em.getConnection().execute('create schema if not exists t1');
-    await em.getConnection().execute('create table if not exists t1.tenanted (id int primary key, name text)');
-    await em.getConnection().execute(`insert into t1.tenanted values (1, 't1')`);
+    await em.getConnection().execute('create schema t3');
+    await em.getConnection().execute('create table t3.tenanted (id int primary key, name text)');
+    await em.getConnection().execute(`insert into t3.tenanted values (1, 't3')`);
     const own = new EntitySerializer(configured.orm);
     const payload = own.encode(await em.findOneOrFail(Tenanted, 1));
-    expect((await own.decode(payload, { em: configured.orm.em.fork() })).name).toBe('t1');
+    expect((await own.decode(payload, { em: configured.orm.em.fork() })).name).toBe('t3');
     expect((await failureOf(() => own.decode(payload, { em: configured.orm.em.fork({ schema: 't2' }) }))).code).toBe(
       'E_SCHEMA_NOT_ALLOWED',
     );
+    await dropSchemas(configured, 't3');
     await configured.close();
   });
 });

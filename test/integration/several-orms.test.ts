@@ -111,7 +111,7 @@ describe('the ORM of a token is that of its model', () => {
   });
 });
 
-describeWith('connections')('row locks', () => {
+describeWith('connections', 'postgres')('row locks', () => {
   const locking = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
   const transactional = <T>(fn: (em: [EntityManager, EntityManager]) => Promise<T>): Promise<T> =>
     shop.orm.em.fork().transactional((em) => billing.orm.em.fork().transactional((other) => fn([em, other])));
@@ -242,7 +242,7 @@ describe('a factory in a transaction', () => {
   });
 });
 
-describeWith('connections')('jobs in the first database, entities in the second', () => {
+describeWith('connections', 'postgres')('jobs in the first database, entities in the second', () => {
   let boss: PgBoss;
   let tasks: Tasks;
 

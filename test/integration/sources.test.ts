@@ -94,16 +94,16 @@ async function tell(em: EntityManager, by: string, offset: number): Promise<void
   const sql = [
     ...tables.map((table) => `delete from ${table}`),
     ...[5, 1, 2, 3, 4].map(
-      (id) => `insert into leaf (id, by, up_id) values (${id}, '${by}', ${id === 5 ? 'null' : 5})`,
+      (id) => `insert into leaf (id, "by", up_id) values (${id}, '${by}', ${id === 5 ? 'null' : 5})`,
     ),
-    `insert into own (id, by) values (1, '${by}')`,
-    `insert into hub (id, by, lazy, scalar, one_id, eager_id, own_id) values (1, '${by}', '${by}', '${by}', 1, 2, 1)`,
-    `insert into inverse (id, by, hub_id) values (1, '${by}', 1)`,
-    `insert into eager_inverse (id, by, hub_id) values (1, '${by}', 1)`,
+    `insert into own (id, "by") values (1, '${by}')`,
+    `insert into hub (id, "by", lazy, scalar, one_id, eager_id, own_id) values (1, '${by}', '${by}', '${by}', 1, 2, 1)`,
+    `insert into inverse (id, "by", hub_id) values (1, '${by}', 1)`,
+    `insert into eager_inverse (id, "by", hub_id) values (1, '${by}', 1)`,
     ...[1, 2].flatMap((id) => [
-      `insert into part (id, by, hub_id, leaf_id) values (${id + offset}, '${by}', 1, ${id + 2})`,
-      `insert into eager_part (id, by, hub_id) values (${id + offset}, '${by}', 1)`,
-      `insert into tag (id, by) values (${id + offset}, '${by}')`,
+      `insert into part (id, "by", hub_id, leaf_id) values (${id + offset}, '${by}', 1, ${id + 2})`,
+      `insert into eager_part (id, "by", hub_id) values (${id + offset}, '${by}', 1)`,
+      `insert into tag (id, "by") values (${id + offset}, '${by}')`,
       `insert into hub_tags (hub_id, tag_id) values (1, ${id + offset})`,
     ]),
   ];

@@ -18,6 +18,7 @@ export const LANES: readonly Lane[] = [
   { name: 'mikro-orm-6', scripts: ['test:v6'] },
   { name: 'package', scripts: ['test:package', 'test:first-hour'] },
   { name: 'node-22', scripts: ['test:node-22'] },
+  { name: 'mariadb', scripts: ['test:mariadb'] },
   { name: 'examples', scripts: ['test:examples'] },
   { name: 'examples-6', scripts: ['test:examples:6'] },
   { name: 'newest', scripts: ['test:newest'] },

@@ -111,7 +111,7 @@ export class Car extends Vehicle {
   declare manual: string | null;
 }
 export class Truck extends Vehicle {
-  declare load: number | null;
+  declare cargo: number | null;
 }
 
 const id = { type: 'integer', primary: true } as const;
@@ -213,7 +213,7 @@ const singleTable = [
 const tablePerType = [
   schema({ class: Vehicle, inheritance: 'tpt', properties: { id, wheels: number } }),
   schema({ class: Car, extends: Vehicle, properties: { doors: number, manual: lazy } }),
-  schema({ class: Truck, extends: Vehicle, properties: { load: number } }),
+  schema({ class: Truck, extends: Vehicle, properties: { cargo: number } }),
 ];
 
 export const hasTablePerType = !isMikroOrm6;

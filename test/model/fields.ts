@@ -18,7 +18,7 @@ import {
   Truck,
   Vehicle,
 } from './entities.ts';
-import { driver } from '../support/driver.ts';
+import { driver, onMysql } from '../support/driver.ts';
 
 /** A value as text, equal where the values are; undefined where nothing is loaded. */
 export type Text = string | undefined;
@@ -48,7 +48,7 @@ const json: Kind = {
 };
 const list: Kind = {
   of: (n) => [`v${n}`, 'x'],
-  sql: (n) => quoted(driver === 'sqlite' ? `v${n},x` : `{v${n},x}`),
+  sql: (n) => quoted(driver === 'sqlite' || onMysql ? `v${n},x` : `{v${n},x}`),
   read: (stored) => (typeof stored === 'string' ? stored.replace(/^\{|\}$/g, '').split(',') : stored),
   mutate: (value: string[], n) => void value.push(`v${n}`),
 };
@@ -240,7 +240,7 @@ const TABLE_PER_TYPE: readonly Model[] = [
     class: Truck,
     root: 'Vehicle',
     tables: ['vehicle', 'truck'],
-    fields: [wheels, field('load', integer)],
+    fields: [wheels, field('cargo', integer)],
     many: [],
   },
 ];

@@ -56,7 +56,12 @@ async function elsewhere(world: World, sql: readonly string[]): Promise<boolean>
     return true;
   } catch (error) {
     // It waits for a lock of the program's transaction, or breaks a constraint: somebody else's problem.
-    if (/^(?:55P03|23...|SQLITE_CONSTRAINT.*)$/.test((error as { code: string }).code)) return false;
+    if (
+      /^(?:55P03|23...|SQLITE_CONSTRAINT.*|ER_DUP_ENTRY|ER_(?:NO_REFERENCED_ROW|ROW_IS_REFERENCED)_2)$/.test(
+        (error as { code: string }).code,
+      )
+    )
+      return false;
     throw error;
   }
 }

@@ -23,7 +23,7 @@ export const startingRows: readonly string[] = [
     ? [
         `insert into vehicle (id, wheels) values (1, 1), (2, 2), (3, null)`,
         `insert into car (id, doors, manual) values (1, 1, 'v1')`,
-        `insert into truck (id, load) values (2, 2)`,
+        `insert into truck (id, cargo) values (2, 2)`,
       ]
     : []),
 ];

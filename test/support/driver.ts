@@ -1,6 +1,6 @@
 import { type Server, wantOf } from './servers.ts';
 
-export type DriverName = 'postgresql' | 'pglite' | 'sqlite';
+export type DriverName = 'postgresql' | 'pglite' | 'sqlite' | 'mariadb' | 'mysql';
 
 declare global {
   /** Set by the jest configuration of a driver. */
@@ -8,6 +8,8 @@ declare global {
 }
 
 export const driver: DriverName = globalThis.testDriver ?? 'postgresql';
+
+export const onMysql = driver === 'mariadb' || driver === 'mysql';
 
 /** What some tests need of a database. */
 export type Capability =
@@ -20,6 +22,10 @@ export type Capability =
   | 'exactNumbers'
   | 'uuidType'
   | 'streams'
+  | 'signedKeys'
+  | 'singles'
+  | 'postgres'
+  | 'postgresTypes'
   | 'abortedTransactions';
 
 /** What some tests need of a database, or of the machine. */
@@ -27,6 +33,15 @@ export type Need = Capability | Server;
 
 const ONE_CONNECTION = 'it has one connection: whoever asks beside an open transaction waits for its end';
 const IN_MEMORY = 'its database is in the memory of this process';
+
+const MYSQL: Partial<Record<Need, string>> = {
+  postgres: 'this asks PostgreSQL itself',
+  uuidType: 'a uuid is text to it',
+  signedKeys: 'MikroORM has its integer keys be unsigned',
+  singles: 'a float equals no number that is written out: such keys are refused',
+  postgresTypes: 'it has no such type',
+  abortedTransactions: 'a statement that fails does not abort its transaction',
+};
 
 /** What a driver does not have, and why. Nothing else of a suite that runs on it is left out. */
 const LACKS: Record<DriverName, Partial<Record<Need, string>>> = {
@@ -48,6 +63,8 @@ const LACKS: Record<DriverName, Partial<Record<Need, string>>> = {
     uuidType: 'a uuid is text to it',
     abortedTransactions: 'a statement that fails does not abort its transaction',
   },
+  mariadb: MYSQL,
+  mysql: MYSQL,
 };
 
 /** Why something that needs this is not tested here. */

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startMariadb } from '../../fixtures/mariadb.ts';
 import { startPostgres, type Server } from '../../fixtures/postgres.ts';
 import { startRedis } from '../../fixtures/redis.ts';
 
@@ -12,9 +13,11 @@ declare global {
 export default async function setUp(_run: unknown, { globals }: { globals: { testDriver?: string } }): Promise<void> {
   const postgres = globals.testDriver === undefined ? await startPostgres() : undefined;
   const redis = await startRedis();
+  const mariadb = ['mariadb', 'mysql'].includes(globals.testDriver ?? '') ? await startMariadb() : undefined;
   const pglite = globals.testDriver === 'pglite' ? await makePglite() : undefined;
-  globalThis.testServers = [postgres, redis, pglite].filter((server) => server !== undefined);
+  globalThis.testServers = [postgres, redis, mariadb, pglite].filter((server) => server !== undefined);
   if (pglite !== undefined) process.env['TEST_PGLITE_TEMPLATE'] = pglite.url;
+  if (mariadb !== undefined) process.env['TEST_MARIADB_URL'] = mariadb.url;
   if (postgres !== undefined) process.env['TEST_DATABASE_URL'] = postgres.url;
   if (redis !== undefined) process.env['TEST_REDIS_URL'] = redis.url;
 }

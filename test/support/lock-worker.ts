@@ -6,5 +6,7 @@ import { makeOrm } from '../../fixtures/majors.ts';
 import { lockStores } from './lock-stores.ts';
 
 const [kind, clientUrl] = process.argv.slice(2) as [string, string];
-const orm = makeOrm({ entities: contractEntities, clientUrl });
+const Orm = clientUrl.startsWith('mysql:') ? ((await import('@mikro-orm/mysql')).MikroORM as never) : undefined;
+const orm = makeOrm({ entities: contractEntities, clientUrl }, Orm);
+await orm.connect();
 lockWorker(new Locks(new EntitySerializer(orm), (await lockStores[kind]!(orm)).provider()));

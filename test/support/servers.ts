@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process';
 const SERVERS = {
   // The global set-up has started it, or REDIS_URL names one.
   'redis-server': () => process.env['TEST_REDIS_URL'] !== undefined,
+  // The same, or MYSQL_URL.
+  mariadbd: () => process.env['TEST_MARIADB_URL'] !== undefined,
   python3: () => runs('python3'),
   psql: () => runs('psql'),
 };
