@@ -56,6 +56,14 @@ test('every example prints something, but tests and the modules of others', () =
   ]);
 });
 
+test('what a page does in a transaction, it does with its EntityManager: a fork from outside has one of its own', () => {
+  for (const { name, code } of examples)
+    expect([name, code]).not.toEqual([
+      name,
+      expect.stringMatching(/transactional\(async \(\) =>[^;]*\bem\.(?:create|flush)/),
+    ]);
+});
+
 test('the tables of errors and options are complete', async () => {
   const errors = readFileSync(`${root}docs/reference/errors.md`, 'utf8');
   const optionsPage = readFileSync(`${root}docs/reference/options.md`, 'utf8');
