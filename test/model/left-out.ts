@@ -11,7 +11,8 @@ export const LEFT_OUT = {
   'em.map of a row of several tables': 'it takes one row',
   'a new entity whose key a row has': 'MikroORM 7 takes it for that row, and does not insert it once the row is read',
   'a row whose class changes': 'an object can not',
-  'how often a pivot row is inserted': 'from one side, the other, or both, the second time `on conflict do nothing`',
+  'how often a pivot row is inserted':
+    'from one side, the other, or both, the second time `on conflict do nothing`, `insert ignore` on MySQL',
   'NULL of an embedded array in MikroORM 6':
     'it is undefined in an entity that is made from the row, and not written where it was undefined',
   'a 1:1 that a reference learns from the other side in MikroORM 6': 'it counts as changed',

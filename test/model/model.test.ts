@@ -88,7 +88,7 @@ async function flushed(world: World): Promise<unknown> {
 
 /** A statement but for what `LEFT_OUT` names of it; nothing where that is all. */
 function plain(statement: string): string[] {
-  const text = statement.replace(/ on conflict .* do nothing$/, '');
+  const text = statement.replace(/ on conflict .* do nothing$/, '').replace(/^insert ignore /, 'insert ');
   const [, columns, values] = /^insert into .person_teams. \((.*?)\) values (.*)$/.exec(text) ?? [];
   if (values !== undefined) {
     const isOwn = /^.person_id/.test(columns!);
