@@ -7,7 +7,7 @@ import { transactions } from './engine-cases-transactions.ts';
 import { upgrades } from './engine-cases-upgrades.ts';
 import { type ContractCase, Context, type EngineSetup } from './engine-context.ts';
 
-/** What every engine must do, as cases for its tests. Some need class-transformer to be installed. */
+/** What every engine must do, as cases for its tests. Some need DTOs: import `mikro-orm-byref/class-transformer` beside. */
 export function engineContract(setup: () => EngineSetup): readonly ContractCase[] {
   return Object.entries({
     ...running,

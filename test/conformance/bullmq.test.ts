@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
+import 'mikro-orm-byref/class-transformer';
 import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import type { Store } from '../support/bullmq.ts';

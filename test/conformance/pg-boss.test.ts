@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, test } from '@jest/globals';
 import { PgBoss } from 'pg-boss';
 import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
+import 'mikro-orm-byref/class-transformer';
 import { contractEntities, engineContract } from 'mikro-orm-byref/testing';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
