@@ -350,7 +350,8 @@ describe('a result cache and a replica are no source', () => {
     // A replica that is no server at all: a read that went there would fail.
     const replicas = [{ clientUrl: Object.assign(new URL(clientUrl), { host: '127.0.0.1:1' }).href }];
     const Orm = database.orm.constructor as typeof MikroORM;
-    const replicated = makeOrm({ entities: domain, clientUrl, replicas }, Orm);
+    const driver = database.orm.config.get('driver')!; // with MikroORM 6 the class is of none
+    const replicated = makeOrm({ entities: domain, clientUrl, replicas, driver }, Orm);
     const own = new EntitySerializer(replicated);
     const data = { $byref: 1, data: { $entity: ['User', 1] } };
     const back = await own.decode<User>(data, { em: replicated.em.fork(), populate: { User: ['posts'] } });
