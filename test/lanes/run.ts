@@ -23,7 +23,7 @@ const logs = join(root, 'build/lanes');
 /** Each has two workers of Jest, which wait for servers half of their time. */
 const AT_ONCE = Math.max(2, Math.floor(availableParallelism() / 2));
 /** A lane that hangs fails, and its log says where. */
-const LIMIT_MS = 15 * 60_000;
+const LIMIT_MS = 30 * 60_000;
 
 const lanes = chosen();
 const folder = mkdtempSync(join(tmpdir(), 'byref-lanes-'));
