@@ -30,7 +30,9 @@ afterEach(() => proxied.closeOrms());
 async function cut(em: EntityManager): Promise<void> {
   const [{ pid }] = (await em.execute('select pg_backend_pid() as pid')) as [{ pid: number }];
   await proxied.execute(`select pg_terminate_backend(${pid})`);
-  await sleep(10);
+  await until(async () => (await proxied.execute(`select from pg_stat_activity where pid = ${pid}`)).length === 0);
+  // The client is told.
+  await sleep(50);
 }
 
 async function cutDuringQuery(em: EntityManager): Promise<void> {

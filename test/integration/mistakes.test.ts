@@ -11,13 +11,13 @@ import { failureOf } from '../support/failure.ts';
 import { has } from '../support/has.ts';
 import { offlineOrm } from '../support/offline-orm.ts';
 
-/** Counts users; a query, not a table. */
+/** Counts posts; a query, not a table. */
 class Headcount {
   declare heads: number;
 }
 const HeadcountSchema = new EntitySchema<Headcount>({
   class: Headcount,
-  expression: 'select cast(count(*) as int) as heads from "user"',
+  expression: 'select cast(count(*) as int) as heads from post',
   properties: { heads: { type: 'number' } },
 });
 
