@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type DefaultTheme, defineConfig, type MarkdownOptions } from 'vitepress';
 import llmstxt from 'vitepress-plugin-llms';
+import { anchorOf } from './anchor.ts';
 
 const docs = resolve(import.meta.dirname, '..');
 const apiSidebar = resolve(docs, 'reference/api/typedoc-sidebar.json');
@@ -90,13 +91,6 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   },
 ];
 
-const anchorOf = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\w\s-]/g, '')
-    .trim()
-    .replaceAll(/\s+/g, '-');
-
 /** Files of the repository that are no pages of the site are named, not linked. */
 const nameRepositoryFiles: NonNullable<MarkdownOptions['config']> = (md) => {
   md.core.ruler.push('repository-files', ({ tokens, env }) => {
@@ -124,7 +118,6 @@ export default defineConfig({
     'MikroORM entities travel through job queues, caches and messages as tokens, and come back as the current row',
   cleanUrls: true,
   lastUpdated: false,
-  // Anchors are those of GitHub, which error.help names.
   markdown: { config: nameRepositoryFiles, anchor: { slugify: anchorOf } },
   // llms.txt, and each page as Markdown.
   vite: { plugins: [llmstxt({ ignoreFiles: ['reference/api/**'] })] },

@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { anchorOf } from '../../docs/.vitepress/anchor.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const files = ['*.md', 'docs/**/*.md'].flatMap((pattern) =>
@@ -12,18 +13,9 @@ const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 /** Without blocks of code, and without comments. */
 const prose = (file: string): string => read(file).replaceAll(/^```.*?^```$|<!--.*?-->/gms, '');
 
-/** The anchors of its headings, where GitHub and VitePress make the same of them. */
+/** The anchors of its headings. */
 function anchorsOf(file: string): Set<string> {
-  const headings = Array.from(prose(file).matchAll(/^#+ (.*)$/gm), ([, text]) => text!);
-  return new Set(
-    headings.map((text) =>
-      text
-        .toLowerCase()
-        .replaceAll(/[^\w\s-]/g, '')
-        .trim()
-        .replaceAll(/\s+/g, '-'),
-    ),
-  );
+  return new Set(Array.from(prose(file).matchAll(/^#+ (.*)$/gm), ([, heading]) => anchorOf(heading!)));
 }
 
 /** The links that lead nowhere, as `[from, to]`. */
