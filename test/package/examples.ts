@@ -10,7 +10,7 @@ import { startRedis } from '../../fixtures/redis.ts';
 import manifest from '../../package.json' with { type: 'json' };
 import mikroOrm6 from '../other-versions/mikro-orm-6/package.json' with { type: 'json' };
 import { tarball } from '../lanes/tarball.ts';
-import { type Example, examples, installsOf, pages, readme, withDatabasesOf } from '../support/examples.ts';
+import { type Example, examples, installsOf, pages, readme, tsconfigIn, withDatabasesOf } from '../support/examples.ts';
 import { dropDatabases } from './databases.ts';
 import { install, project, run } from './project.ts';
 
@@ -29,7 +29,7 @@ const withMikroOrm6: Readonly<Record<string, string>> = Object.fromEntries(
 /** For decorators and for tsc. */
 const TOOLS = pages.flatMap(installsOf).find((line) => line.includes('tsx'))!;
 const JEST_CONFIG = /```js\n\/\/ jest\.config\.js\n(.*?)```/s.exec(pages.join('\n'))![1]!;
-const TSCONFIG = /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(pages.join('\n'))![1]!;
+const TSCONFIG = tsconfigIn(pages.join('\n'))!;
 
 /** On standard output, with ids that no page can show. */
 const GRAPHILE_WORKER_LOG = /^\[\w+(?:\([\w-]+\))?\] INFO: /;

@@ -2,10 +2,10 @@ import { strict as assert } from 'node:assert';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startPostgres } from '../../fixtures/postgres.ts';
 import { startRedis } from '../../fixtures/redis.ts';
 import { tarball } from '../lanes/tarball.ts';
-import { examplesOf } from '../support/examples.ts';
+import { examplesOf, tsconfigIn, withDatabasesOf } from '../support/examples.ts';
+import { type Databases, withDatabases } from './databases.ts';
 import { run } from './project.ts';
 
 /**
@@ -19,32 +19,32 @@ const JOURNEYS = [
   ['start/quick-start', 'start/cached-page'],
 ];
 
-const server = await startPostgres();
 const redis = await startRedis();
 const folder = mkdtempSync(join(tmpdir(), 'byref-first-hour-'));
 try {
   const packed = tarball(folder);
-  for (const journey of JOURNEYS) {
-    if (redis === undefined && journey.length > 1) {
-      process.stdout.write(`Left out for want of a server: ${journey.join(', ')} (redis-server 1)\n`);
-      assert(process.env['ALL_SERVERS'] !== 'true', 'ALL_SERVERS=true, and redis-server is missing');
-      continue;
+  await withDatabases(async (databases) => {
+    for (const journey of JOURNEYS) {
+      if (redis === undefined && journey.length > 1) {
+        process.stdout.write(`Left out for want of a server: ${journey.join(', ')} (redis-server 1)\n`);
+        assert(process.env['ALL_SERVERS'] !== 'true', 'ALL_SERVERS=true, and redis-server is missing');
+        continue;
+      }
+      let cwd = mkdtempSync(join(folder, 'journey-'));
+      for (const page of journey) cwd = await follow(page, cwd, packed, databases);
+      process.stdout.write(`${journey.join(' → ')}: as the pages say\n`);
     }
-    let cwd = mkdtempSync(join(folder, 'journey-'));
-    for (const page of journey) cwd = await follow(page, cwd, packed);
-    process.stdout.write(`${journey.join(' → ')}: as the pages say\n`);
-  }
+  });
 } finally {
   rmSync(folder, { recursive: true, force: true });
   await redis?.stop();
-  await server.stop();
 }
 
 /** Does what a page says; returns the folder in which its reader is then. */
-async function follow(page: string, start: string, packed: string): Promise<string> {
+async function follow(page: string, start: string, packed: string, databases: Databases): Promise<string> {
   const text = readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), 'utf8');
   const examples = examplesOf(text);
-  const env = { ...process.env, DATABASE_URL: server.url, ...(redis !== undefined && { REDIS_URL: redis.url }) };
+  const env = { ...databases.env, ...(redis !== undefined && { REDIS_URL: redis.url }) };
   let cwd = start;
   for (const [, block] of text.matchAll(/```sh\n(.*?)```/gs)) {
     for (const line of block!.trimEnd().split('\n')) {
@@ -57,8 +57,10 @@ async function follow(page: string, start: string, packed: string): Promise<stri
       const { prints } = examples.find(({ name }) => name === program)!;
       assert.deepEqual(printed, prints, `${program}.ts prints something else`);
     }
-    for (const { name, code, major } of examples) if (major !== 6) writeFileSync(join(cwd, `${name}.ts`), code);
-    const tsconfig = /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(text)?.[1];
+    for (const { name, code, major } of examples) {
+      if (major !== 6) writeFileSync(join(cwd, `${name}.ts`), withDatabasesOf(databases.suffix, code));
+    }
+    const tsconfig = tsconfigIn(text);
     if (tsconfig !== undefined) writeFileSync(join(cwd, 'tsconfig.json'), tsconfig);
   }
   return cwd;

@@ -59,6 +59,10 @@ export function installsOf(text: string): string[] {
   return Array.from(text.matchAll(/npm install ([^`\n]+)/g), ([, packages]) => packages!);
 }
 
+/** The tsconfig.json that a text gives its readers. */
+export const tsconfigIn = (text: string): string | undefined =>
+  /```json\n(\{\n {2}"compilerOptions".*?)```/s.exec(text)?.[1];
+
 /** The example with its databases, `byref_…`, under names of this run: a reader may have made them for real. */
 export function withDatabasesOf(run: string, code: string): string {
   return code.replaceAll(/'(byref_\w+)'/g, `'$1_${run}'`);
