@@ -15,8 +15,8 @@ export function blaming<T>(
   rows: readonly Row[],
   query: () => Promise<T>,
 ): Promise<T> {
-  // An error aborts a transaction, but not MySQL’s, and then nothing can be asked in it, nor written: a key of the payload's must not do
-  // that. Keys of types that this library knows have been checked, so they don't.
+  // An error aborts a transaction, MySQL's excepted, and then nothing can be asked in it, nor written: a key of the
+  // payload's must not do that. Keys of types that this library knows have been checked, so they don't.
   if (group.primaryKey.isUnchecked && em.isInTransaction()) return blamingInSavepoint(em, group, rows, query);
   return query().catch(async (error: unknown) => {
     throw await explain(error, em, group, rows, !em.isInTransaction() || isMysql(em.getPlatform()));
