@@ -9,7 +9,11 @@ import {
 import { changesOf, entityManagerOf, stateOf } from './entity.ts';
 
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
-export type Held = Set<Collection<AnyEntity>>;
+export interface Held {
+  readonly collections: Set<Collection<AnyEntity>>;
+  /** Whether what runs now is a query of ours. */
+  isOurs(): boolean;
+}
 
 interface Spared {
   readonly name: string;
@@ -58,7 +62,8 @@ function isUnflushed(item: AnyEntity, foreignKey: string): boolean {
 
 /** To one that has been loaded. */
 export function addTo(collection: Collection<AnyEntity>, items: readonly AnyEntity[]): void {
-  if (collection.isInitialized()) for (const item of items) collection.addWithoutPropagation(item);
+  if (!collection.isInitialized()) return;
+  for (const item of items) Collection.prototype.addWithoutPropagation.call(collection, item);
 }
 
 /**
@@ -66,9 +71,10 @@ export function addTo(collection: Collection<AnyEntity>, items: readonly AnyEnti
  * forget that it is changed.
  */
 export function hold(collection: Collection<AnyEntity>, added: readonly AnyEntity[], held: Held): void {
-  if (held.has(collection)) return;
-  held.add(collection);
-  const { hydrate, takeSnapshot } = collection;
+  const { collections } = held;
+  if (collections.has(collection)) return;
+  collections.add(collection);
+  const { hydrate, takeSnapshot, add, addWithoutPropagation } = collection;
   let isLoading = false;
   const hydrateOnce = (...args: Parameters<typeof hydrate>): void => {
     if (collection.isInitialized()) return;
@@ -80,12 +86,25 @@ export function hold(collection: Collection<AnyEntity>, added: readonly AnyEntit
   const takeSnapshotOfLoaded = (...args: Parameters<typeof takeSnapshot>): void => {
     if (isLoading) takeSnapshot.apply(collection, args);
   };
+  // What the user has taken out would be in again, as it still is in the table.
+  const addOfUser = (...args: Parameters<typeof add>): number =>
+    isLoading || !held.isOurs() ? add.apply(collection, args) : 0;
+  const addOfUserWithoutPropagation = (item: AnyEntity): void => {
+    if (isLoading || !held.isOurs()) addWithoutPropagation.call(collection, item);
+  };
+  Object.defineProperty(collection, 'add', { value: addOfUser, configurable: true });
+  Object.defineProperty(collection, 'addWithoutPropagation', {
+    value: addOfUserWithoutPropagation,
+    configurable: true,
+  });
   Object.defineProperty(collection, 'hydrate', { value: hydrateOnce, configurable: true });
   Object.defineProperty(collection, 'takeSnapshot', { value: takeSnapshotOfLoaded, configurable: true });
 }
 
-export function release(held: Held): void {
-  for (const collection of held) {
+export function release({ collections }: Held): void {
+  for (const collection of collections) {
+    delete (collection as Partial<Collection<AnyEntity>>).add;
+    delete (collection as Partial<Collection<AnyEntity>>).addWithoutPropagation;
     delete (collection as Partial<Collection<AnyEntity>>).hydrate;
     delete (collection as Partial<Collection<AnyEntity>>).takeSnapshot;
   }

@@ -12,7 +12,7 @@ import { changesOf, isWhole, metadataOf, settleHydrated } from './entity.ts';
 import { addTo, type Held, hold, spareCollections } from './held-collections.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
-import { changedSides, type FindManaged, inversesOfChanges, type Side } from './one-to-one.ts';
+import { changedSides, type FindManaged, holdersOf, inversesOfChanges, type Side } from './one-to-one.ts';
 
 /**
  * How the rows of a query meet the entities that are managed already. MikroORM's `refresh` replaces what the user has
@@ -29,6 +29,8 @@ export interface Merging {
   readonly unread: Map<AnyEntity, readonly string[]>;
   /** What the user has changed of relations: MikroORM takes it away where it finds no row that they point to. */
   readonly changedSides: Side[];
+  /** The foreign keys that inverse sides of 1:1 follow from: it takes these away too, where it does not find their row. */
+  readonly holders: Side[];
   /** Which rows may come in; undefined for all. */
   readonly admission: Admission | undefined;
 }
@@ -43,6 +45,7 @@ export const newMerging = (
   spared: new Map(),
   unread: new Map(),
   changedSides: [],
+  holders: [],
   admission,
 });
 
@@ -74,8 +77,8 @@ export function mergeRow(
   if (changes.size > 0 || collections.some(({ kind }) => kind === 'm:n')) spared.set(entity, data);
   refresh(row);
   nullLists(entity, metadata, row);
-  settleHydrated(entity);
   restoreInline(entity, metadata, taken, data);
+  settleHydrated(entity);
   for (const { name, added } of collections) {
     const collection = (entity as Dictionary)[name] as Collection<AnyEntity>;
     addTo(collection, added);
@@ -101,10 +104,11 @@ export function mergeRow(
 /** Takes note of what relations hold that the user has changed, before more is loaded. */
 export function noteChangedSides(
   entity: AnyEntity,
-  { changedSides: noted, spares }: Merging,
+  { changedSides: noted, holders, spares }: Merging,
   changes: ReadonlySet<string> = changesOf(entity),
 ): void {
   if (spares) noted.push(...changedSides(entity, changes));
+  holders.push(...holdersOf(entity));
 }
 
 /** False for a column that has gone with the embedded object it was in. Of one that is null, all columns are. */

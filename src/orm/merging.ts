@@ -4,7 +4,7 @@ import { isEntity, metadataOf, settleHydrated } from './entity.ts';
 import { type Held, release, spareCollections } from './held-collections.ts';
 import { withoutItemsOfOthers } from './joined-items.ts';
 import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
-import { type FindManaged, restoreSide, withForeignKeysOfOthers } from './one-to-one.ts';
+import { type FindManaged, restoreHolder, restoreSide, withForeignKeysOfOthers } from './one-to-one.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -38,6 +38,7 @@ export async function merged<T>(
     const result = await current.run(merging, query);
     // The first note of a side is what the user has made of it.
     for (const side of merging.changedSides.toReversed()) restoreSide(side);
+    for (const key of merging.holders) restoreHolder(key);
     merging.admission?.cleanCollections();
     return result;
   } finally {
@@ -83,7 +84,7 @@ function castShadow(em: EntityManager): Shadow {
   const { find } = finder;
   const { create } = factory;
   const { register, persist, scheduleOrphanRemoval, cancelOrphanRemoval } = unit;
-  const held: Held = new Set();
+  const held: Held = { collections: new Set(), isOurs: () => current.getStore() !== undefined };
   let creating = 0;
 
   const spare: Shadow['spare'] = (entity, merging, row) => {

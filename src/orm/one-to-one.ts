@@ -38,6 +38,7 @@ export interface Side {
   readonly name: string;
   readonly value: unknown;
   readonly stored: unknown;
+  readonly touched: boolean | undefined;
 }
 
 /**
@@ -112,6 +113,7 @@ export const sideOf = (entity: AnyEntity, name: string): Side => ({
   name,
   value: (entity as Dictionary)[name],
   stored: wrappedOf(entity).__originalEntityData?.[name],
+  touched: wrappedOf(entity).__touched,
 });
 
 export function restoreSide({ entity, name, value, stored }: Side): void {
@@ -127,9 +129,18 @@ export function restoreSide({ entity, name, value, stored }: Side): void {
   }
 }
 
+/** Puts a foreign key back that was taken away, unless the holder's own row has said so. */
+export function restoreHolder({ entity, name, value, stored, touched }: Side): void {
+  const wrapped = wrappedOf(entity);
+  if (value == null || wrapped.__data[name] != null || wrapped.__originalEntityData?.[name] !== stored) return;
+  wrapped.__data[name] = value;
+  if (touched !== undefined) wrapped.__touched = touched;
+}
+
 const wrappedOf = (entity: AnyEntity): Wrapped => helper(entity) as unknown as Wrapped;
 
-type Wrapped = { readonly __data: Dictionary; readonly __originalEntityData?: Dictionary };
+/** `__touched` is MikroORM 6's. */
+type Wrapped = { readonly __data: Dictionary; readonly __originalEntityData?: Dictionary; __touched?: boolean };
 
 /** The sides of relations that hold what the user has changed: foreign keys, and what follows from others' of 1:1. */
 export function* changedSides(entity: AnyEntity, changes: ReadonlySet<string>): Iterable<Side> {
@@ -155,4 +166,12 @@ export function inversesOfChanges(find: FindManaged, entity: AnyEntity, data: Di
     );
     return isChanged ? [property.name] : [];
   });
+}
+
+/** The foreign keys that inverse sides of an entity follow from. */
+export function* holdersOf(entity: AnyEntity): Iterable<Side> {
+  for (const { property, other } of oneToOnes(helper(entity).__meta)) {
+    const holder = property.owner ? undefined : entityIn(entity, property.name);
+    if (holder !== undefined) yield sideOf(holder, other.name);
+  }
 }

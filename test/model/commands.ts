@@ -2,6 +2,7 @@
 import { type AnyEntity, type Collection, LockMode } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import fc from 'fast-check';
+import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { clock, hasStreams } from './entities.ts';
 import { type Field, isA, isLoaded, type Model, modelOf, modelOfEntity, models, type Row, set } from './fields.ts';
 import { type ReviveOptions, revive, reviveAsPromised, type Token } from './promises.ts';
@@ -95,6 +96,11 @@ const isItem = (world: Readonly<World>, name: string, many: string, id: number):
   const item = itemOf(world, name, many, id);
   return item !== undefined && isLoaded(item) && !world.removed.has(item);
 };
+/** See `LEFT_OUT`. */
+function isInPart(entity: AnyEntity): boolean {
+  const { fields, model } = viewOf(entity);
+  return model.fields.some(({ name, lazy }) => !lazy && !name.includes('.') && fields.get(name) === undefined);
+}
 const isManaged = (world: Readonly<World>, name: string, id: number): boolean =>
   world.managed(modelOf(name).root, id) !== undefined;
 const fieldNamed = (name: string, field: string): Field => modelOf(name).fields.find((each) => each.name === field)!;
@@ -292,13 +298,14 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   refresh: command({
     args: fc.tuple(MODEL, ID),
-    can: (world, name, id) => isFree(world, name, id),
+    can: (world, name, id) => isFree(world, name, id) && !(isMikroOrm6 && isInPart(managed(world, name, id)!)),
     run: async (world, name, id) => {
       const entity = managed(world, name, id)!;
       // What is loaded of it: MikroORM takes for the user's what it has not read again.
       const { fields, model } = viewOf(entity);
       const populate = lazies(model).filter((lazy) => fields.get(lazy) !== undefined);
-      await world.em.refresh(entity, { populate } as never);
+      // One that is gone is removed.
+      world.hasRemoved ||= (await world.em.refresh(entity, { populate } as never)) === null;
       world.forget(entity);
     },
   }),

@@ -181,6 +181,30 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('find', 'Person', [2], undefined),
     revive([['Person', 1]]),
   ],
+  'what was taken out of a collection, when the other side of it is loaded': [
+    revive([['Person', 1]], { populate: { Person: ['teams'] } }),
+    step('drop', ['Person', 'teams'], 1, 2),
+    revive([['Team', 2]], { populate: { Team: ['members.badge'] } }),
+  ],
+  'a column of an embedded object that is NULL now': [
+    revive([
+      ['Person', 2],
+      ['Person', 1],
+    ]),
+    step('elsewhere: update', ['Person', 'address.street'], 2, 0),
+    revive([['Person', 1]], { populate: { Person: ['staff.notes'] } }),
+  ],
+  'the foreign key of a 1:1 that is followed from the other side, and points elsewhere now': [
+    step('findOne', 'Badge', 1),
+    step('elsewhere: point', ['Person', 'badge'], 1, 0),
+    revive(
+      [
+        ['Badge', 1],
+        ['Person', 2],
+      ],
+      { freshness: 'managed', populate: { Badge: ['person.notes'] } },
+    ),
+  ],
   'a row with changes that two models name, with options of their own': [
     step('find', 'Animal', [2, 1], undefined),
     step('change', ['Cat', 'claws'], 2, 0),

@@ -5,6 +5,7 @@ export const LEFT_OUT = {
   'columns of another class':
     'of a single table, set in a row that is not of it: a flush after a plain find sets them to null',
   'em.refresh without the lazy properties that are loaded': 'the next flush writes their old values',
+  'em.refresh of a row that was read in part in MikroORM 6': 'what is NULL in it does not count as loaded',
   'em.merge of an entity that is managed': 'what is given counts as stored, also over changes',
   'em.upsert of an entity with changes': 'what it keeps of them depends on the statement',
   'em.upsert into several tables': 'it is for one',

@@ -61,6 +61,7 @@ class Promise_ {
   /** To-one relations that `populate` names: by `root id name`. */
   readonly #followed = new Set<string>();
   readonly #refused: boolean;
+  readonly #tookForChanged: boolean;
 
   constructor(world: World, before: Views, rows: Rows, tokens: readonly Token[], options: ReviveOptions) {
     [this.#world, this.#before, this.#rows, this.#tokens, this.#options] = [world, before, rows, tokens, options];
@@ -69,6 +70,7 @@ class Promise_ {
       this.#managed.set(keyOfView(view), view);
     }
     for (const view of before.values()) this.#changes.set(view.entity, this.#withoutEmpty(view));
+    this.#tookForChanged = [...before.keys()].some((entity) => world.isTakenForChanged(entity));
     this.#refused = options.unflushed === 'throw' && options.freshness !== 'lazy' && this.#unflushed().length > 0;
     if (!this.#refused && options.freshness !== 'lazy') this.#assignRoles();
   }
@@ -122,8 +124,9 @@ class Promise_ {
   #changed({ entity, model, fields }: View, withCollections: boolean): string[] {
     return [...this.#changes.get(entity)!].filter((name) => {
       const field = model.fields.find((candidate) => candidate.name === name);
-      // What the user has left undefined, MikroORM does not write.
-      if (field !== undefined) return field.role !== 'inverse' && fields.get(name) !== undefined;
+      // What the user has left undefined in an embedded object, MikroORM does not write.
+      const isWritten = !name.includes('.') || fields.get(name) !== undefined;
+      if (field !== undefined) return field.role !== 'inverse' && isWritten;
       return withCollections && model.many.find((many) => many.name === name)?.pivot !== undefined;
     });
   }
@@ -161,6 +164,8 @@ class Promise_ {
       if (this.#isRemoved(view)) continue;
       const isKept = this.#isKept(key);
       if (!isKept && (found === undefined || !isA(found.model, modelOf(groupOf(model))))) continue;
+      // What is to be locked, and is not there, is missing.
+      if (isKept && this.#options.lockMode !== undefined && found === undefined) continue;
       if (!isKept) this.#roles.set(key, 'read');
       for (const path of this.#pathsOf(model)) this.#walk(model.root, id, path.split('.'), !isKept);
     }
@@ -227,7 +232,8 @@ class Promise_ {
 
   /** E_UNFLUSHED of what the user has not changed: see `LEFT_OUT`. */
   isPhantom(outcome: unknown): boolean {
-    if (outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED' && this.#isLinked(outcome)) return true;
+    const isUnflushed = outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED';
+    if (isUnflushed && (this.#isLinked(outcome) || this.#tookForChanged)) return true;
     if (this.#refused || !isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6')) return false;
     return outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED';
   }
@@ -349,7 +355,7 @@ class Promise_ {
       const isKept = this.#options.freshness === 'managed' && old !== undefined && this.#isKept(keyOfView(view));
       if (role === 'inverse' || name === 'badge') return [was, now, 'null'];
       if (isKept && this.#isDangling(view, name, was)) return [was, 'null'];
-      return isKept && !isUndefinedForNull(name) ? [was] : [was, now];
+      return isKept && !isUndefinedForNull(name) && !this.#world.hasRemoved ? [was] : [was, now];
     }
     const spares = this.#options.unflushed !== 'overwrite' && old !== undefined;
     if (role === 'relation' && was === undefined && this.#world.hasRemoved) return [was, now];
@@ -361,7 +367,7 @@ class Promise_ {
       const isBase = role === 'version' || role === 'check';
       const isLearned =
         was === undefined && isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6');
-      if (isBase && this.#world.hasRemoved) return [was, now];
+      if (isBase && (this.#world.hasRemoved || this.#world.isTakenForChanged(view.entity))) return [was, now];
       if (isBase && (isLearned || this.#changed(old, false).length > 0)) return was === undefined ? [was, now] : [was];
     }
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];

@@ -2,6 +2,7 @@
 import { type AnyEntity, Collection, type EntityManager, helper } from '@mikro-orm/core';
 import type { EntitySerializer } from 'mikro-orm-byref';
 import type { TestOrm } from '../../fixtures/orm.ts';
+import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { clock } from './entities.ts';
 import {
   idOf,
@@ -190,6 +191,18 @@ export class World {
         this.touched.get(entity)!.set(name, old);
       }
     }
+  }
+
+  /**
+   * Whether MikroORM counts an entity as changed that the user has not touched: after what a result cache has brought,
+   * and after what it was told of others.
+   */
+  isTakenForChanged(entity: AnyEntity): boolean {
+    const { __originalEntityData: stored, __meta } = helper(entity);
+    if (stored === undefined || this.touched.has(entity)) return false;
+    const comparator = this.em.getComparator();
+    const name = (isMikroOrm6 ? __meta.className : __meta.class) as never;
+    return Object.keys(comparator.diffEntities(name, stored, comparator.prepareEntity(entity))).length > 0;
   }
 
   /** The value that a field had before the user has set it. */
