@@ -41,8 +41,8 @@ export function check(options: object, checks: Readonly<Record<string, Check>>, 
     if (!Object.hasOwn(checks, name)) {
       throw ByReferenceError.invalidOption(`${prefix}${name}`, `one of ${Object.keys(checks).join(', ')}`, value);
     }
-    const [expected, isValid] = checks[name]!;
-    if (value !== undefined && !isValid(value)) throw ByReferenceError.invalidOption(prefix + name, expected, value);
+    const rule = checks[name]!;
+    if (value !== undefined && !rule[1](value)) throw ByReferenceError.invalidOption(prefix + name, rule[0], value);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import { refuseOldNode } from './check.ts';
-import { dtoReaderFor } from './class-transformer/dto-reader.ts';
+import { type DtoReader, dtoReaderFor } from './class-transformer/dto-reader.ts';
 import { applyDeclared } from './codec/declared-references.ts';
 import { decode, type Decoded, decodePlain } from './codec/decode.ts';
 import { encode, type EncodeHooks } from './codec/encode.ts';
@@ -35,11 +35,11 @@ import { registerExtension } from './orm/context.ts';
 import type { EntityOf, EntityType } from './orm/entity-class.ts';
 import { isEntity } from './orm/entity.ts';
 import { wrapperOf } from './orm/wrapper.ts';
-import { checkOrms } from './reviving/entity-managers.ts';
+import { checkOrms, EntityManagers } from './reviving/entity-managers.ts';
 import { each, type Outcome, valueOf } from './reviving/outcomes.ts';
 import { Resolver } from './reviving/resolve.ts';
 import { revive } from './reviving/revive.ts';
-import { settle, type Settings, withManagers } from './reviving/settings.ts';
+import { type Call, settle, type Settings } from './reviving/settings.ts';
 import { listenToCommits } from './transactions/after-commit.ts';
 import type { Encoded, Revived, Serialized } from './types.ts';
 import { identityText } from './wire/canonical-json.ts';
@@ -169,15 +169,15 @@ export class EntitySerializer {
    */
   deserialize<T = unknown>(payload: Serialized<T>, options?: DeserializeOptions): Promise<Revived<T>>;
   async deserialize(payload: string, options: DeserializeOptions = {}): Promise<unknown> {
-    const settings = this.#settle(options);
-    const decodeData = this.#decoder(settings);
-    // Nobody else holds what was parsed here; a DTO looks at it once more after it was decoded.
-    const takesOver = settings.as === undefined;
+    const call = this.#settle(options);
+    const { settings } = call;
+    const dtos = settings.as && dtoReaderFor(settings.as);
+    // Nobody else holds what is parsed here; a DTO looks at it once more after it was decoded.
     const decodeText = (text: string): Decoded => {
       refuseUnawaited(text);
-      return decodeData(parse(text, settings.limits), takesOver);
+      return this.#decode(parse(text, settings.limits), settings, dtos, settings.as === undefined);
     };
-    return single(await revive([payload], decodeText, settings));
+    return single(await revive([payload], decodeText, call));
   }
 
   /**
@@ -199,8 +199,7 @@ export class EntitySerializer {
    */
   decode<T = unknown>(payload: Encoded<T> | JsonValue, options?: DeserializeOptions): Promise<Revived<T>>;
   async decode(payload: unknown, options: DeserializeOptions = {}): Promise<unknown> {
-    const settings = this.#settle(options);
-    return single(await revive([payload], this.#decoder(settings), settings));
+    return single(await this.decodeAll([payload as JsonValue], options));
   }
 
   /**
@@ -213,9 +212,11 @@ export class EntitySerializer {
     payloads: readonly (Encoded<T> | JsonValue)[],
     options: DeserializeOptions = {},
   ): Promise<PromiseSettledResult<Revived<T>>[]> {
-    const settings = this.#settle(options);
-    const outcomes = await revive(payloads, this.#decoder(settings), settings);
-    return outcomes as PromiseSettledResult<Revived<T>>[];
+    const call = this.#settle(options);
+    const { settings } = call;
+    const dtos = settings.as && dtoReaderFor(settings.as);
+    const decodeJson = (payload: unknown): Decoded => this.#decode(payload, settings, dtos, false);
+    return (await revive(payloads, decodeJson, call)) as PromiseSettledResult<Revived<T>>[];
   }
 
   /**
@@ -230,8 +231,8 @@ export class EntitySerializer {
     options: Omit<DeserializeOptions, 'signed' | 'as'> & { readonly only: readonly EntityType[] },
   ): Promise<T> {
     checkPlainOptions(options);
-    const settings = this.#settle(options, { ...this.#options, signed: false });
-    const { admitted } = settings;
+    const call = this.#settle(options, { ...this.#options, signed: false });
+    const { admitted, limits } = call.settings;
     refuseUnawaited(json);
     if (isEnvelope(json)) throw ByReferenceError.malformed('this is an envelope; read it with decode()', { path: '$' });
     const isReference = (body: JsonValue): boolean => {
@@ -239,7 +240,8 @@ export class EntitySerializer {
       if (model === undefined) this.#strangers.tell(body);
       return model !== undefined && admitted!.has(model);
     };
-    return single(await revive([json], (plain) => decodePlain(plain, isReference, settings.limits), settings)) as T;
+    const decodeJson = (plain: unknown): Decoded => decodePlain(plain, isReference, limits);
+    return single(await revive([json], decodeJson, call)) as T;
   }
 
   /**
@@ -359,8 +361,8 @@ export class EntitySerializer {
   async verify(text: string, options: VerifyOptions): Promise<object> {
     refuseUnawaited(text);
     const { purpose, ...others } = options ?? {};
-    const settings = this.#settle({ ...others, missing: 'throw' });
-    return this.#reviveToken(this.#signer.verifyToken(text, purpose), settings);
+    const call = this.#settle({ ...others, missing: 'throw' });
+    return this.#reviveToken(this.#signer.verifyToken(text, purpose), call);
   }
 
   /** @internal What is demanded, and signed, where nothing narrower is said. */
@@ -385,10 +387,12 @@ export class EntitySerializer {
     payloads: readonly unknown[],
     options: DeserializeOptions,
   ): Promise<PromiseSettledResult<readonly EntityToken[]>[]> {
-    const settings = this.#settle(options);
-    const [read, resolver] = [await this.#decoder(settings), new Resolver(settings)];
+    const call = this.#settle(options);
+    const { settings } = call;
+    const dtos = settings.as && dtoReaderFor(settings.as);
+    const resolver = new Resolver(call);
     return each(payloads, (payload) => {
-      const { slots } = read(payload);
+      const { slots } = this.#decode(payload, settings, dtos, false);
       resolver.resolve(slots);
       return slots.map(({ body }) => EntityToken.fromBody(body));
     });
@@ -436,44 +440,48 @@ export class EntitySerializer {
   }
 
   /** What all stages of a call go by. */
-  #settle(options: DeserializeOptions, defaults: EntitySerializerOptions = this.#options): Settings {
+  #settle(options: DeserializeOptions, defaults: EntitySerializerOptions = this.#options): Call {
     checkDeserializeOptions(options);
-    const isPlain = defaults === this.#options && Object.keys(options).every((name) => name === 'em');
     // What most calls go by is settled once.
-    if (isPlain && this.#settled !== undefined) return withManagers(this.#settled, options);
-    const settings = settle(options, defaults, this.registry, this.#limits);
+    const isPlain = defaults === this.#options && Object.keys(options).every((name) => name === 'em');
+    const known = isPlain ? this.#settled : undefined;
+    const settings = known ?? settle(options, defaults, this.registry, this.#limits);
     if (isPlain) this.#settled = settings;
     if (settings.purpose !== undefined) this.#signer.requireKeys();
-    return settings;
+    return { settings, managers: new EntityManagers(this.orms, options.em) };
   }
 
-  /** How envelopes are decoded: opened, walked, and held to what their classes declare. */
-  #decoder(settings: Settings): (payload: unknown, takesOver?: boolean) => Decoded {
-    const { as, upgrades, admitted, limits } = settings;
-    const dtos = as && dtoReaderFor(as);
-    return (payload, takesOver = false) => {
-      refuseUnawaited(payload);
-      const data = open(payload, this.#signer, settings);
-      const walk = (check: (declared: Declared) => void): Decoded => {
-        const declared = nothingDeclared();
-        const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
-        check(declared);
-        applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
-        return decoded;
-      };
-      if (as === undefined) return walk(() => undefined);
-      return dtos!.decodeAs(as, upgrades, (cls) => walk((own) => dtos!.checkDto(cls, data, own, this.registry)));
-    };
+  /** An envelope opened, walked, and held to what its classes declare. */
+  #decode(payload: unknown, settings: Settings, dtos: DtoReader | undefined, takesOver: boolean): Decoded {
+    refuseUnawaited(payload);
+    const data = open(payload, this.#signer, settings);
+    if (settings.as === undefined) return this.#walk(data, settings, takesOver);
+    return dtos!.decodeAs(settings.as, settings.upgrades, (cls) =>
+      this.#walk(data, settings, takesOver, (declared) => dtos!.checkDto(cls, data, declared, this.registry)),
+    );
   }
 
-  async #reviveToken(token: EntityToken, settings: Settings): Promise<object> {
+  #walk(
+    data: JsonValue,
+    { as, admitted, limits }: Settings,
+    takesOver: boolean,
+    check?: (declared: Declared) => void,
+  ): Decoded {
+    const declared = nothingDeclared();
+    const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
+    check?.(declared);
+    applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
+    return decoded;
+  }
+
+  async #reviveToken(token: EntityToken, call: Call): Promise<object> {
     const slot = tokenSlot(token);
-    return single(await revive([{ slots: [slot], fill: () => slot.value }], (own) => own, settings)) as object;
+    return single(await revive([{ slots: [slot], fill: () => slot.value }], (own) => own, call)) as object;
   }
 
   async #locate(slots: EntitySlot[], fill: () => unknown, options: LocateOptions): Promise<unknown> {
-    const settings = this.#settle({ ...options, missing: options.missing ?? 'throw' });
-    return single(await revive([{ slots, fill }], (own) => own, settings));
+    const call = this.#settle({ ...options, missing: options.missing ?? 'throw' });
+    return single(await revive([{ slots, fill }], (own) => own, call));
   }
 
   #referring({ versions, unflushed = 'allow' }: TokenOptions, listener?: EncodeListener): EncodeHooks {

@@ -290,7 +290,7 @@ export const DESERIALIZE_CHECKS: Record<keyof DeserializeOptions, Check> = {
   ...DEFAULTS_CHECKS,
   em: [
     'an EntityManager, or an array with one for each of several ORMs',
-    (value) => [value].flat().every(isEntityManager),
+    (value) => (Array.isArray(value) ? value.every(isEntityManager) : isEntityManager(value)),
   ],
   only: classes,
   as: ['a class', isFunction],

@@ -104,7 +104,7 @@ class Decoder implements DecodeWalk {
 
   decode(json: JsonValue): Decoded {
     const root: unknown[] = [];
-    this.childInto(root, 0, json);
+    this.#into(root, 0, this.#walk(json), NOWHERE);
     return { slots: this.#slots, fill: () => this.#fill(root) };
   }
 
@@ -118,6 +118,10 @@ class Decoder implements DecodeWalk {
     this.#at.push(...at);
     const value = this.#walk(json);
     this.#at.length -= at.length;
+    this.#into(holder, key, value, at);
+  }
+
+  #into(holder: object, key: PathSegment, value: unknown, at: readonly PathSegment[]): void {
     if (value instanceof Slot) value.place(holder, key, (this.#tagAt ??= this.#at.slice()), at);
     else (holder as Record<PathSegment, unknown>)[key] = value;
   }
@@ -286,10 +290,13 @@ class Decoder implements DecodeWalk {
   /** A key is one part or several, each text or text under a tag. */
   #limitKey(body: JsonValue): void {
     const key: unknown = Array.isArray(body) ? body[1] : undefined;
-    for (const part of Array.isArray(key) ? (key as unknown[]) : [key]) {
-      if (isJsonObject(part)) this.#limitDigits(Object.values(part)[0]);
-      else if (typeof part === 'string' && isStorable(part)) this.#limitLength(part);
-    }
+    if (Array.isArray(key)) for (const part of key as unknown[]) this.#limitPart(part);
+    else this.#limitPart(key);
+  }
+
+  #limitPart(part: unknown): void {
+    if (isJsonObject(part)) this.#limitDigits(Object.values(part)[0]);
+    else if (typeof part === 'string' && isStorable(part)) this.#limitLength(part);
   }
 
   /** Before a bigint is made of them; what is no digits is refused for that. */
@@ -305,6 +312,8 @@ class Decoder implements DecodeWalk {
     return ByReferenceError.limit(what, this.#limits[option], option, jsonPath(this.#at));
   }
 }
+
+const NOWHERE: readonly never[] = [];
 
 const isConstant = (json: unknown): boolean => json === null || json === true || json === false;
 

@@ -30,7 +30,8 @@ interface Demand {
  * E_EXPIRED, E_LIMIT.
  */
 export function open(payload: unknown, signer: Signer, demand: Demand): JsonValue {
-  if (demand.purpose !== undefined || isEnvelope(payload)) verify(payload, signer, demand);
+  if (isEnvelope(payload)) verify(payload, signer, demand);
+  else if (demand.purpose !== undefined) verify(requireSigned(payload), signer, demand);
   return readEnvelope(payload).data;
 }
 
@@ -39,14 +40,19 @@ export function open(payload: unknown, signer: Signer, demand: Demand): JsonValu
  * Throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
  */
 export function unseal(sealed: unknown, signer: Signer, demand: Demand & { readonly purpose: string }): JsonObject {
-  const { signature: _, ...signed } = verify(sealed, signer, demand);
+  const envelope = requireSigned(sealed);
+  verify(envelope, signer, demand);
+  const { signature: _, ...signed } = envelope;
   return signed;
 }
 
-/** Nothing else of a payload is believed before this, its version included. */
-function verify(payload: unknown, signer: Signer, { limits, purpose }: Demand): JsonObject {
+function requireSigned(payload: unknown): JsonObject {
   if (!isJsonObject(payload)) throw ByReferenceError.badSignature('the payload is not signed');
+  return payload;
+}
+
+/** Nothing else of a payload is believed before this, its version included. */
+function verify(payload: JsonObject, signer: Signer, { limits, purpose }: Demand): void {
   // A level of the value is up to three of JSON, as in {"$map":[[k,v]]}; here it is only the stack that is spared.
   signer.verifyEnvelope(payload, purpose, Math.min(limits.depth * 4 + 8, 4_000));
-  return payload;
 }

@@ -1,4 +1,12 @@
-import type { AnyEntity, EntityManager, EntityMetadata, FilterOptions, LockMode, Platform } from '@mikro-orm/core';
+import type {
+  AnyEntity,
+  Dictionary,
+  EntityManager,
+  EntityMetadata,
+  FilterOptions,
+  LockMode,
+  Platform,
+} from '@mikro-orm/core';
 import { keyCondition } from './key-condition.ts';
 import { type Merging, mergesNothing } from './merge-row.ts';
 import { merged } from './merging.ts';
@@ -24,53 +32,57 @@ export function findByKeys(
   em: EntityManager,
   metadata: EntityMetadata,
   keys: readonly unknown[],
-  { merging, populate, ...options }: FindByKeysOptions,
+  options: FindByKeysOptions,
 ): Promise<AnyEntity[]> {
-  const find = (): Promise<AnyEntity[]> =>
-    findEntities(em, metadata, keys, options, {
-      ...(populate && { populate }),
-      ...(merging && { refresh: true }),
-    });
-  if (merging === undefined && !loadsRelations(metadata, populate)) return find();
-  return merged(em, merging ?? mergesNothing(), find);
+  const { merging, populate } = options;
+  const own = findOptions(metadata, options);
+  if (populate !== undefined) own['populate'] = populate;
+  if (merging !== undefined) own['refresh'] = true;
+  if (merging === undefined && !loadsRelations(metadata, populate)) return findEntities(em, metadata, keys, own);
+  return merged(em, merging ?? mergesNothing(), () => findEntities(em, metadata, keys, own));
 }
 
 /** The same beside the identity map: instances that the EntityManager does not come to manage, without relations. */
-export const findByKeysBeside = (
+export function findByKeysBeside(
   em: EntityManager,
   metadata: EntityMetadata,
   keys: readonly unknown[],
   options: FindOptions,
-): Promise<AnyEntity[]> => findEntities(em, metadata, keys, options, { populate: false, disableIdentityMap: true });
+): Promise<AnyEntity[]> {
+  const own = { ...findOptions(metadata, options), populate: false, disableIdentityMap: true };
+  return findEntities(em, metadata, keys, own);
+}
 
 /**
  * - converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors
  * - no auto-flush: reading must not write the user's unit of work
  * - write connection, no result cache: a replica or a cache may be older than the job
  */
-async function findEntities(
-  em: EntityManager,
-  metadata: EntityMetadata,
-  keys: readonly unknown[],
-  { schema, filters, lockMode }: FindOptions,
-  more: object,
-): Promise<AnyEntity[]> {
-  const options = {
+function findOptions(metadata: EntityMetadata, { schema, filters, lockMode }: FindOptions): Dictionary {
+  const options: Dictionary = {
     convertCustomTypes: false,
     flushMode: 'commit',
     connectionType: 'write',
     cache: false,
-    ...(schema !== undefined && { schema }),
-    ...(filters !== undefined && { filters }),
-    ...(lockMode !== undefined && { lockMode, orderBy: metadata.primaryKeys.map((name) => ({ [name]: 'asc' })) }),
-    ...more,
   };
-  const { where, done } = keyCondition(metadata, keys, em.getPlatform());
-  try {
-    return (await em.find<AnyEntity>(metadata.class, where as never, options as never)) as AnyEntity[];
-  } finally {
-    done();
+  if (schema !== undefined) options['schema'] = schema;
+  if (filters !== undefined) options['filters'] = filters;
+  if (lockMode !== undefined) {
+    options['lockMode'] = lockMode;
+    options['orderBy'] = metadata.primaryKeys.map((name) => ({ [name]: 'asc' }));
   }
+  return options;
+}
+
+function findEntities(
+  em: EntityManager,
+  metadata: EntityMetadata,
+  keys: readonly unknown[],
+  options: Dictionary,
+): Promise<AnyEntity[]> {
+  const { where, done } = keyCondition(metadata, keys, em.getPlatform());
+  const found = em.find<AnyEntity>(metadata.class, where as never, options as never) as Promise<AnyEntity[]>;
+  return done === undefined ? found : found.finally(done);
 }
 
 /** The rows that a condition matches, as entities that hold their key only and that nothing manages; hidden ones too. */

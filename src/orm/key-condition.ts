@@ -3,10 +3,10 @@ import { keyColumnNames } from './key-query.ts';
 import { keyProperties } from './metadata.ts';
 import { isMysql, isPostgres } from './platform.ts';
 
-/** A condition of `em.find`, and what has to be done once it was asked. */
+/** A condition of `em.find`, and what has to be done once it was asked, if anything. */
 export interface KeyCondition {
   readonly where: unknown;
-  done(): void;
+  readonly done: (() => void) | undefined;
 }
 
 /**
@@ -52,7 +52,7 @@ function fragment(
   const [key] = Reflect.ownKeys(where);
   // MikroORM 6 keeps each fragment until it is used, which it is not where the query fails before.
   const { remove } = RawQueryFragment as unknown as { remove?(key: unknown): void };
-  return { where, done: () => remove?.call(RawQueryFragment, key) };
+  return { where, done: remove && (() => remove.call(RawQueryFragment, key)) };
 }
 
 /** MySQL compares a decimal with a list of texts as doubles, and MariaDB then finds one of two that are neighbours. */
@@ -74,7 +74,7 @@ function numberList(metadata: EntityMetadata, rows: readonly (readonly unknown[]
 const isDecimal = ({ columnTypes }: EntityProperty): boolean =>
   /^(?:decimal|numeric|dec|fixed)\b/i.test(columnTypes[0]!);
 
-const plain = (where: unknown): KeyCondition => ({ where, done: () => undefined });
+const plain = (where: unknown): KeyCondition => ({ where, done: undefined });
 
 /** MikroORM takes a tuple with a boolean in it for nested conditions; PostgreSQL reads the word as the value. */
 const operand = (value: unknown): unknown => (typeof value === 'boolean' ? String(value) : value);

@@ -21,33 +21,32 @@ export function checkOrms(orms: readonly MikroORM[]): void {
 
 /** The EntityManager of each ORM for one call: the given one, else that of the transaction or request around the call. */
 export class EntityManagers {
-  readonly #given = new Map<MikroORM, EntityManager>();
+  readonly #given: readonly EntityManager[];
   readonly #isAlone: boolean;
 
   /** Throws E_INVALID_OPTION for an EntityManager of another ORM, and for two of the same. */
   constructor(orms: readonly MikroORM[], given: EntityManager | readonly EntityManager[] = []) {
     this.#isAlone = orms.length === 1;
-    for (const em of Array.isArray(given) ? given : [given]) {
-      const orm = orms.find((candidate) => isOf(em, candidate));
-      if (orm === undefined) {
+    this.#given = isList(given) ? given : [given];
+    for (const em of this.#given) {
+      if (!orms.some((orm) => isOf(em, orm))) {
         const own = orms.map((candidate) => JSON.stringify(candidate.em.name)).join(' and ');
         const expected = `an EntityManager of the MikroORM that the serializer was built for, ${own}, not of another one`;
         throw ByReferenceError.invalidOption('option em', expected, em.name);
       }
-      if (this.#given.has(orm)) {
+      if (this.#given.length > 1 && this.#given.filter(({ config }) => config === em.config).length > 1) {
         throw ByReferenceError.invalidOption(
           'option em',
           'at most one EntityManager for each ORM',
           `two of ${em.name}`,
         );
       }
-      this.#given.set(orm, em);
     }
   }
 
   /** Only an ORM that is asked for needs one. */
   of(orm: MikroORM): EntityManager {
-    const given = this.#given.get(orm);
+    const given = this.#given.find((em) => isOf(em, orm));
     const em = given ?? orm.em;
     try {
       return contextOf(em);
@@ -71,3 +70,6 @@ export class EntityManagers {
     return ByReferenceError.noEntityManager('to read with', `pass one, { em: orm.em.fork() }, ${one}`, cause);
   }
 }
+
+const isList = (given: EntityManager | readonly EntityManager[]): given is readonly EntityManager[] =>
+  Array.isArray(given);

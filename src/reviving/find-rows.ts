@@ -4,7 +4,7 @@ import { meetingManaged } from '../orm/managed-keys.ts';
 import { blaming } from './blame.ts';
 import { requireEscaping } from './escaping.ts';
 import type { LoadSettings } from './load-plan.ts';
-import { type Found, meet } from './meet.ts';
+import { type Found, meet, meetRespelled } from './meet.ts';
 import type { Row, RowGroup } from './resolve.ts';
 
 /** Keys per query: MikroORM writes them into the SQL text, and PostgreSQL's parser recurses over tuples. */
@@ -19,10 +19,14 @@ export async function findRows(
   found: Found,
 ): Promise<number> {
   const keys = rows.map((row) => row.key.value);
-  await requireEscaping(em, keys);
+  const escaping = requireEscaping(em, keys);
+  if (escaping !== undefined) await escaping;
   const keysOf = (root: EntityMetadata) => PrimaryKey.of(root, em.getPlatform());
   const entities = await blaming(em, group, rows, () => meetingManaged(em, group, keysOf, () => query(keys)));
-  return 1 + (await meet(em, group, rows, entities, found));
+  const short = meet(group, rows, entities, found);
+  if (short.length === 0) return 1;
+  await meetRespelled(em, group, short, entities, found);
+  return 2;
 }
 
 /** The rows of each query. */
@@ -34,28 +38,46 @@ export function chunksOf({ primaryKey }: RowGroup, rows: Row[]): readonly Row[][
   );
 }
 
-/** Runs the tasks, a few at once. Settles only when none is under way: the EntityManager is the caller's again. */
-export async function runAll(
-  tasks: readonly (() => Promise<void>)[],
+/** Reads something, and returns how many queries that took. */
+export type Task = () => Promise<number>;
+
+/**
+ * Runs the tasks, a few at once, and returns how many queries they took. Settles only when none is under way: the
+ * EntityManager is the caller's again.
+ */
+export function runAll(
+  tasks: readonly Task[],
   em: EntityManager,
   groups: readonly RowGroup[],
   settings: LoadSettings,
-): Promise<void> {
+): Promise<number> {
   if (tasks.length === 1) return tasks[0]!();
-  const parallel = em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups));
+  return runSeveral(tasks, em.isInTransaction() ? 1 : (settings.parallel ?? defaultParallel(groups)));
+}
+
+async function runSeveral(tasks: readonly Task[], parallel: number): Promise<number> {
   const queue = tasks.values();
   let failed = false;
-  const worker = async (): Promise<void> => {
+  const worker = async (): Promise<number> => {
+    let queries = 0;
     for (const task of queue) {
-      if (failed) return;
-      await task().catch((error: unknown) => {
+      if (failed) break;
+      try {
+        queries += await task();
+      } catch (error) {
         failed = true;
         throw error;
-      });
+      }
     }
+    return queries;
   };
-  const results = await Promise.allSettled(Array.from({ length: Math.min(parallel, tasks.length) }, worker));
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  const runs = tasks.length > parallel ? Array.from({ length: parallel }, worker) : tasks.map((task) => task());
+  let queries = 0;
+  for (const result of await Promise.allSettled(runs)) {
+    if (result.status === 'rejected') throw result.reason;
+    queries += result.value;
+  }
+  return queries;
 }
 
 /**

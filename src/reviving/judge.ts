@@ -7,21 +7,24 @@ import { OMITTED } from '../wire/values/value-type.ts';
 import type { Reference, Row } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
-/** Gives the slots of one payload their values. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. */
-export async function judge(references: readonly Reference[], { drift, lockMode }: Settings): Promise<void> {
+/**
+ * Gives the slots of one payload their values. Throws E_ENTITY_NOT_FOUND, E_NOT_YET_VISIBLE, E_DRIFT. There is something
+ * to wait for only where the application judges a drift.
+ */
+export function judge(references: readonly Reference[], { drift, lockMode }: Settings): Promise<void> | undefined {
   const fatal: Reference[] = [];
   let isDated = false;
   for (const reference of references) {
     const { slot, row, plan } = reference;
     isDated ||= slot.parts.version !== undefined;
     if (isThere(reference)) slot.value = row.entity;
-    else if (plan.missing === 'throw') fatal.push(reference);
-    else slot.value = plan.missing === 'null' ? null : OMITTED;
+    else if (plan.policy.missing === 'throw') fatal.push(reference);
+    else slot.value = plan.policy.missing === 'null' ? null : OMITTED;
   }
   if (fatal.length > 0)
     throw notFound(fatal, lockMode === undefined && fatal.some(({ plan }) => readsSnapshot(plan.em)));
   const drifts = isDated ? driftsOf(references) : [];
-  if (drifts.length > 0) await judgeDrift(drifts, drift);
+  return drifts.length > 0 ? judgeDrift(drifts, drift) : undefined;
 }
 
 /** The tokens that name no row, or one of another class. */

@@ -9,7 +9,7 @@ import { type Merging, newMerging } from '../orm/merge-row.ts';
 import { queriedClass } from '../orm/metadata.ts';
 import { isMysql, skipsLocked } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
-import { chunksOf, findRows, runAll } from './find-rows.ts';
+import { chunksOf, findRows, runAll, type Task } from './find-rows.ts';
 import { type LoadSettings, planLoad, refuseUnflushed, type Work } from './load-plan.ts';
 import type { Found } from './meet.ts';
 import type { Row, RowGroup } from './resolve.ts';
@@ -19,52 +19,62 @@ import type { Row, RowGroup } from './resolve.ts';
  * outside a transaction. Returns how many queries that took. Throws E_UNFLUSHED, E_LOCKED, E_MALFORMED; a failure of
  * the database passes through.
  */
-export async function loadRows(
+export function loadRows(
   em: EntityManager,
   groups: readonly RowGroup[],
   settings: LoadSettings,
   admission?: Admission,
 ): Promise<number> {
-  if (settings.freshness === 'lazy') {
-    for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
-    return 0;
-  }
+  if (settings.freshness === 'lazy') return referTo(em, groups);
   const isFresh = admission === undefined && !managesAnything(em) && !constructsEntities(em);
   // Nothing is here that would be kept, merged or locked: this is how a job begins.
   if (isFresh && settings.lockMode === undefined) return loadFresh(em, groups, settings);
+  return loadMeeting(em, groups, settings, isFresh ? undefined : mergingOf(settings, admission));
+}
+
+/** Gives each row a reference, without a query. */
+async function referTo(em: EntityManager, groups: readonly RowGroup[]): Promise<number> {
+  for (const group of groups) for (const row of group.rows.values()) row.entity = lazyEntity(em, group, row);
+  return 0;
+}
+
+/** Into an EntityManager that may manage rows of these, or with locks. */
+async function loadMeeting(
+  em: EntityManager,
+  groups: readonly RowGroup[],
+  settings: LoadSettings,
+  merging: Merging | undefined,
+): Promise<number> {
   if (settings.unflushed === 'throw') refuseUnflushed(em, groups);
   const work = groups.map((group) => planLoad(em, group, settings));
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
   else work.sort((a, b) => compareText(a.group.metadata.tableName, b.group.metadata.tableName));
-  const loader = new Loader(em, settings, isFresh ? undefined : mergingOf(settings, admission));
-  await runAll(
-    work.flatMap((item) => loader.tasks(item)),
-    em,
-    groups,
-    settings,
-  );
-  await loader.readLazies();
-  return loader.queries;
+  const loader = new Loader(em, settings, merging);
+  const tasks = work.flatMap((item) => loader.tasks(item));
+  const queries = await runAll(tasks, em, groups, settings);
+  return queries + (await loader.readLazies());
 }
 
 /** Into an EntityManager that manages nothing. */
-async function loadFresh(em: EntityManager, groups: readonly RowGroup[], settings: LoadSettings): Promise<number> {
+function loadFresh(em: EntityManager, groups: readonly RowGroup[], settings: LoadSettings): Promise<number> {
   const sorted = groups.length === 1 ? groups : groups.toSorted((a, b) => a.rank - b.rank);
-  let queries = 0;
-  const load = async (group: RowGroup, rows: readonly Row[]): Promise<void> => {
-    const { schema, filters, populate } = group;
-    const options = { schema, filters, populate, merging: undefined, lockMode: undefined };
-    const query = (keys: readonly unknown[]): Promise<AnyEntity[]> => findByKeys(em, group.metadata, keys, options);
-    const sent = await findRows(em, group, rows, query, (row, entity) => (row.entity = row.read = entity));
-    queries += sent;
-  };
-  const tasks = sorted.flatMap((group) =>
-    chunksOf(group, [...group.rows.values()]).map((rows) => () => load(group, rows)),
-  );
-  await runAll(tasks, em, groups, settings);
-  return queries;
+  const tasks: Task[] = [];
+  for (const group of sorted) {
+    for (const rows of chunksOf(group, [...group.rows.values()])) tasks.push(() => findFresh(em, group, rows));
+  }
+  return runAll(tasks, em, groups, settings);
+}
+
+function findFresh(em: EntityManager, group: RowGroup, rows: readonly Row[]): Promise<number> {
+  const { metadata, schema, filters, populate } = group;
+  const options = { schema, filters, populate, merging: undefined, lockMode: undefined };
+  return findRows(em, group, rows, (keys) => findByKeys(em, metadata, keys, options), isRead);
+}
+
+function isRead(row: Row, entity: AnyEntity): void {
+  row.entity = row.read = entity;
 }
 
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
@@ -72,8 +82,8 @@ function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | u
   return isScheduledForRemoval(em, entity) ? undefined : entity;
 }
 
+/** Each of its methods that read returns how many queries it took; what relations took MikroORM doesn't tell. */
 class Loader {
-  queries = 0;
   readonly #em: EntityManager;
   readonly #settings: LoadSettings;
   /** Undefined where nothing is managed. */
@@ -87,7 +97,7 @@ class Loader {
     this.#merging = merging;
   }
 
-  tasks(work: Work): (() => Promise<void>)[] {
+  tasks(work: Work): Task[] {
     const { group, load, lock, keep } = work;
     const tasks = [
       ...this.#chunks(group, load).map((rows) => () => this.#load(work, rows)),
@@ -102,11 +112,12 @@ class Loader {
     return chunksOf(group, rows);
   }
 
-  async #load({ group, lazies }: Work, rows: readonly Row[]): Promise<void> {
+  async #load({ group, lazies }: Work, rows: readonly Row[]): Promise<number> {
     const { schema, filters } = group;
     const populate = lazies.size === 0 ? group.populate : [...(group.populate ?? []), ...lazies];
     const options = { schema, filters, populate, merging: this.#merging, lockMode: this.#settings.lockMode };
-    await this.#find(
+    const sent = await findRows(
+      this.#em,
       group,
       rows,
       (keys) => findByKeys(this.#em, group.metadata, keys, options),
@@ -116,26 +127,27 @@ class Loader {
         row.unflushed = row.stored !== undefined;
       },
     );
-    if (this.#skips) await this.#refuseSkipped(group, rows);
+    return sent + (await this.#refuseSkipped(group, rows));
   }
 
-  async #lock(group: RowGroup, rows: readonly Row[]): Promise<void> {
+  async #lock(group: RowGroup, rows: readonly Row[]): Promise<number> {
     for (const row of rows) row.read = undefined;
-    await this.#look(group, rows, this.#settings.lockMode, (row, entity) => (row.read = entity));
+    const sent = await this.#look(group, rows, this.#settings.lockMode, (row, entity) => (row.read = entity));
     for (const row of rows) if (row.read === undefined) row.entity = undefined;
     if (group.populate !== undefined) await this.#populate(group, rows);
-    if (this.#skips) await this.#refuseSkipped(group, rows);
+    return sent + (await this.#refuseSkipped(group, rows));
   }
 
-  async #populate({ populate: hints, schema }: RowGroup, rows: readonly Row[]): Promise<void> {
+  async #populate({ populate: hints, schema }: RowGroup, rows: readonly Row[]): Promise<number> {
     const entities = rows.flatMap((row) => row.entity ?? []);
     if (entities.length > 0) await populate(this.#em, entities, hints!, schema, this.#merging);
+    return 0;
   }
 
   /** Reads what rows did not bring of entities that were met on the way: one query more per table. */
-  async readLazies(): Promise<void> {
+  async readLazies(): Promise<number> {
     const { unread } = this.#merging ?? {};
-    if (unread === undefined || unread.size === 0) return;
+    if (unread === undefined || unread.size === 0) return 0;
     const sources = Map.groupBy(unread, ([entity]) => `${tableOf(entity)} ${rowSchemaOf(entity) ?? ''}`);
     for (const entries of sources.values()) {
       const [[first]] = entries as [[AnyEntity, readonly string[]]];
@@ -146,23 +158,25 @@ class Loader {
       const entities = new Set(entries.map(([entity]) => entity));
       const merging = { ...this.#merging!, refreshes: (entity: AnyEntity) => entities.has(entity) };
       const options = { schema, filters: false, populate, merging, lockMode: undefined };
-      this.queries++;
       await findByKeys(this.#em, metadata, keys, options);
     }
+    return sources.size;
   }
 
   /** SKIP LOCKED returns nothing for a locked row: only another query tells it from a missing one. */
-  async #refuseSkipped(group: RowGroup, rows: readonly Row[]): Promise<void> {
-    const short = rows.filter((row) => row.read === undefined);
-    if (short.length === 0) return;
+  async #refuseSkipped(group: RowGroup, rows: readonly Row[]): Promise<number> {
+    const short = this.#skips ? rows.filter((row) => row.read === undefined) : [];
+    if (short.length === 0) return 0;
     const locked: EntityToken[] = [];
     const found = (row: Row): void => void locked.push(row.token);
+    let sent = short.length;
     if (isMysql(this.#em.getPlatform())) {
       for (const row of short) if (await this.#isTaken(group, row)) found(row);
     } else {
-      await this.#look(group, short, undefined, found);
+      sent = await this.#look(group, short, undefined, found);
     }
     if (locked.length > 0) throw ByReferenceError.locked(locked, 'retry later');
+    return sent;
   }
 
   /** Without a lock MySQL would tell what was there when the transaction began to read: rows that are deleted since. */
@@ -178,20 +192,10 @@ class Loader {
   }
 
   /** Reads rows beside the identity map: that they are there, their class and their version. */
-  #look(group: RowGroup, rows: readonly Row[], lockMode: LockMode | undefined, found: Found): Promise<void> {
+  #look(group: RowGroup, rows: readonly Row[], lockMode: LockMode | undefined, found: Found): Promise<number> {
     const { schema, filters, metadata } = group;
     const options = { schema, filters, lockMode };
-    return this.#find(group, rows, (keys) => findByKeysBeside(this.#em, metadata, keys, options), found);
-  }
-
-  async #find(
-    group: RowGroup,
-    rows: readonly Row[],
-    query: (keys: readonly unknown[]) => Promise<AnyEntity[]>,
-    found: Found,
-  ): Promise<void> {
-    const sent = await findRows(this.#em, group, rows, query, found);
-    this.queries += sent;
+    return findRows(this.#em, group, rows, (keys) => findByKeysBeside(this.#em, metadata, keys, options), found);
   }
 }
 

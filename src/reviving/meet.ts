@@ -7,38 +7,45 @@ import type { Row, RowGroup } from './resolve.ts';
 export type Found = (row: Row, entity: AnyEntity) => void;
 
 /**
- * Has the rows that were asked for meet the entities that a query returned, by our own canonical key. Where only the
- * database knows which spellings are equal, as with citext, it is asked about the keys that came back short: in one
- * query, which is what is returned.
+ * Has the rows that were asked for meet the entities that a query returned, by our own canonical key. Returns those that
+ * came back short and may have been found under another spelling, as with citext: which are equal only the database knows.
  */
-export async function meet(
-  em: EntityManager,
-  group: RowGroup,
+export function meet(
+  { rows, primaryKey }: RowGroup,
   asked: readonly Row[],
   entities: readonly AnyEntity[],
   found: Found,
-): Promise<number> {
-  const { rows, primaryKey } = group;
-  const byKey = new Map<CanonicalKey, AnyEntity>();
+): readonly Row[] {
+  const met = primaryKey.asks ? new Set<CanonicalKey>() : undefined;
   for (const entity of entities) {
     const canonical = primaryKey.canonicalOf(entity)!;
     const row = rows.get(canonical);
     if (row !== undefined) found(row, entity);
-    if (primaryKey.asks) byKey.set(canonical, entity);
+    met?.add(canonical);
   }
-  if (!primaryKey.asks || entities.length === 0) return 0;
-  const short = asked.filter((row) => !byKey.has(row.key.canonical));
-  if (short.length === 0) return 0;
-  if (asked.length === 1) {
-    found(asked[0]!, entities[0]!);
-    return 0;
-  }
-  for (const { index, stored } of await storedKeys(em, group.metadata, group.schema ?? em.schema, short.map(flatKey))) {
+  if (met === undefined || entities.length === 0) return NONE;
+  const short = asked.filter((row) => !met.has(row.key.canonical));
+  if (short.length === 0 || asked.length > 1) return short;
+  found(short[0]!, entities[0]!);
+  return NONE;
+}
+
+const NONE: readonly Row[] = [];
+
+/** The same for those that came back short: in one query, which asks for the spelling that each has in the database. */
+export async function meetRespelled(
+  em: EntityManager,
+  { metadata, schema, primaryKey }: RowGroup,
+  short: readonly Row[],
+  entities: readonly AnyEntity[],
+  found: Found,
+): Promise<void> {
+  const byKey = new Map(entities.map((entity) => [primaryKey.canonicalOf(entity)!, entity]));
+  for (const { index, stored } of await storedKeys(em, metadata, schema ?? em.schema, short.map(flatKey))) {
     const row = short[index]!;
     const entity = byKey.get(primaryKey.respelled(row.key, stored)!);
     if (entity !== undefined) found(row, entity);
   }
-  return 1;
 }
 
 export const flatKey = ({ key: { value } }: Row): readonly unknown[] => (Array.isArray(value) ? value : [value]);

@@ -20,26 +20,8 @@ export function each<In, Out>(inputs: readonly In[], stages: (input: In) => Out)
   });
 }
 
-/** Runs further stages, which wait, on each payload that has come so far: on one after the other. */
-export async function eachInTurn<In, Out>(
-  outcomes: readonly Outcome<In>[],
-  stages: (input: In) => Promise<Out>,
-): Promise<Outcome<Out>[]> {
-  const results: Outcome<Out>[] = [];
-  for (const outcome of outcomes) {
-    try {
-      results.push(
-        outcome.status === 'rejected' ? outcome : { status: 'fulfilled', value: await stages(outcome.value) },
-      );
-    } catch (error) {
-      results.push(refused(error));
-    }
-  }
-  return results;
-}
-
 /** The outcome of a payload that a stage has refused. An error of the caller's options is none: it is thrown on. */
-function refused(reason: unknown): PromiseRejectedResult {
+export function refused(reason: unknown): PromiseRejectedResult {
   if (isOfOptions(reason)) throw reason;
   return { status: 'rejected', reason };
 }

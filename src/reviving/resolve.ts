@@ -7,8 +7,9 @@ import type { Model } from '../models/model-registry.ts';
 import type { ReferenceProperty } from '../models/reference-property.ts';
 import { notedSchema, spansSchemas } from '../orm/metadata.ts';
 import { EntityToken, writeTokenBody } from '../wire/token.ts';
+import type { EntityManagers } from './entity-managers.ts';
 import { requireLockable } from './row-locks.ts';
-import type { LoadPolicy, Settings } from './settings.ts';
+import type { Call, LoadPolicy, Settings } from './settings.ts';
 
 /** One distinct row that payloads name. */
 export class Row {
@@ -77,11 +78,12 @@ export interface RowGroup {
 }
 
 /** How a model is loaded where one property, or none, declares it; looked up once per call. */
-interface ModelPlan extends LoadPolicy {
+interface ModelPlan {
   readonly model: Model;
   readonly em: EntityManager;
+  readonly policy: LoadPolicy;
   /** The group of rows whose token names no schema. */
-  group?: RowGroup;
+  group: RowGroup | undefined;
 }
 
 /**
@@ -91,16 +93,22 @@ interface ModelPlan extends LoadPolicy {
 export class Resolver {
   /** The rows of all payloads that have proved themselves. */
   readonly groups: RowGroup[] = [];
-  /** The same: a payload may name as many schemas as rows. */
-  readonly #bySchema = new Map<string | undefined, RowGroup[]>();
+  /** Those of rows whose token, or the call, names a schema: a payload may name as many as rows. */
+  #bySchema: Map<string, RowGroup[]> | undefined;
+  /** The others. */
+  readonly #withoutSchema: RowGroup[] = [];
   readonly #settings: Settings;
-  /** By what declares the reference, and by model. */
-  readonly #plans = new Map<ReferenceProperty | undefined, Map<string, ModelPlan>>();
+  readonly #managers: EntityManagers;
+  /** By model, where no property declares the reference. */
+  readonly #plans = new Map<string, ModelPlan>();
+  /** By the property that does. */
+  #declared: Map<ReferenceProperty, Map<string, ModelPlan>> | undefined;
   /** Who is served, where there are tenants; asked for with the first reference. */
   #tenant: { readonly schema: string | undefined } | undefined;
 
-  constructor(settings: Settings) {
+  constructor({ settings, managers }: Call) {
     this.#settings = settings;
+    this.#managers = managers;
   }
 
   /**
@@ -122,7 +130,9 @@ export class Resolver {
 
   #check(slot: EntitySlot): Reference {
     const { parts } = slot;
-    const plan = this.#plans.get(slot.declared)?.get(parts.model) ?? this.#plan(slot);
+    const plans = slot.declared === undefined ? this.#plans : this.#plansOf(slot.declared);
+    let plan = plans.get(parts.model);
+    if (plan === undefined) plans.set(parts.model, (plan = this.#plan(slot)));
     const { model } = plan;
     const key = model.primaryKey.read(parts.key);
     if (typeof key === 'string') throw malformed(`expected ${key} of ${model.name}`, slot, model);
@@ -138,20 +148,23 @@ export class Resolver {
     return new Reference(slot, plan, key);
   }
 
+  #plansOf(property: ReferenceProperty): Map<string, ModelPlan> {
+    this.#declared ??= new Map();
+    let plans = this.#declared.get(property);
+    if (plans === undefined) this.#declared.set(property, (plans = new Map()));
+    return plans;
+  }
+
   #plan(slot: EntitySlot): ModelPlan {
     const { declared, parts } = slot;
-    const { registry, admitted, managers, freshness, lockMode, tenant } = this.#settings;
+    const { registry, admitted, freshness, lockMode, tenant } = this.#settings;
     if (tenant !== undefined) this.#tenant ??= { schema: tenant() };
     const model = registry.findAdmitted(parts.model, admitted, () => slot.path);
     if (freshness === 'lazy') refuseUnseen(declared);
-    const em = managers.of(model.orm);
+    const em = this.#managers.of(model.orm);
     // Of several ORMs some may be in a transaction: then it is the payload that names the wrong rows.
     if (lockMode !== undefined) requireLockable(em, lockMode, registry.orms.length > 1 ? slot.path : undefined);
-    const plan: ModelPlan = { ...this.#settings.policyOf(model, declared), model, em };
-    let plans = this.#plans.get(declared);
-    if (plans === undefined) this.#plans.set(declared, (plans = new Map()));
-    plans.set(parts.model, plan);
-    return plan;
+    return { model, em, policy: this.#settings.policyOf(model, declared), group: undefined };
   }
 
   #refuseSchema(plan: ModelPlan, slot: EntitySlot): void {
@@ -187,19 +200,18 @@ export class Resolver {
     return em.schema === undefined || em.schema === model.schema ? undefined : model.schema;
   }
 
-  #group({ model, em, populate, filters }: ModelPlan, schema: string | undefined): RowGroup {
+  #group({ model, em, policy: { populate, filters } }: ModelPlan, schema: string | undefined): RowGroup {
     const metadata = model.queried;
-    let others = this.#bySchema.get(schema);
-    if (others === undefined) this.#bySchema.set(schema, (others = []));
+    const others = schema === undefined ? this.#withoutSchema : this.#groupsIn(schema);
     const found = others.find(
       (group) => group.metadata === metadata && group.populate === populate && group.filters === filters,
     );
     if (found !== undefined) return found;
-    const group = {
+    const group: RowGroup = {
       em,
       metadata,
       rank: model.rank,
-      primaryKey: PrimaryKey.of(metadata, em.getPlatform()),
+      primaryKey: metadata === model.metadata ? model.primaryKey : PrimaryKey.of(metadata, em.getPlatform()),
       schema,
       ownSchema: em.schema ?? notedSchema(model.metadata, em.config),
       populate,
@@ -209,6 +221,13 @@ export class Resolver {
     this.groups.push(group);
     others.push(group);
     return group;
+  }
+
+  #groupsIn(schema: string): RowGroup[] {
+    this.#bySchema ??= new Map();
+    let groups = this.#bySchema.get(schema);
+    if (groups === undefined) this.#bySchema.set(schema, (groups = []));
+    return groups;
   }
 }
 

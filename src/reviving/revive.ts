@@ -1,14 +1,14 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { tracingChannel } from 'node:diagnostics_channel';
 import type { Decoded } from '../codec/decode.ts';
-import { ByReferenceError } from '../errors.ts';
+import { ByReferenceError, isThenable } from '../errors.ts';
 import type { ReviveReport, ReviveTrace } from '../options.ts';
 import { authorizeRows } from './authorize.ts';
 import { driftedOf, judge, missingOf } from './judge.ts';
 import { loadRows } from './load-rows.ts';
-import { each, eachInTurn, type Outcome, valueOf } from './outcomes.ts';
+import { each, type Outcome, refused } from './outcomes.ts';
 import { type Reference, Resolver, type RowGroup } from './resolve.ts';
-import type { Settings } from './settings.ts';
+import type { Call, Settings } from './settings.ts';
 
 const channel = tracingChannel<unknown, ReviveTrace>('mikro-orm-byref:revive');
 
@@ -19,48 +19,76 @@ const channel = tracingChannel<unknown, ReviveTrace>('mikro-orm-byref:revive');
 export async function revive<Payload>(
   payloads: readonly Payload[],
   decode: (payload: Payload) => Decoded,
-  settings: Settings,
+  call: Call,
 ): Promise<Outcome<unknown>[]> {
-  const resolver = new Resolver(settings);
-  const resolved = each(payloads, (payload) => {
+  const { settings } = call;
+  const resolver = new Resolver(call);
+  const resolved = each(payloads, (payload): Resolved => {
     const decoded = decode(payload);
     return { decoded, references: resolver.resolve(decoded.slots) };
   });
   const { groups } = resolver;
-  const sound = (): readonly Reference[] =>
-    resolved.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value.references : []));
-  const refusal = groups.length === 0 ? undefined : await load(groups, sound, settings);
-  return eachInTurn(resolved, async ({ decoded, references }) => {
-    if (refusal === undefined) await judge(references, settings);
-    else if (payloads.length === 1) throw refusal;
-    // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
-    else return valueOf((await revive([decoded], (own) => own, settings))[0]!);
-    return decoded.fill();
-  });
+  let refusal: ByReferenceError | undefined;
+  try {
+    if (groups.length > 0) await load(groups, resolved, settings);
+  } catch (error) {
+    if (!(error instanceof ByReferenceError)) throw error;
+    refusal = error;
+  }
+  const outcomes: Outcome<unknown>[] = [];
+  for (const outcome of resolved) {
+    if (outcome.status === 'rejected') {
+      outcomes.push(outcome);
+      continue;
+    }
+    const { decoded, references } = outcome.value;
+    try {
+      if (refusal === undefined) {
+        const judgement = judge(references, settings);
+        if (judgement !== undefined) await judgement;
+        const value = decoded.fill();
+        // What has to be upgraded may take its time.
+        outcomes.push({ status: 'fulfilled', value: isThenable(value) ? await value : value });
+      } else if (payloads.length === 1) throw refusal;
+      // A key that its column refuses, or a row that is locked: only a query of its own tells whose.
+      else outcomes.push(...(await revive([decoded], (own) => own, call)));
+    } catch (error) {
+      outcomes.push(refused(error));
+    }
+  }
+  return outcomes;
 }
 
-/** Returns what the rows can't be read for: a ByReferenceError. Throws all else. */
-async function load(
+/** A payload that has proved itself. */
+interface Resolved {
+  readonly decoded: Decoded;
+  readonly references: readonly Reference[];
+}
+
+/** Throws a ByReferenceError where it is about rows that can't be read. */
+function load(
   groups: readonly RowGroup[],
-  references: () => readonly Reference[],
+  resolved: readonly Outcome<Resolved>[],
   settings: Settings,
-): Promise<ByReferenceError | undefined> {
+): Promise<unknown> {
+  const isHeard = settings.onRevive !== undefined || channel.hasSubscribers;
+  return isHeard ? loadTelling(groups, resolved, settings) : loadGroups(groups, settings);
+}
+
+async function loadTelling(
+  groups: readonly RowGroup[],
+  resolved: readonly Outcome<Resolved>[],
+  settings: Settings,
+): Promise<void> {
   const trace: ReviveTrace = {};
   const read = async (): Promise<void> => {
     const startedAt = performance.now();
     const queries = await loadGroups(groups, settings);
-    const { onRevive } = settings;
-    if (onRevive === undefined && !channel.hasSubscribers) return;
-    trace.report = reportOf(groups, references(), { queries, ms: performance.now() - startedAt });
-    onRevive?.(trace.report);
+    const references = resolved.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value.references : []));
+    trace.report = reportOf(groups, references, { queries, ms: performance.now() - startedAt });
+    settings.onRevive?.(trace.report);
   };
-  try {
-    await (channel.hasSubscribers ? channel.tracePromise(read, trace) : read());
-    return undefined;
-  } catch (error) {
-    if (error instanceof ByReferenceError) return error;
-    throw error;
-  }
+  await (channel.hasSubscribers ? channel.tracePromise(read, trace) : read());
 }
 
 /**
@@ -69,7 +97,7 @@ async function load(
  */
 function loadGroups(groups: readonly RowGroup[], settings: Settings): Promise<number> {
   const { em } = groups[0]!;
-  const isOne = groups.every((group) => group.em === em);
+  const isOne = groups.length === 1 || groups.every((group) => group.em === em);
   return isOne ? loadAdmitted(em, groups, settings) : loadManagers(groups, settings);
 }
 
@@ -81,7 +109,7 @@ async function loadManagers(groups: readonly RowGroup[], settings: Settings): Pr
     for (const [em, own] of byManager) queries += await loadAdmitted(em, own, settings);
     return queries;
   }
-  for (const result of await Promise.allSettled(byManager.map(([em, own]) => loadAdmitted(em, own, settings)))) {
+  for (const result of await Promise.allSettled(byManager.map(async ([em, own]) => loadAdmitted(em, own, settings)))) {
     if (result.status === 'rejected') throw result.reason;
     queries += result.value;
   }

@@ -6,12 +6,17 @@ import { type Model, type ModelRegistry, refuseUnknownRelations } from '../model
 import type { MissingPolicy } from '../models/per-model.ts';
 import type { ReferenceProperty } from '../models/reference-property.ts';
 import type { DeserializeOptions, ReviveDefaults, TaskReviveOptions } from '../options.ts';
-import { EntityManagers } from './entity-managers.ts';
+import type { EntityManagers } from './entity-managers.ts';
 
-/** The options of one call, merged and checked once: what every stage goes by. */
+/** What one call goes by. */
+export interface Call {
+  readonly settings: Settings;
+  readonly managers: EntityManagers;
+}
+
+/** The options of a call but for its EntityManagers, merged and checked once: what every stage goes by. */
 export interface Settings {
   readonly registry: ModelRegistry;
-  readonly managers: EntityManagers;
   readonly limits: Required<Limits>;
   /** What a payload has to be signed for; undefined where it need not be. */
   readonly purpose: string | undefined;
@@ -43,7 +48,7 @@ export interface LoadPolicy {
 
 /**
  * Merges the options of a call, which have been checked one by one, over the serializer's. Throws E_INVALID_OPTION for
- * what can't be together, for names that nothing has, and for an EntityManager of another ORM.
+ * what can't be together, and for names that nothing has.
  */
 export function settle(
   options: TaskReviveOptions,
@@ -54,9 +59,14 @@ export function settle(
   registry.refuseUnknownNames(options);
   const signed = options.signed ?? defaults.signed ?? false;
   const schemas = options.schemas ?? defaults.schemas ?? [];
+  const policies = new Map<Model, LoadPolicy>();
+  const policyWithoutProperty = (model: Model): LoadPolicy => {
+    let policy = policies.get(model);
+    if (policy === undefined) policies.set(model, (policy = policyOf(model, undefined, options, defaults, registry)));
+    return policy;
+  };
   const settings: Settings = {
     registry,
-    managers: new EntityManagers(registry.orms, options.em),
     limits: options.limits === undefined ? limits : resolveLimits(limits, options.limits),
     purpose: signed === false ? undefined : signed.purpose,
     admitted: options.only === undefined ? undefined : registry.admittedBy(options.only),
@@ -72,19 +82,14 @@ export function settle(
     schema: options.schema,
     tenant: options.tenant ?? defaults.tenant,
     admitsSchema: (schema) => (typeof schemas === 'function' ? schemas(schema) : schemas.includes(schema)),
-    policyOf: (model, property) => policyOf(model, property, options, defaults, registry),
+    policyOf: (model, property) =>
+      property === undefined ? policyWithoutProperty(model) : policyOf(model, property, options, defaults, registry),
   };
   if (settings.freshness === 'lazy') {
     refuseUnseen({ ...settings, missing: options.missing ?? defaults.missing ?? 'throw' });
   }
   return settings;
 }
-
-/** The same for other EntityManagers. Throws E_INVALID_OPTION for one of another ORM. */
-export const withManagers = (settings: Settings, { em }: Pick<DeserializeOptions, 'em'>): Settings => ({
-  ...settings,
-  managers: new EntityManagers(settings.registry.orms, em),
-});
 
 function policyOf(
   model: Model,
