@@ -40,6 +40,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     'Jobs: graphile-worker': '/guides/graphile-worker',
     'Jobs: adapters and context': '/guides/adapters',
     NestJS: '/guides/nest',
+    'Nest: processors': '/guides/nest-processors',
     Locks: '/guides/locks',
     Caching: '/guides/caching',
     Signing: '/guides/signing',

@@ -43,6 +43,11 @@ export class JobCodec extends AdapterCodec {
     return each([job], ({ data, queueName: queue, name }) => this.seal.openJob(data, { queue, name }))[0]!;
   }
 
+  /** A result or progress as it is stored, where jobs are signed if it is that of this job. */
+  openValue(value: JsonObject, { queue, id }: JobId): unknown {
+    return this.seal.openValue(value, (of) => of.queue === queue && of.id === id);
+  }
+
   async readData(opened: unknown, em: EntityManager): Promise<Outcome<unknown>> {
     return (await this.read([opened], (data) => data, em))[0]!;
   }

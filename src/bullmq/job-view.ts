@@ -31,6 +31,18 @@ export function jobView<Job extends JobLike>(job: Job, data: unknown, codec: Job
   return viewOf(job, own);
 }
 
+/** A job as a listener of its worker sees it, where what the event brings stands in the place of what is stored. */
+export function eventView<Job extends JobLike>(job: Job, data: () => unknown, stored: unknown, current: unknown): Job {
+  const { returnvalue, progress } = job as { returnvalue?: unknown; progress?: unknown };
+  return viewOf(job, {
+    get data() {
+      return data();
+    },
+    returnvalue: returnvalue === stored ? current : returnvalue,
+    progress: progress === stored ? current : progress,
+  });
+}
+
 /** A job as BullMQ gives it to a sandboxed processor: what comes back from its process is written already. */
 export function sandboxView<Job extends JobLike>(job: Job, codec: JobCodec): Job {
   return viewOf(job, {

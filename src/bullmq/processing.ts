@@ -1,6 +1,7 @@
-import type { Job } from 'bullmq';
+import type { Job, Worker } from 'bullmq';
 import { companionOf } from './host.ts';
 import type { JobCodec } from './job-codec.ts';
+import { callListener } from './job-event.ts';
 import { jobClass } from './job.ts';
 import { passOnJob, processJob } from './process-job.ts';
 
@@ -18,6 +19,12 @@ export class JobProcessing {
 
   run(job: Job, token: string, processor: (view: Job) => unknown): Promise<unknown> {
     return this.#process(this.#codec, job as never, token, processor as never);
+  }
+
+  /** Calls a listener of an event; what goes wrong with it is an event as well, as with one that throws. */
+  async listen(worker: Worker, args: readonly unknown[], listener: (...args: unknown[]) => unknown): Promise<unknown> {
+    const tell = (error: unknown): unknown => worker.emit('error', error as Error);
+    return callListener(this.#codec, args, listener, tell).catch(tell);
   }
 }
 

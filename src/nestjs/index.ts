@@ -7,5 +7,6 @@
 export { CommittedEvents, type PublishOptions } from './committed-events.ts';
 export { ByReferenceHealth, type Health, type HealthOptions } from './health.ts';
 export { ByReferenceModule } from './module.ts';
+export { Revive } from './revive.ts';
 export { SignedEntityPipe } from './signed-entity-pipe.ts';
 export type { ByReferenceAsyncOptions, ByReferenceModuleOptions, ByReferenceRootOptions } from './options.ts';

@@ -71,10 +71,12 @@ export class AdapterCodec {
     list: readonly Item[],
     open: (item: Item) => unknown,
     em: EntityManager,
+    options: Pick<DeserializeOptions, 'missing'> = {},
   ): Promise<PromiseSettledResult<unknown>[]> {
     const opened = each(list, open);
     const data = opened.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    const results = (await readJobs(this.serializer, data, this.seal.plain, { ...this.#revive, em })).values();
+    const revive = { ...this.#revive, ...options, em };
+    const results = (await readJobs(this.serializer, data, this.seal.plain, revive)).values();
     return opened.map((outcome) => (outcome.status === 'fulfilled' ? results.next().value! : outcome));
   }
 

@@ -105,7 +105,19 @@ export class Seal {
    * @throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
    */
   openResult(result: unknown, isOf: (job: JobId) => boolean): unknown {
-    return this.#open(result, 'result', ({ queue, id }) => isOf({ queue: String(queue), id: String(id) }));
+    return this.#openOfJob(result, 'result', isOf);
+  }
+
+  /**
+   * A result or progress of the job that it is asked of.
+   * @throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
+   */
+  openValue(value: JsonObject, isOf: (job: JobId) => boolean): unknown {
+    return this.#openOfJob(value, Object.hasOwn(value, 'progress') ? 'progress' : 'result', isOf);
+  }
+
+  #openOfJob(sealed: unknown, kind: string, isOf: (job: JobId) => boolean): unknown {
+    return this.#open(sealed, kind, ({ queue, id }) => isOf({ queue: String(queue), id: String(id) }));
   }
 
   #open(sealed: unknown, kind: string, isOurs: (facts: JsonObject) => boolean): unknown {
