@@ -40,6 +40,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     'Jobs: graphile-worker': '/guides/graphile-worker',
     'Jobs: adapters and context': '/guides/adapters',
     NestJS: '/guides/nest',
+    'An existing Nest application': '/guides/nest-existing-app',
     'Nest: processors': '/guides/nest-processors',
     Locks: '/guides/locks',
     Caching: '/guides/caching',
