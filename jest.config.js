@@ -21,6 +21,7 @@ export default {
     '^mikro-orm-byref/http$': '<rootDir>/src/http/index.ts',
     '^mikro-orm-byref/locks$': '<rootDir>/src/locks/index.ts',
     '^mikro-orm-byref/nestjs$': '<rootDir>/src/nestjs/index.ts',
+    '^mikro-orm-byref/outbox$': '<rootDir>/src/outbox/index.ts',
     '^mikro-orm-byref/pg-boss$': '<rootDir>/src/pg-boss/index.ts',
     '^mikro-orm-byref/tasks$': '<rootDir>/src/tasks/index.ts',
     '^mikro-orm-byref/testing$': '<rootDir>/src/testing/index.ts',

@@ -338,7 +338,7 @@ export class ByReferenceError extends Error {
   static transactionMismatch(): ByReferenceError {
     return new ByReferenceError(
       'E_TRANSACTION_MISMATCH',
-      'The job belongs to two transactions at once, that of its EntityManager and that of an entity in its arguments, or of two entities; pass entities of one transaction, and its EntityManager as { em }.',
+      'A job, message or event belongs to two transactions at once, that of its EntityManager and that of an entity in it, or of two entities; pass entities of one transaction, and its EntityManager as { em }.',
     );
   }
 

@@ -39,6 +39,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     'Jobs: BullMQ': '/guides/bullmq',
     'Jobs: graphile-worker': '/guides/graphile-worker',
     'Jobs: adapters and context': '/guides/adapters',
+    Outbox: '/guides/outbox',
     NestJS: '/guides/nest',
     'An existing Nest application': '/guides/nest-existing-app',
     'Nest: processors': '/guides/nest-processors',

@@ -39,6 +39,13 @@ export function freshFork(em: EntityManager, { inTransaction }: { readonly inTra
   return em.fork({ keepTransactionContext: inTransaction, ...(schema !== undefined && { schema }) });
 }
 
+/** An EntityManager of the ORM's own schema, whatever runs around the call; in a transaction where one is given. */
+export function ownFork({ em }: MikroORM, transaction?: object): EntityManager {
+  const fork = em.fork({ disableContextResolution: true });
+  if (transaction !== undefined) fork.setTransactionContext(transaction);
+  return fork;
+}
+
 /**
  * Gives `fn` an EntityManager of its own for each ORM, to which the global ones resolve meanwhile: for a job, what a
  * request has. It is told the first. A transaction around the call is left, which would go before the request.

@@ -6,6 +6,7 @@ import { expect, test } from '@jest/globals';
 const FLOORS = [
   ['nestjs', 'cli', 'testing'],
   ['pg-boss', 'bullmq', 'graphile-worker'],
+  ['outbox'],
   ['tasks', 'locks', 'cache', 'http'],
   ['index.ts'],
   ['entity-serializer.ts'],
