@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'E_DUPLICATE_MODEL'
   | 'E_UNKNOWN_MODEL'
   | 'E_UNKNOWN_VALUE'
+  | 'E_UNKNOWN_TASK'
   | 'E_MODEL_NOT_ALLOWED'
   | 'E_SCHEMA_NOT_ALLOWED'
   | 'E_WRONG_TENANT'
@@ -181,6 +182,15 @@ export class ByReferenceError extends Error {
       'E_UNKNOWN_VALUE',
       `The value object "${name}"${at(path)} is not registered; register its class before the payload is read, with the option values or serializer.values.register("${name}", …).`,
       { retryable, path },
+    );
+  }
+
+  /** @internal During a rolling deploy another process may know it. */
+  static unknownTask(queue: string, name: string | undefined): ByReferenceError {
+    return new ByReferenceError(
+      'E_UNKNOWN_TASK',
+      `The queue "${queue}" has no task ${JSON.stringify(name ?? null)} in this process; define it, or retry once the deploy has reached this process.`,
+      { retryable: true },
     );
   }
 

@@ -1,10 +1,11 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
+import { ByReferenceError } from '../errors.ts';
 import type { EntityToken } from '../wire/token.ts';
 import type { Outcome, ReceivedJob } from './engine.ts';
 import type { ErrorReport } from './error-report.ts';
 import { metadataOf } from './job-metadata.ts';
 import type { JobRunner, OpenedJob } from './job-runner.ts';
-import { retry, unreadable } from './outcome.ts';
+import { unreadable } from './outcome.ts';
 import type { Seal } from './seal.ts';
 import type { TaskDefinition } from './task-definition.ts';
 
@@ -55,8 +56,9 @@ export class JobDispatcher {
       return { job, data: undefined, task: undefined, outcome: unreadable(error, false) };
     }
     const task = taskOf(queue, tasks, data);
-    const outcome = task === undefined ? unknownTask(queue, metadataOf(data)?.name) : undefined;
-    return { job, data, task, outcome };
+    if (task !== undefined) return { job, data, task, outcome: undefined };
+    const unknown = ByReferenceError.unknownTask(queue, metadataOf(data)?.name);
+    return { job, data, task, outcome: unreadable(unknown, false) };
   }
 
   #report(queue: string, tasks: readonly TaskDefinition[], { job, data, task, outcome }: Dispatched): void {
@@ -86,7 +88,3 @@ export function taskOf(queue: string, tasks: readonly TaskDefinition[], data: un
   const named = tasks.find((definition) => definition.name === (name ?? queue));
   return named ?? (name === undefined && tasks.length === 1 ? tasks[0] : undefined);
 }
-
-/** During a rolling deploy another process may know it. */
-const unknownTask = (queue: string, name: string | undefined): Outcome =>
-  retry(new Error(`The queue "${queue}" has no task ${JSON.stringify(name ?? null)} in this process.`));

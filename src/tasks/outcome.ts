@@ -14,8 +14,10 @@ import { DiscardJobError, RetryJobError } from './job-errors.ts';
  * retry will help.
  */
 export function unreadable(error: unknown, isRowAwaited: boolean): Outcome {
-  if (!(error instanceof ByReferenceError)) return isDatabaseFailure(error) ? postpone(error) : retry(error);
-  return (mayAppear(error) ? isRowAwaited : error.retryable) ? retry(error) : discard(error);
+  const isOurs = error instanceof ByReferenceError;
+  if (!isOurs && isDatabaseFailure(error)) return postpone(error);
+  const isHopeful = !isOurs || (mayAppear(error) ? isRowAwaited : error.retryable);
+  return { status: isHopeful ? 'retry' : 'discard', error: { ...describe(error), unread: true }, cause: error };
 }
 
 /**

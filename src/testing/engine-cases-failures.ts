@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { ByReferenceError } from '../errors.ts';
+import type { JobFailure } from '../tasks/engine.ts';
 import { DiscardJobError, RetryJobError } from '../tasks/job-errors.ts';
 import { Account, Effect, type EngineCases, fast, judging, name, queueOf } from './engine-context.ts';
 
@@ -136,6 +138,32 @@ export const failures: EngineCases = {
       await tasks.work();
       assert.deepEqual(await context.end(task.handle(job.id)), { state: 'failed', attempt });
     }
+  },
+
+  async 'a failure is unread where no handler was called, and only there'(context) {
+    const tasks = context.tasks();
+    const queue = name();
+    const settings = { queue, retries: { ...fast, limit: 0 } };
+    const task = tasks.define(
+      name(),
+      async () => {
+        throw ByReferenceError.unsupported('This', 'take another one');
+      },
+      settings,
+    );
+    const [inside, unknown] = [await task.delay({}), await context.tasks().declare(name(), settings).delay({})];
+    await tasks.work();
+    const failures = [];
+    for (const handle of [inside, unknown]) {
+      assert.equal((await context.end(handle)).state, 'failed');
+      const { output } = (await context.engine.find({ ...queueOf(queue), ...settings }, handle.id))!;
+      const { code, unread } = output as JobFailure;
+      failures.push([code, unread]);
+    }
+    assert.deepEqual(failures, [
+      ['E_UNSUPPORTED', undefined],
+      ['E_UNKNOWN_TASK', true],
+    ]);
   },
 
   async 'every failed attempt is told of, and whether it was the last'(context) {

@@ -58,6 +58,7 @@ export const errors: readonly [ByReferenceError, string, boolean, RegExp][] = [
   [ByReferenceError.unknownModel('User', true, '$'), 'E_UNKNOWN_MODEL', true, /"User" at \$.*aliases/],
   [ByReferenceError.undeclaredModel('User', '$'), 'E_UNKNOWN_MODEL', false, /"User" at \$.*@ByReference/],
   [ByReferenceError.unknownValue('Money', true, '$'), 'E_UNKNOWN_VALUE', true, /"Money" at \$.*values\.register/],
+  [ByReferenceError.unknownTask('mail', 'remind'), 'E_UNKNOWN_TASK', true, /"mail" has no task "remind".*define it/],
   [
     ByReferenceError.modelNotAllowed('User', ['Post', 'Tag'], '$'),
     'E_MODEL_NOT_ALLOWED',
