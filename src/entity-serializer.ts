@@ -406,8 +406,8 @@ export class EntitySerializer {
   /**
    * Text that is equal for equal values and equal rows, whatever the order of keys and the state of the entities: for
    * deduplication, locks and caches. A row is the same by whichever class of its inheritance tree it is named, and a
-   * token is its row. Sets and Maps are equal by what they hold, in whatever order, and -0 is 0; 1n is not 1, and
-   * `{ a: undefined }` not `{}`.
+   * token is its row; its key is the same as an int4 and, after a migration, as an int8. Sets and Maps are equal by what
+   * they hold, in whatever order, and -0 is 0; 1n, which is no key, is not 1, and `{ a: undefined }` not `{}`.
    * @throws as `serialize`.
    */
   dedupeKey(value: unknown): string {

@@ -3,6 +3,7 @@ import { ByReferenceError } from '../errors.ts';
 import { rowBody } from '../models/entity-reference.ts';
 import type { Model, ModelRegistry } from '../models/model-registry.ts';
 import type { EntityType } from '../orm/entity-class.ts';
+import { identityOf } from '../wire/token.ts';
 
 /** What an entry hangs on: a row, by the root of its inheritance tree, or any row of a model. */
 export type Tag = string;
@@ -43,7 +44,7 @@ export function rowTag(registry: ModelRegistry, entity: AnyEntity): Tag | undefi
   const model = registry.modelOf(entity.constructor);
   if (model === undefined) return undefined;
   try {
-    return `row:${JSON.stringify(rowBody(entity, { ...model, name: model.rootName }))}`;
+    return `row:${JSON.stringify(identityOf(rowBody(entity, { ...model, name: model.rootName })))}`;
   } catch (error) {
     if (error instanceof ByReferenceError) return undefined;
     throw error;

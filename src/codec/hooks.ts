@@ -10,7 +10,7 @@ import { hasPendingChanges } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
 import type { JsonValue } from '../wire/json.ts';
 import { isUntagged } from '../wire/tags.ts';
-import { EntityToken, writeTokenBody } from '../wire/token.ts';
+import { EntityToken, identityOf, writeTokenBody } from '../wire/token.ts';
 import type { DecodeHooks } from './decode.ts';
 import type { EncodeHooks } from './encode.ts';
 
@@ -64,13 +64,13 @@ export class WalkerHooks {
     };
   }
 
-  /** For keys: a row is the same by whichever class of its tree it is named, and a token is its row. */
+  /** For keys: a row is the same by whichever class of its tree it is named and however wide its key is, and a token is its row. */
   identifying(): EncodeHooks {
     return {
       ...this.#naming,
       entity: (entity, path) => {
         const model = this.#registry.modelOfOrFail(entity, path);
-        return { $entity: referenceBody(entity, { ...model, name: model.rootName }, undefined, path) };
+        return { $entity: identityOf(referenceBody(entity, { ...model, name: model.rootName }, undefined, path)) };
       },
       instance: (instance) => (EntityToken.isToken(instance) ? this.#rowOf(instance) : undefined),
     };
@@ -110,7 +110,7 @@ export class WalkerHooks {
 
   #rowOf(token: EntityToken): JsonValue {
     const name = this.#registry.find(token.model)?.rootName ?? token.model;
-    return { $entity: writeTokenBody(name, token.toBody()[1]!, token.schema, undefined) };
+    return { $entity: identityOf(writeTokenBody(name, token.toBody()[1]!, token.schema, undefined)) };
   }
 }
 

@@ -121,7 +121,8 @@ export class EntityToken {
   /** True when both name the same row, whatever their versions. */
   equals(other: unknown): boolean {
     if (typeof other !== 'object' || other === null || !EntityToken.isToken(other)) return false;
-    return this.#row() === JSON.stringify(writeTokenBody(other.model, keyOf(other), other.schema, undefined));
+    const body = writeTokenBody(other.model, keyOf(other), other.schema, undefined);
+    return this.#row() === JSON.stringify(identityOf(body));
   }
 
   /** URL-safe text (base64url of the JSON form); `EntityToken.parse` reads it. Unsigned: anybody can make one. */
@@ -149,7 +150,7 @@ export class EntityToken {
   }
 
   #row(): string {
-    return JSON.stringify(writeTokenBody(this.model, this.#key, this.schema, undefined));
+    return JSON.stringify(identityOf(writeTokenBody(this.model, this.#key, this.schema, undefined)));
   }
 }
 
@@ -164,6 +165,21 @@ export function writeTokenBody(
   if (schema !== undefined) details['schema'] = schema;
   if (version !== undefined) details['version'] = typeof version === 'number' ? version : writeKeyValue(version);
   return [model, key, details];
+}
+
+/**
+ * A token body as what tells its row from others, in the code of before a migration as in that of after: the key of a
+ * column that was an int4 and is an int8 is one number in both, as long as a number holds it.
+ */
+export function identityOf([model, key, ...details]: TokenBody): TokenBody {
+  return [model!, isArray(key) ? key.map(withoutWidth) : withoutWidth(key!), ...details];
+}
+
+function withoutWidth(part: JsonValue): JsonValue {
+  const value = readKeyValue(part);
+  if (typeof value !== 'bigint') return part;
+  const number = Number(value);
+  return Number.isFinite(number) && BigInt(number) === value ? number : part;
 }
 
 /** Checks the shape of a token body: anything but scalars, key tags and the known details is E_MALFORMED. */

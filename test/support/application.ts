@@ -224,6 +224,12 @@ export class Program {
     });
   }
 
+  /** A row of a model, as a query would bring it. */
+  row(model: string, key: readonly unknown[]): object {
+    const parts = key.map((value, part) => [`key${part}`, value]);
+    return this.serializer.orm.em.fork().merge(this.#entities.get(model)! as never, Object.fromEntries(parts) as never);
+  }
+
   #valuesOf(name: string): object[] {
     return this.#samples(this.#spec.values[name]!).map((data) => Object.assign(new (this.#values.get(name)!)(), data));
   }
