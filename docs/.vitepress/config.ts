@@ -54,6 +54,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   group('Operations', {
     'Going to production': '/operations/production',
     'Graceful shutdown': '/operations/shutdown',
+    Deploying: '/operations/deploying',
     Renames: '/operations/renames',
     'Failures and monitoring': '/operations/monitoring',
     Outages: '/operations/outages',

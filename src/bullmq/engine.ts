@@ -177,6 +177,12 @@ class BullMqEngine implements Engine {
     return isPool(connection) ? storedInPostgres(connection) : storedInRedis({ ...queue, connection });
   }
 
+  async requeue(name: string, ids: readonly string[]): Promise<number> {
+    const queue = this.#queue({ name });
+    const retried = await Promise.all(ids.map((id) => retryFailed(queue, id)));
+    return retried.filter(Boolean).length;
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#workers.splice(0).map((worker) => worker.close()));
     await this.#sending.landed();
@@ -193,7 +199,7 @@ class BullMqEngine implements Engine {
     return this.#options.backend === undefined ? [] : [this.#options.backend];
   }
 
-  #queue({ name }: QueueSettings): Queue {
+  #queue({ name }: Pick<QueueSettings, 'name'>): Queue {
     const open = this.#queues.get(name);
     if (open !== undefined) return open;
     const { queue: options } = this.#options;
@@ -223,6 +229,18 @@ function bulkJob({ id, queue, data, delayMs, priority, dedupeKey }: NewJob): {
     ...(dedupeKey !== undefined && { deduplication: { id: dedupeKey } }),
   };
   return { name: queue.name, data, opts };
+}
+
+/** False for a job that is gone, or not failed any more. */
+async function retryFailed(queue: Queue, id: string): Promise<boolean> {
+  const job = (await queue.getJob(id)) as Job | undefined;
+  try {
+    await job?.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+    return job !== undefined;
+  } catch (error) {
+    if ((await queue.getJobState(id)) === 'failed') throw error;
+    return false;
+  }
 }
 
 function retriesOf({ retries }: QueueSettings): Pick<BulkJobOptions, 'attempts' | 'backoff'> {

@@ -1,5 +1,6 @@
 import type { StoredJob } from '../tasks/engine.ts';
 import { PORTION, portions } from '../tasks/stored-rows.ts';
+import { failureOf } from './engine-worker.ts';
 import type { PoolLike } from './transaction-pool.ts';
 
 /** The part of a `pg.PoolClient` that is used here. */
@@ -14,10 +15,12 @@ interface JobRow {
   readonly name: string;
   readonly state: StoredJob['state'];
   readonly data: unknown;
+  readonly reason: string | null;
+  readonly stacktrace: readonly string[] | null;
 }
 
 const JOBS = `
-  select queue, id, name, data,
+  select queue, id, name, data, failed_reason as reason, stacktrace,
     case when state = 'waiting-children' then 'waiting' else state::text end as state
   from job where state <> 'completed' and (queue, id) > ($1, $2) order by queue, id limit ${PORTION}`;
 
@@ -32,9 +35,12 @@ export async function* storedInPostgres(pool: PoolLike): AsyncGenerator<readonly
     await client.query('begin transaction read only');
     yield* portions<JobRow>(
       async (after) => (await client.query(JOBS, [after?.queue ?? '', after?.id ?? ''])).rows as JobRow[],
-      (row) => row,
+      ({ reason, stacktrace, ...job }) => ({
+        ...job,
+        ...(job.state === 'failed' && { failure: failureOf(reason ?? undefined, stacktrace) }),
+      }),
     );
-    const schedulers = (await client.query(SCHEDULERS)).rows as JobRow[];
+    const schedulers = (await client.query(SCHEDULERS)).rows as StoredJob[];
     if (schedulers.length > 0) yield schedulers;
   } finally {
     await client.query('rollback').finally(() => client.release());

@@ -1,6 +1,7 @@
 import { type Job, type JobType, Queue, type QueueOptions } from 'bullmq';
 import type { StoredJob } from '../tasks/engine.ts';
 import { PORTION } from '../tasks/stored-rows.ts';
+import { failureOf } from './engine-worker.ts';
 
 /** BullMQ's states, and what a look has for them. */
 const STATES = {
@@ -67,7 +68,14 @@ async function* jobsOf(
     const jobs = (await queue.getJobs([type], start, start + PORTION - 1)) as (Job | undefined)[];
     const found = jobs.filter((job) => job !== undefined);
     if (found.length > 0) {
-      yield found.map(({ id, name, data }) => ({ id: id!, queue: queue.name, name, state, data: data as unknown }));
+      yield found.map(({ id, name, data, failedReason, stacktrace }) => ({
+        id: id!,
+        queue: queue.name,
+        name,
+        state,
+        data: data as unknown,
+        ...(state === 'failed' && { failure: failureOf(failedReason, stacktrace) }),
+      }));
     }
     if (jobs.length < PORTION) return;
   }

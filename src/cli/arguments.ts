@@ -4,6 +4,7 @@ export const HELP = `Usage:
   byref inspect <payload | file | -> [--config [path]] [--schema name] [--no-filters] [--json]
   byref manifest [--check] [--config path]
   byref audit [--rows] [--sample n] [--json] [--config path]
+  byref requeue [task…] [--dry-run] [--json] [--config path]
 
 byref inspect prints what a payload of mikro-orm-byref holds: its tokens, its tags, what its signature
 says (it is not verified: there are no keys here), and what is wrong with it. Needs no database.
@@ -47,6 +48,18 @@ writes nothing, and prints no data. Needs byref.config.*, the database and the e
   Exit codes: 0 where all can be run; 1 where some can't; 2 for wrong usage, or a configuration or a
   server that failed.
 
+byref requeue puts jobs back into their queues that were discarded because no code could read them,
+and that this code can read. Jobs that failed in their handler, or for a row, stay as they are. Needs
+what byref audit needs.
+
+  <task…>            of these tasks only
+  --dry-run          say which, and change nothing
+  --json             print JSON
+  --config <path>    another file than byref.config.*
+
+  Exit codes: 0; 1 where this code can't read all of them either; 2 for wrong usage, or a configuration
+  or a server that failed.
+
   -h, --help         print this
   -v, --version      print the version
 `;
@@ -85,8 +98,18 @@ export interface AuditOptions {
   readonly config: string | undefined;
 }
 
+export interface RequeueOptions {
+  readonly command: 'requeue';
+  /** Names of tasks; none for all. */
+  readonly tasks: readonly string[];
+  readonly dryRun: boolean;
+  readonly json: boolean;
+  /** Unset where it is to be found. */
+  readonly config: string | undefined;
+}
+
 /** What one call asks for. */
-export type CommandOptions = InspectOptions | ManifestOptions | AuditOptions;
+export type CommandOptions = InspectOptions | ManifestOptions | AuditOptions | RequeueOptions;
 
 /** What the arguments ask for. Throws UsageError. */
 export function readArguments(argv: readonly string[]): CommandOptions | 'help' | 'version' {
@@ -103,7 +126,7 @@ export function readArguments(argv: readonly string[]): CommandOptions | 'help' 
 
 type Values = ReturnType<typeof parsed>['values'];
 
-const COMMANDS = { inspect: readInspect, manifest: readManifest, audit: readAudit };
+const COMMANDS = { inspect: readInspect, manifest: readManifest, audit: readAudit, requeue: readRequeue };
 
 function readInspect(values: Values, [input, ...others]: readonly string[]): InspectOptions {
   const { config, schema, json = false, 'no-filters': noFilters, ...foreign } = values;
@@ -126,6 +149,12 @@ function readAudit(values: Values, inputs: readonly string[]): AuditOptions {
   refuseInputs('audit', inputs);
   if (!/^\d{1,6}$/.test(sample)) throw new UsageError(`--sample takes a number, not ${sample}`);
   return { command: 'audit', rows, sample: Number(sample), json, config: pathOf('audit', config) };
+}
+
+function readRequeue(values: Values, tasks: readonly string[]): RequeueOptions {
+  const { 'dry-run': dryRun = false, json = false, config, ...foreign } = values;
+  refuseOptions('requeue', foreign);
+  return { command: 'requeue', tasks, dryRun, json, config: pathOf('requeue', config) };
 }
 
 function refuseInputs(command: string, [input]: readonly string[]): void {
@@ -151,6 +180,7 @@ function parsed(argv: readonly string[]) {
         check: { type: 'boolean' },
         rows: { type: 'boolean' },
         sample: { type: 'string' },
+        'dry-run': { type: 'boolean' },
         config: { type: 'string' },
         schema: { type: 'string' },
         'no-filters': { type: 'boolean' },

@@ -28,6 +28,10 @@ async function runCommand(argv: readonly string[], { stdin, progress }: CommandI
       const { auditCommand } = await import('./audit-command.ts');
       return await auditCommand(options, progress);
     }
+    if (options.command === 'requeue') {
+      const { requeueCommand } = await import('./requeue-command.ts');
+      return await requeueCommand(options, progress);
+    }
     const { manifestCommand } = await import('./manifest-command.ts');
     return await manifestCommand(options);
   } catch (error) {

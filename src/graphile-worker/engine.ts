@@ -18,7 +18,7 @@ import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { cronItem } from './cron.ts';
 import { inTransaction, inTransactionOf, outside } from './database.ts';
-import { addJobs, introduceQueue, removeWaiting } from './enqueueing.ts';
+import { addJobs, introduceQueue, removeWaiting, requeueFailed } from './enqueueing.ts';
 import { findJob } from './finding.ts';
 import { Finishing } from './finishing.ts';
 import { LastingRunner } from './lasting-runner.ts';
@@ -138,6 +138,10 @@ class GraphileWorkerEngine implements Engine {
 
   stored(em: EntityManager): AsyncIterable<readonly StoredJob[]> {
     return storedJobs(em, this.#schemas);
+  }
+
+  async requeue(_queue: string, ids: readonly string[]): Promise<number> {
+    return requeueFailed(outside(await this.#open()), this.#schemas, ids);
   }
 
   async stop(): Promise<void> {

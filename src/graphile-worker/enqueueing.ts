@@ -37,6 +37,20 @@ export async function removeWaiting(execute: Execute, schemas: Schemas, key: str
   return rows.length > 0;
 }
 
+/** Gives failed jobs all their attempts again; resolves with how many those are. */
+export async function requeueFailed(execute: Execute, schemas: Schemas, keys: readonly string[]): Promise<number> {
+  const [row] = await execute(
+    `with job as (
+       select id from ${schemas.worker}._private_jobs
+       where key = any(?::text[]) and attempts >= max_attempts and locked_at is null for update),
+     moved as (
+       select id from ${schemas.worker}.reschedule_jobs((select array_agg(id) from job), run_at => now(), attempts => 0))
+     select count(*)::int as count from moved`,
+    keys,
+  );
+  return row!['count'] as number;
+}
+
 async function addAll(execute: Execute, schemas: Schemas, jobs: readonly NewJob[]): Promise<void> {
   if (jobs.length === 0) return;
   const specs = jobs.map(({ id, queue, data, delayMs, priority }) => ({

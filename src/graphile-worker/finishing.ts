@@ -80,10 +80,15 @@ export class Finishing {
     );
   }
 
-  /** Deletes results that have been kept long enough, and dedupe keys whose job has started. */
+  /**
+   * Deletes results that have been kept long enough, but for failures of jobs that are still there, and dedupe keys whose
+   * job has started.
+   */
   async sweep(execute: Execute): Promise<void> {
     await execute(
-      `delete from ${this.#schemas.own}.finished where finished_at < now() - ?::float8 * interval '1 millisecond'`,
+      `delete from ${this.#schemas.own}.finished as done
+       where finished_at < now() - ?::float8 * interval '1 millisecond'
+         and not (state = 'failed' and exists (select from ${this.#schemas.worker}.jobs as job where job.key = done.id))`,
       this.#keepMs,
     );
     // Recent ones stay: their job may be of a transaction that this statement does not see yet.

@@ -47,6 +47,8 @@ export interface BossResult {
 
 /** The part of pg-boss 12 that the engine uses; a type test proves that the real one fits. */
 export interface PgBossLike {
+  /** Starts it, unless it is. */
+  start(): Promise<unknown>;
   /** What its own statements run on. */
   getDb(): BossDatabase;
   /** Makes a queue. */
@@ -75,6 +77,8 @@ export interface PgBossLike {
   ): Promise<object>;
   /** Deletes a job. */
   deleteJob(name: string, id: string, options: { db?: BossDatabase }): Promise<object>;
+  /** Has failed jobs run again; resolves with how many those are, `affected`. */
+  retry(name: string, ids: string[]): Promise<object>;
   /** Ends the schedule of a key. */
   unschedule(name: string, key: string): Promise<void>;
   /** Sends a job whenever the cron expression says so. */

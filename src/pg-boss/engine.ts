@@ -160,6 +160,12 @@ class PgBossEngine implements Engine {
     return storedJobs(em);
   }
 
+  async requeue(queue: string, ids: readonly string[]): Promise<number> {
+    // A program that only puts jobs back has no other need to.
+    await this.#boss.start();
+    return ((await this.#boss.retry(queue, [...ids])) as { affected: number }).affected;
+  }
+
   async stop(): Promise<void> {
     const workers = this.#workers.splice(0);
     await Promise.all(workers.map(({ queue, id }) => this.#boss.offWork(queue, { id, wait: true })));

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { executeInTransaction } from '../orm/transaction.ts';
-import type { StoredJob } from '../tasks/engine.ts';
+import type { JobFailure, StoredJob } from '../tasks/engine.ts';
 import { PORTION, portions } from '../tasks/stored-rows.ts';
 
 interface JobRow {
@@ -8,6 +8,7 @@ interface JobRow {
   readonly id: string;
   readonly state: StoredJob['state'];
   readonly data: unknown;
+  readonly failure: JobFailure | null;
 }
 
 /** Which schemas are pg-boss's: an application says it to pg-boss alone, which does not say it again. */
@@ -22,13 +23,13 @@ export async function* storedJobs(em: EntityManager): AsyncGenerator<readonly St
     yield* portions<JobRow>(
       async (after) =>
         (await executeInTransaction(em, jobsOf(schema), [after?.queue ?? '', after?.id ?? NIL])) as JobRow[],
-      (row) => row,
+      ({ failure, ...job }) => ({ ...job, failure: failure ?? undefined }),
     );
     const schedules = await executeInTransaction(
       em,
       `select name as queue, name || ' ' || key as id, 'scheduled' as state, data from ${schema}.schedule order by 1, 2`,
     );
-    if (schedules.length > 0) yield schedules as JobRow[];
+    if (schedules.length > 0) yield schedules as StoredJob[];
   }
 }
 
@@ -37,6 +38,7 @@ const NIL = '00000000-0000-0000-0000-000000000000';
 const jobsOf = (schema: string): string => `
   select name as queue, id, data,
     case when state = 'failed' then 'failed' when state = 'active' then 'active'
-      when start_after > now() then 'delayed' else 'waiting' end as state
+      when start_after > now() then 'delayed' else 'waiting' end as state,
+    case when state = 'failed' then output end as failure
   from ${schema}.job where state not in ('completed', 'cancelled') and (name, id) > ($1, $2::uuid)
   order by name, id limit ${PORTION}`;

@@ -115,6 +115,8 @@ export interface StoredJob {
   readonly state: 'waiting' | 'delayed' | 'active' | 'failed' | 'scheduled';
   /** What is stored. */
   readonly data: unknown;
+  /** What a failed one has left; undefined where that was not kept. */
+  readonly failure?: JobFailure | undefined;
 }
 
 /** What Tasks asks of a job engine. Each engine of this library passes `engineContract` of `mikro-orm-byref/testing`. */
@@ -156,4 +158,9 @@ export interface Engine {
    * process has none.
    */
   stored?(em: EntityManager): AsyncIterable<readonly StoredJob[]>;
+  /**
+   * Puts failed jobs of a queue back into it, to be begun at once and with their retries before them. Resolves with how
+   * many those are: what is not failed, or is put back by another call meanwhile, is left alone.
+   */
+  requeue?(queue: string, ids: readonly string[]): Promise<number>;
 }

@@ -52,7 +52,10 @@ test('every example prints something, but tests and the modules of others', () =
     'model',
     'queue-types',
     'queues',
+    'send',
+    'shop',
     'telemetry',
+    'work',
   ]);
 });
 

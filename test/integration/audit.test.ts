@@ -12,71 +12,17 @@ import { PgBoss } from 'pg-boss';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
 import { defineDto, field, ref } from 'mikro-orm-byref/class-transformer';
-import { graphileWorkerEngine } from 'mikro-orm-byref/graphile-worker';
 import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { DiscardJobError, type Engine, Tasks } from 'mikro-orm-byref/tasks';
 import type { Application } from '../../src/cli/application.ts';
 import { type Audit, audit } from '../../src/cli/audit/audit.ts';
 import { domain, Post, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
-import { storeKinds } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
-import { runnerOptions } from '../support/graphile-worker.ts';
+import { engineKinds, type Opened } from '../support/engine-kinds.ts';
 import { until } from '../support/jobs.ts';
 import { installInto, packageFolder } from '../support/package.ts';
 import { describeWith } from '../support/test-with.ts';
-
-interface Opened {
-  readonly engine: Engine;
-  close(): Promise<void>;
-}
-
-interface Kind {
-  readonly name: string;
-  readonly needs: Parameters<typeof describeWith>;
-  /** What a schedule leaves besides itself: BullMQ makes its first job at once. */
-  readonly schedule: 'none' | 'alone' | 'with its job';
-  /** For a program that writes. */
-  write(url: string): Promise<Opened>;
-  /** For one that does not. */
-  read(url: string): Promise<Opened>;
-}
-
-const prefix = `audit-${randomUUID()}`;
-const boss = (connectionString: string): PgBoss =>
-  new PgBoss({ connectionString, supervise: false, schedule: false, schema: 'jobs' }).on(
-    'error',
-    () => undefined,
-  ) as PgBoss;
-const graphile = async (url: string): Promise<Opened> => ({
-  engine: graphileWorkerEngine(runnerOptions(url)),
-  close: async () => undefined,
-});
-
-const kinds: readonly Kind[] = [
-  {
-    name: 'pg-boss',
-    needs: [],
-    schedule: 'alone',
-    async write(url) {
-      const started = boss(url);
-      await started.start();
-      const engine = pgBossEngine(started, { pollingIntervalSeconds: 0.5 });
-      return { engine, close: () => started.stop({ graceful: false }) };
-    },
-    // Not started: it is not asked.
-    read: async (url) => ({ engine: pgBossEngine(boss(url)), close: async () => undefined }),
-  },
-  { name: 'graphile-worker', needs: [], schedule: 'none', write: graphile, read: graphile },
-  ...storeKinds().map(({ name, needs, open }): Kind => {
-    const write = async (url: string): Promise<Opened> => {
-      const { connection, backend, close } = await open(url);
-      const own = name === 'Redis' ? { queue: { prefix }, worker: { prefix } } : {};
-      return { engine: bullmqEngine({ connection, ...own, ...(backend[0] && { backend: backend[0] }) }), close };
-    };
-    return { name: `BullMQ on ${name}`, needs: [...needs], schedule: 'with its job', write, read: write };
-  }),
-];
 
 class Remind {
   declare user: User;
@@ -86,7 +32,7 @@ defineDto(Remind, { user: ref(() => User), days: field() });
 
 const settings = { signingKeys: ['a secret of thirty-two bytes, ok'] };
 
-describe.each(kinds)('$name', ({ needs, schedule, write, read }) => {
+describe.each(engineKinds)('$name', ({ needs, schedule, write, read }) => {
   describeWith(...needs)('with its server', () => {
     let database: TestOrm;
     let reader: Opened;

@@ -1,6 +1,6 @@
 import { type EntityManager, IsolationLevel } from '@mikro-orm/core';
 import { isPostgres } from '../../orm/platform.ts';
-import type { StoredJob } from '../../tasks/engine.ts';
+import type { Engine, StoredJob } from '../../tasks/engine.ts';
 import type { Application } from '../application.ts';
 import { type Found, Look } from './look.ts';
 
@@ -35,21 +35,31 @@ export interface AuditSettings {
 
 /** Looks at all that the engines of an application have stored, some at a time, in a transaction that can't write. */
 export async function audit(application: Application, { rows, sample, progress }: AuditSettings): Promise<Audit> {
-  const { serializer } = application;
-  const insides = application.tasks.map((each) => each.insides);
   const counting = new Counting(sample);
-  for (const [engine, own] of Map.groupBy(insides, (each) => each.engine)) {
+  await lookAtStored(application, { rows, progress }, (found) => counting.add(found));
+  return counting.result();
+}
+
+/** Tells of all that the engines have stored. */
+export async function lookAtStored(
+  { serializer, tasks }: Application,
+  { rows, progress }: Pick<AuditSettings, 'rows' | 'progress'>,
+  tell: (found: Found, engine: Engine) => void,
+): Promise<void> {
+  const insides = tasks.map((each) => each.insides);
+  // What one engine finds may be for the tasks of another one, which is on the same store.
+  const look = new Look(serializer, insides, rows);
+  let count = 0;
+  for (const engine of new Set(insides.map((each) => each.engine))) {
     if (engine.stored === undefined) continue;
-    const look = new Look(serializer, own, rows);
     await inReading(serializer.orm.em.fork(), async (em) => {
       for await (const jobs of engine.stored!(em)) {
-        for (const found of await look.at(jobs, em)) counting.add(found);
-        progress?.(`${counting.jobs} jobs`);
+        for (const found of await look.at(jobs, em)) tell(found, engine);
+        progress?.(`${(count += jobs.length)} jobs`);
       }
     });
   }
   progress?.('');
-  return counting.result();
 }
 
 /** No jobs are in other databases than PostgreSQL, and their transactions need not take what it does. */
