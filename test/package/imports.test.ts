@@ -81,7 +81,7 @@ test('the build in CommonJS gives the same names', async () => {
   for (const [module, commonJs] of JSON.parse(stdout) as string[][]) expect(commonJs).toEqual(module);
 });
 
-test('the root is at most 126,000 bytes minified, and 45,500 compressed', async () => {
+test('the root is at most 129,000 bytes minified, and 46,500 compressed', async () => {
   const { outputFiles } = await build({
     ...shared,
     entryPoints: ['dist/index.js'],
@@ -89,8 +89,8 @@ test('the root is at most 126,000 bytes minified, and 45,500 compressed', async 
     external: ['@mikro-orm/core'],
   });
   const code = outputFiles[0]!.contents;
-  expect(code.length).toBeLessThanOrEqual(126_000);
-  expect(gzipSync(code).length).toBeLessThanOrEqual(45_500);
+  expect(code.length).toBeLessThanOrEqual(129_000);
+  expect(gzipSync(code).length).toBeLessThanOrEqual(46_500);
 });
 
 test('in a Node that is too old the package says so when it is imported', async () => {
