@@ -66,7 +66,7 @@ export function storedValue(entity: AnyEntity, property: string): unknown {
 export function changesOf(entity: AnyEntity): ReadonlySet<string> {
   const wrapped = helper(entity);
   const stored = wrapped.__originalEntityData;
-  if (stored === undefined || wrapped.__em === undefined) return NONE;
+  if (stored === undefined || wrapped.__em === undefined || isUntouchedReference(wrapped)) return NONE;
   settleSnapshot(entity);
   const comparator = wrapped.__em.getComparator();
   const diff = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
@@ -78,6 +78,12 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
 }
 
 const NONE: ReadonlySet<string> = new Set();
+
+/** MikroORM 6 may tell a reference of a 1:1 from the other side, and writes nothing of one that nobody else has set. */
+const isUntouchedReference = (wrapped: object): boolean => {
+  const { __initialized, __touched } = wrapped as { readonly __initialized: boolean; readonly __touched?: boolean };
+  return !__initialized && __touched === false;
+};
 
 /** Whether MikroORM makes the entities of rows by their constructors. */
 export const constructsEntities = (em: EntityManager): boolean => em.config.get('forceEntityConstructor') !== false;
@@ -142,8 +148,10 @@ function isPartial(entity: AnyEntity): boolean {
     ...__meta.props.filter(
       ({ name, lazy, formula, version, kind, owner }) =>
         lazy !== true &&
-        (formula !== undefined || version === true || (kind === '1:1' && !owner)) &&
-        (entity as Dictionary)[name] === undefined,
+        (formula !== undefined || version === true || kind === '1:1') &&
+        (entity as Dictionary)[name] === undefined &&
+        // A 1:1 that another row has taken over is so before the flush too.
+        !(owner === true && name in stored),
     ),
   ];
   if (missing.length === 0) return false;

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EntityManager, ref } from '@mikro-orm/core';
 import { type DeserializeOptions, EntitySerializer } from 'mikro-orm-byref';
+import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { Account, Address, Badge, Group, Note, Profile, profileRows, profiles } from '../../fixtures/profiles.ts';
 
@@ -374,6 +375,29 @@ describe('relations', () => {
       await revive(token('Profile', 1));
       expect(ann.badge ?? null).toBeNull();
       expect(await written()).toEqual([expect.stringMatching(/^update .profile. set .badge_id. = /)]);
+    });
+
+    test.each(['refresh', 'managed'] as const)(
+      '%s: of a row that has lost it to another by a flush is null, as em.findOne would have it',
+      async (freshness) => {
+        const ann = await em.findOneOrFail(Profile, 1, { populate: ['badge'] });
+        const bob = await em.findOneOrFail(Profile, 2);
+        bob.badge = ann.badge;
+        await em.flush();
+        await revive(token('Profile', 1), { freshness });
+        expect(ann.badge).toBeNull();
+        expect(await written()).toEqual([]);
+      },
+    );
+
+    test("of a reference, told by MikroORM's own find, is a change in MikroORM 7 only: the same limit", async () => {
+      const ann = em.getReference(Profile, 1);
+      await revive(token('Badge', 1));
+      await execute('update profile set badge_id = null where id = 1');
+      await em.find(Badge, 1);
+      await revive(token('Profile', 1));
+      expect([ann.badge, ann.name]).toEqual([null, 'Ann']);
+      expect(await written()).toHaveLength(isMikroOrm6 ? 0 : 1);
     });
 
     test('follows a change that is not flushed', async () => {

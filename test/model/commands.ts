@@ -462,6 +462,7 @@ export class Step implements fc.AsyncCommand<World, World> {
     const sent = await world.sent(() => orGiveUp(world, () => run(world, ...(this.#args as []))));
     // MikroORM flushes before it reads what has changes.
     if (!/^(?:upsert$|elsewhere)/.test(this.#name) && sent.some(isWrite)) world.forget();
+    world.noteTold();
   }
   toString(): string {
     return `${this.#name}(${this.#args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`;

@@ -232,4 +232,33 @@ export const found: Record<string, readonly [...Program, Revive]> = {
       ]),
     ] as const,
   }),
+  'an embedded object in another, which the result cache has spoiled what was stored of': [
+    step('lazies', ['Person', 'address.memo'], 2),
+    step('elsewhere: update', ['Person', 'address.geo.zone'], 2, 1),
+    step('lazies', ['Person', 'address.memo'], 2),
+    revive([['Person', 2]]),
+  ],
+  'a 1:1 that moves: into how many updates a flush splits it': [
+    revive([['Person', 2]], { populate: { Person: ['boss.badge'] } }),
+    step('relate', ['Person', 'badge'], 2, 1),
+    step('findOne', 'Person', 1),
+    revive([['Note', 3]]),
+  ],
+  'JSON that the user sets with its keys in another order': [
+    revive([['Person', 1]]),
+    step('change', ['Person', 'prefs'], 1, 1),
+    revive([['Person', 1]], { unflushed: 'throw' }),
+  ],
+  'a 1:1 that another row has taken over, flushed: MikroORM leaves it undefined': [
+    revive([['Person', 1]], { populate: { Person: ['badge', 'staff'] } }),
+    step('relate', ['Person', 'badge'], 2, 1),
+    step('flush'),
+    revive([['Person', 1]], { freshness: 'managed' }),
+  ],
+  'the 1:1 of a reference, which MikroORM 6 has told from the other side that it is null': [
+    revive([['Badge', 2]]),
+    step('elsewhere: point', ['Person', 'badge'], 2, 0),
+    step('find', 'Badge', [2], undefined),
+    revive([['Team', 1]], { populate: { Team: ['members'] } }),
+  ],
 };

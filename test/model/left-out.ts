@@ -16,7 +16,6 @@ export const LEFT_OUT = {
     'from one side, the other, or both, the second time `on conflict do nothing`, `insert ignore` on MySQL',
   'NULL of an embedded array in MikroORM 6':
     'it is undefined in an entity that is made from the row, and not written where it was undefined',
-  'a 1:1 that a reference learns from the other side in MikroORM 6': 'it counts as changed',
   'what pointed to a row that was removed':
     'it is undefined, in MikroORM 6 also after the flush; a flush unlinks what is loaded',
   'populate of `pets` by a join': 'one with a class that has rows of its own leaves out those of subclasses',

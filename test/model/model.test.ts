@@ -10,7 +10,7 @@ import { Client } from 'pg';
 import { EntitySerializer } from 'mikro-orm-byref';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
-import { driver } from '../support/driver.ts';
+import { driver, has } from '../support/driver.ts';
 import { programs, type Revive } from './commands.ts';
 import { entities } from './entities.ts';
 import { found } from './found.ts';
@@ -28,31 +28,45 @@ const SETUPS: Record<string, object> = {
   'select-in': { loadStrategy: 'select-in', useBatchInserts: false },
   'result cache': { resultCache: { global: 60_000 } },
   constructors: { forceEntityConstructor: true },
+  // Its rows are those that a program starts with, whatever becomes of them.
+  ...(has('replicas') && { 'a replica that lags behind': { replicas: [] } }),
 };
 
 let database: TestOrm;
 let serializer: EntitySerializer;
 let client: Client | undefined;
+let replica: TestOrm | undefined;
 
 async function open(setup: object): Promise<void> {
   const options = { debug: ['query', 'query-params'], useBatchUpdates: false, ...setup };
+  if ('replicas' in options) {
+    replica = await openDatabase(entities as never);
+    await fill(replica);
+    options.replicas = [{ clientUrl: replica.url }];
+  }
   database = await openDatabase(entities as never, options as never);
   serializer = new EntitySerializer(database.orm);
   if (driver !== 'postgresql') return;
   client = new Client({ connectionString: database.url });
   await client.connect();
-  await client.query('set lock_timeout = 30');
 }
 async function close(): Promise<void> {
   await client?.end();
   await database.close();
+  await replica?.close();
+  [client, replica] = [undefined, undefined];
+}
+
+/** Empties a database, and fills it. */
+async function fill({ orm }: TestOrm): Promise<void> {
+  for (const sql of startingRows) await orm.em.getConnection().execute(sql);
 }
 
 /** SQL of somebody else's; where the database has one connection only, on that. */
 async function elsewhere(world: World, sql: readonly string[]): Promise<boolean> {
   try {
     if (client === undefined) for (const statement of sql) await world.execute(statement);
-    else await client.query(sql.join(';'));
+    else await client.query([`set lock_timeout = ${world.isInTransaction ? 30 : 0}`, ...sql].join(';'));
     return true;
   } catch (error) {
     // It waits for a lock of the program's transaction, or breaks a constraint: somebody else's problem.
@@ -69,7 +83,7 @@ async function elsewhere(world: World, sql: readonly string[]): Promise<boolean>
 /** Empties the database and starts a program. */
 async function start(isTwin: boolean): Promise<World> {
   await database.orm.config.getResultCacheAdapter()?.clear();
-  for (const sql of startingRows) await database.orm.em.getConnection().execute(sql);
+  await fill(database);
   const world: World = new World(database, serializer, isTwin, (...sql) => elsewhere(world, sql));
   return world;
 }
@@ -83,8 +97,32 @@ async function flushed(world: World): Promise<unknown> {
   const writes = statements
     .filter((statement) => /^(?:insert|update|delete)/.test(statement))
     .flatMap(world.hasRemoved ? withoutUnlinking : plain);
-  return [...new Set(writes)].sort();
+  return mergeUpdates([...new Set(writes)]).sort();
 }
+
+/**
+ * The updates of one row as one: into how many MikroORM splits them where a 1:1 moves depends on the order in which it
+ * meets the rows.
+ */
+function mergeUpdates(writes: readonly string[]): string[] {
+  const updates = new Map<string, { readonly sets: Set<string>; readonly where: string }>();
+  const others = writes.filter((statement) => {
+    const [, table, sets, id, rest] =
+      /^update (\S+) set (.*) where .id. = (\d+)(.*?)(?: returning .*)?$/.exec(statement) ?? [];
+    if (sets === undefined) return true;
+    const key = `${table} ${id}`;
+    if (!updates.has(key)) updates.set(key, { sets: new Set(), where: rest! });
+    for (const [set] of sets.matchAll(SET)) if (!/^.version/.test(set)) updates.get(key)!.sets.add(set);
+    return false;
+  });
+  return [
+    ...others,
+    ...Array.from(updates, ([row, { sets, where }]) => `update ${row}${where}: ${[...sets].sort().join(', ')}`),
+  ];
+}
+
+/** Of an UPDATE: a column with its value. */
+const SET = /["`]\w+["`] = (?:'(?:[^']|'')*'|[^,]+)/g;
 
 /** A statement but for what `LEFT_OUT` names of it; nothing where that is all. */
 function plain(statement: string): string[] {

@@ -15,15 +15,17 @@ export type ReviveOptions = Pick<
 
 /** Revives a list of tokens, and holds what comes of it against the promises. */
 export async function reviveAsPromised(world: World, tokens: readonly Token[], options: ReviveOptions): Promise<void> {
-  world.noteTold();
-  const before = world.views();
+  const [before, changed] = [world.views(), world.diffs()];
   const promise = new Promise_(world, before, await world.rows(), tokens, options);
   let outcome: unknown;
   const statements = await world.sent(async () => (outcome = await revive(world, tokens, options)));
+  const elsewhere = world.database.statements.filter((statement) => statement.includes('(via read connection'));
+  expectEqual('statements that a replica gets', elsewhere, []);
   if (promise.isPhantom(outcome)) return;
   promise.checkOutcome(outcome);
   promise.checkSelects(selects(statements), statements);
   promise.checkViews(world.views());
+  promise.checkChanges(changed, world.diffs());
   promise.settle();
 }
 
@@ -61,7 +63,6 @@ class Promise_ {
   /** To-one relations that `populate` names: by `root id name`. */
   readonly #followed = new Set<string>();
   readonly #refused: boolean;
-  readonly #tookForChanged: boolean;
 
   constructor(world: World, before: Views, rows: Rows, tokens: readonly Token[], options: ReviveOptions) {
     [this.#world, this.#before, this.#rows, this.#tokens, this.#options] = [world, before, rows, tokens, options];
@@ -70,7 +71,6 @@ class Promise_ {
       this.#managed.set(keyOfView(view), view);
     }
     for (const view of before.values()) this.#changes.set(view.entity, this.#withoutEmpty(view));
-    this.#tookForChanged = [...before.keys()].some((entity) => world.isTakenForChanged(entity));
     this.#refused = options.unflushed === 'throw' && options.freshness !== 'lazy' && this.#unflushed().length > 0;
     if (!this.#refused && options.freshness !== 'lazy') this.#assignRoles();
   }
@@ -233,9 +233,7 @@ class Promise_ {
   /** E_UNFLUSHED of what the user has not changed: see `LEFT_OUT`. */
   isPhantom(outcome: unknown): boolean {
     const isUnflushed = outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED';
-    if (isUnflushed && (this.#isLinked(outcome) || this.#tookForChanged)) return true;
-    if (this.#refused || !isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6')) return false;
-    return outcome instanceof ByReferenceError && outcome.code === 'E_UNFLUSHED';
+    return isUnflushed && this.#isLinked(outcome);
   }
 
   /** Same row, same object; order and duplicates kept; nothing where there is no row. */
@@ -340,6 +338,16 @@ class Promise_ {
     }
   }
 
+  /** Nothing counts as changed that did not before, so that no flush writes it. */
+  checkChanges(before: ReturnType<World['diffs']>, after: ReturnType<World['diffs']>): void {
+    for (const [entity, names] of after) {
+      const key = `${entity.constructor.name} ${idOf(entity)}`;
+      for (const name of names.keys()) {
+        if (before.get(entity)?.has(name) !== true) throw new Error(`${key} ${name} counts as changed`);
+      }
+    }
+  }
+
   #allowed(view: View, { name, role, lazy }: Model['fields'][number], was: Text, entityRole: Role | undefined): Text[] {
     const found = this.#rows.find(view.model.root, idOf(view.entity));
     const now = found === undefined ? undefined : this.#rows.valueOf(found, name);
@@ -365,10 +373,8 @@ class Promise_ {
       if (this.#changes.get(view.entity)!.has(name)) return was === undefined ? [was, now] : [was];
       if (role === 'inverse' && this.#followsAnother(view, name, now)) return [was, 'null'];
       const isBase = role === 'version' || role === 'check';
-      const isLearned =
-        was === undefined && isLeftOut('a 1:1 that a reference learns from the other side in MikroORM 6');
-      if (isBase && (this.#world.hasRemoved || this.#world.isTakenForChanged(view.entity))) return [was, now];
-      if (isBase && (isLearned || this.#changed(old, false).length > 0)) return was === undefined ? [was, now] : [was];
+      if (isBase && this.#world.hasRemoved) return [was, now];
+      if (isBase && this.#changed(old, false).length > 0) return was === undefined ? [was, now] : [was];
     }
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
     return now === 'null' && (isInNothing(view.entity, name) || isUndefinedForNull(name)) ? [undefined, now] : [now];

@@ -101,6 +101,7 @@ export class World {
   steps = 0;
   /** What the user has set and not flushed, with the value that it had before. */
   readonly touched = new Map<AnyEntity, Map<string, Text>>();
+  #told = new Map<AnyEntity, Map<string, Text>>();
   /** The entities that are scheduled for removal. */
   readonly removed = new Set<AnyEntity>();
   hasRemoved = false;
@@ -170,53 +171,61 @@ export class World {
     }
   }
 
-  /** The fields and collections of which an entity holds the user's value. */
+  /** The fields and collections of which an entity holds the user's value, or what MikroORM takes for it. */
   changes(view: View): ReadonlySet<string> {
     const bases = this.touched.get(view.entity) ?? new Map<string, Text>();
     const isChanged = ([name, base]: [string, Text]): boolean =>
       (view.fields.get(name) ?? view.many.get(name)) !== base;
-    return new Set([...bases].filter(isChanged).map(([name]) => name));
+    const told = this.#told.get(view.entity)?.keys() ?? [];
+    return new Set([...[...bases].filter(isChanged).map(([name]) => name), ...told]);
   }
 
-  /** What MikroORM has changed by itself: a row that was read has told an entity of a 1:1 that is not what is stored. */
-  noteTold(): void {
-    for (const [entity, { model, fields }] of this.views()) {
+  /** The fields that MikroORM takes for changed, with what it takes for stored. */
+  diffs(): Map<AnyEntity, Map<string, Text>> {
+    const diffs = new Map<AnyEntity, Map<string, Text>>();
+    for (const { entity, model, fields } of this.views().values()) {
       const stored = helper(entity).__originalEntityData as Row | undefined;
-      for (const { name, role, kind } of model.fields) {
-        if (role !== 'relation' || name !== 'badge' || stored === undefined) continue;
-        const value = fields.get(name);
-        const old = stored[name] === undefined ? undefined : textOf(kind.read(stored[name]));
-        if (value === undefined || value === old || this.touched.get(entity)?.has(name) === true) continue;
-        if (!this.touched.has(entity)) this.touched.set(entity, new Map());
-        this.touched.get(entity)!.set(name, old);
+      // Of a reference MikroORM 6 writes what the user has touched.
+      const { __initialized, __touched } = helper(entity) as { __initialized: boolean; __touched?: boolean };
+      if (stored === undefined || (!__initialized && __touched === false)) continue;
+      const comparator = this.em.getComparator();
+      const { __meta } = helper(entity);
+      const prepared = comparator.prepareEntity(entity) as Row;
+      const diff = comparator.diffEntities((isMikroOrm6 ? __meta.className : __meta.class) as never, stored, prepared);
+      const names = new Map<string, Text>();
+      for (const { name, kind } of model.fields) {
+        const column = name.replaceAll('.', '_');
+        const old = stored[column];
+        if (!(column in diff)) continue;
+        const base = old === undefined ? undefined : textOf(old === null ? null : kind.read(old));
+        // See `LEFT_OUT`: what is in JSON, of entities that are made by their constructors.
+        const isUnread = typeof old === 'string' && typeof prepared[column] === 'object' && fields.get(name) === base;
+        if (!isUnread) names.set(name, base);
       }
+      diffs.set(entity, names);
     }
+    return diffs;
   }
 
-  /**
-   * Whether MikroORM counts an entity as changed that the user has not touched: after what a result cache has brought,
-   * and after what it was told of others.
-   */
-  isTakenForChanged(entity: AnyEntity): boolean {
-    const { __originalEntityData: stored, __meta } = helper(entity);
-    if (stored === undefined || this.touched.has(entity)) return false;
-    const comparator = this.em.getComparator();
-    const name = (isMikroOrm6 ? __meta.className : __meta.class) as never;
-    return Object.keys(comparator.diffEntities(name, stored, comparator.prepareEntity(entity))).length > 0;
+  /** What MikroORM takes for the user's after a command that was none of ours: see `LEFT_OUT`. */
+  noteTold(): void {
+    this.#told = this.diffs();
   }
 
   /** The value that a field had before the user has set it. */
   base(entity: AnyEntity, name: string): Text {
-    return this.touched.get(entity)?.get(name);
+    return (this.touched.get(entity) ?? this.#told.get(entity))?.get(name);
   }
 
   /** What was the user's is the database's, or gone. */
   forget(entity?: AnyEntity): void {
     if (entity !== undefined) {
       this.touched.delete(entity);
+      this.#told.delete(entity);
       return;
     }
     this.touched.clear();
+    this.#told.clear();
     this.removed.clear();
     this.created.clear();
     this.links.length = 0;
