@@ -4,7 +4,7 @@ import config from './jest.config.js';
 export default {
   ...config,
   testMatch: [
-    '<rootDir>/test/*/bullmq{,-taken-back}.test.ts',
+    '<rootDir>/test/*/bullmq{,-outbox,-taken-back}.test.ts',
     '<rootDir>/test/integration/signed.test.ts',
     '<rootDir>/test/integration/adapter-context.test.ts',
   ],

@@ -17,6 +17,6 @@ export type { ByReferenceWorker as Worker } from './worker.ts';
 export type { AdapterOptions } from '../tasks/adapter-options.ts';
 export type { JobSigning } from '../tasks/seal.ts';
 export type { ByReferenceClasses } from './by-reference.ts';
-export type { BullMqEngineOptions } from './engine.ts';
+export type { BullMqEngineOptions } from './engine-options.ts';
 export type { BullMqOptions, WithSerializer } from './options.ts';
 export type { PoolLike } from './transaction-pool.ts';

@@ -2,6 +2,7 @@ import { type Job, type JobType, Queue, type QueueOptions } from 'bullmq';
 import type { StoredJob } from '../tasks/engine.ts';
 import { PORTION } from '../tasks/stored-rows.ts';
 import { failureOf } from './engine-worker.ts';
+import { clientOf } from './redis-client.ts';
 
 /** BullMQ's states, and what a look has for them. */
 const STATES = {
@@ -45,16 +46,6 @@ async function queuesOf(queue: Queue, prefix: string): Promise<readonly string[]
   } finally {
     await queue.close();
   }
-}
-
-/** BullMQ 6 has it behind what is not PostgreSQL, BullMQ 5 at hand. */
-function clientOf(queue: Queue): Promise<Scanning> {
-  const { client, getBackend } = queue as unknown as { client?: Promise<Scanning>; getBackend?(): unknown };
-  return client ?? (getBackend!.call(queue) as { readonly client: Promise<Scanning> }).client;
-}
-
-interface Scanning {
-  scanStream(options: { match: string; count: number }): AsyncIterable<readonly string[]>;
 }
 
 const escaped = (prefix: string): string => prefix.replace(/[\\*?[\]]/g, '\\$&');

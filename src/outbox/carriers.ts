@@ -7,16 +7,20 @@ export interface Carrier {
   close(): Promise<void>;
 }
 
+/** Of engines, by what their topics begin with; `onError` is told of what no call fails with, as a lost connection. */
+export type Openers = ReadonlyMap<string, (onError: (error: unknown) => void) => Carrier>;
+
 /** Who hands on the messages of which topic, while a relay runs. */
 export class Carriers {
   readonly #publish: Publish | undefined;
-  readonly #openers: ReadonlyMap<string, () => Carrier>;
+  readonly #openers: Openers;
+  readonly #onError: (error: unknown) => void;
   readonly #open = new Map<string, Carrier>();
 
-  /** `openers` are those of engines, by what their topics begin with. */
-  constructor(publish: Publish | undefined, openers: ReadonlyMap<string, () => Carrier>) {
+  constructor(publish: Publish | undefined, openers: Openers, onError: (error: unknown) => void) {
     this.#publish = publish;
     this.#openers = openers;
+    this.#onError = onError;
   }
 
   /** Throws E_UNSUPPORTED for a topic that nobody in this process hands on. */
@@ -42,7 +46,7 @@ export class Carriers {
       );
     }
     const [prefix, open] = opener;
-    const carrier = this.#open.get(prefix) ?? open();
+    const carrier = this.#open.get(prefix) ?? open(this.#onError);
     this.#open.set(prefix, carrier);
     return carrier;
   }

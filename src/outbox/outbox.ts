@@ -39,9 +39,9 @@ const RETRIES: Retries = { limit: 50, delayMs: 1_000, backoff: true };
 export class Outbox {
   readonly #serializer: EntitySerializer;
   readonly #options: OutboxOptions;
-  readonly #table: OutboxTable;
-  /** Of engines, by what their topics begin with. */
-  readonly #openers = new Map<string, () => Carrier>();
+  readonly #openers = new Map<string, (onError: (error: unknown) => void) => Carrier>();
+  /** @internal */
+  readonly table: OutboxTable;
 
   /**
    * `new Outbox(serializer, { publish })`.
@@ -51,7 +51,7 @@ export class Outbox {
     checkOutboxOptions(options);
     this.#serializer = serializer;
     this.#options = options;
-    this.#table = new OutboxTable(serializer.orm);
+    this.table = new OutboxTable(serializer.orm);
   }
 
   /**
@@ -79,11 +79,11 @@ export class Outbox {
   async relay(options: RelayOptions = {}): Promise<void> {
     checkRelayOptions(options);
     const { signal = new AbortController().signal, batch = 100, pollMs = 1_000, leaseMs = 30_000 } = options;
-    const carriers = new Carriers(this.#options.publish, this.#openers);
     const retries = { ...RETRIES, ...this.#options.retries };
     const tell = (report: OutboxErrorReport): void => this.#tell(report);
     const fails = (error: unknown): void => tell({ messages: [], final: false, error });
-    const relay = new Relay({ table: this.#table, carriers, retries, batch, leaseMs, tell });
+    const carriers = new Carriers(this.#options.publish, this.#openers, fails);
+    const relay = new Relay({ table: this.table, carriers, retries, batch, leaseMs, tell });
     let [isWoken, wake] = [false, (): void => undefined];
     const onCommit = (): void => {
       isWoken = true;
@@ -101,14 +101,26 @@ export class Outbox {
 
   /** @internal Adds messages to the transaction of `em`, where it is in one. */
   async insert(messages: readonly NewMessage[], em: EntityManager | undefined): Promise<void> {
-    if (em !== undefined && !canHoldJobs(em, this.#serializer)) {
+    if (em !== undefined && !this.isOf(em)) {
       throw ByReferenceError.unsupported(
         'A message of an outbox in a transaction of another ORM',
         'its rows are in the database of the serializer’s first ORM: add it there, or in afterCommit()',
       );
     }
-    await this.#table.insert(messages, em);
+    await this.table.insert(messages, em);
     await wakeWithCommit(em ?? this.#serializer.orm.em);
+  }
+
+  /** @internal Has an engine hand on what it adds: relays open a carrier each for what begins with `topics`. */
+  carry(topics: string, open: (onError: (error: unknown) => void) => Carrier): void {
+    if (this.#openers.has(topics))
+      throw ByReferenceError.invalidOption('option outbox', 'an Outbox that no other engine of its kind has', this);
+    this.#openers.set(topics, open);
+  }
+
+  /** @internal */
+  isOf(em: EntityManager): boolean {
+    return canHoldJobs(em, this.#serializer);
   }
 
   #tell(report: OutboxErrorReport): void {

@@ -14,6 +14,7 @@ import { ownFork } from '../orm/context.ts';
 import { databaseNow } from '../orm/database-clock.ts';
 import { isMysql, isPostgres } from '../orm/platform.ts';
 import { transactionOf } from '../orm/transaction.ts';
+import { PORTION } from '../tasks/stored-rows.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { OutboxMessage } from './message.ts';
 
@@ -120,13 +121,38 @@ export class OutboxTable {
     await this.#update(messages, { claim: null, availableAt: 0, attempts: raw('attempts - 1') });
   }
 
+  /** A message that waits, or a dead letter. */
+  async find(id: string): Promise<OutboxMessage | undefined> {
+    return (await ownFork(this.#orm).findOne(this.#entity, { id }, READING)) ?? undefined;
+  }
+
+  /** Takes a message back, in the transaction of `em` where it is in one; false where a relay has it, or nobody. */
+  async withdraw(id: string, em: EntityManager | undefined): Promise<boolean> {
+    const free = { id, claim: null, availableAt: { $ne: null } };
+    const remove = (own: EntityManager): Promise<number> => own.nativeDelete(this.#entity, free, { filters: false });
+    const transaction = em && transactionOf(em);
+    return (await (transaction === undefined ? this.#write(remove) : remove(ownFork(this.#orm, transaction)))) > 0;
+  }
+
+  /** All rows, some at a time, in the transaction of `em` where it is in one. */
+  async *stored(em: EntityManager): AsyncGenerator<readonly OutboxMessage[]> {
+    const own = ownFork(this.#orm, transactionOf(em));
+    for (let after = ''; ;) {
+      const options = { ...READING, orderBy: { id: 'asc' }, limit: PORTION } as const;
+      const rows = await own.find(this.#entity, { id: { $gt: after } }, options);
+      if (rows.length > 0) yield rows;
+      if (rows.length < PORTION) return;
+      after = rows.at(-1)!.id;
+    }
+  }
+
   async #update(messages: readonly OutboxMessage[], data: EntityData<OutboxMessage>): Promise<void> {
     await this.#write((em) => em.nativeUpdate(this.#entity, claimed(messages), data, { filters: false }));
   }
 
-  async #write(write: (em: EntityManager) => Promise<unknown>): Promise<void> {
+  async #write<T>(write: (em: EntityManager) => Promise<T>): Promise<T> {
     const em = ownFork(this.#orm);
-    await (isMysql(em.getPlatform()) ? withoutGaps(em, write) : write(em));
+    return isMysql(em.getPlatform()) ? withoutGaps(em, write) : write(em);
   }
 }
 

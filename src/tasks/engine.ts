@@ -119,10 +119,19 @@ export interface StoredJob {
   readonly failure?: JobFailure | undefined;
 }
 
+/** Whether tasks of an engine can be `transactional`. */
+export const completesInTransaction = ({ isTransactional, completesInTransaction: own }: Engine): boolean =>
+  own ?? isTransactional;
+
 /** What Tasks asks of a job engine. Each engine of this library passes `engineContract` of `mikro-orm-byref/testing`. */
 export interface Engine {
   /** Whether `enqueue` can put jobs into the transaction of an EntityManager. */
   readonly isTransactional: boolean;
+  /**
+   * Whether its workers can complete a job in the transaction that its handler writes in.
+   * @defaultValue as `isTransactional`
+   */
+  readonly completesInTransaction?: boolean;
   /** Told of the serializer that its jobs are written with, before there are any. */
   attach?(serializer: EntitySerializer): void;
   /**

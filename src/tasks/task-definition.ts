@@ -2,7 +2,7 @@ import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { TaskReviveOptions } from '../options.ts';
 import { requireRowLocks } from '../reviving/row-locks.ts';
-import type { Engine, QueueSettings, Retries } from './engine.ts';
+import { completesInTransaction, type Engine, type QueueSettings, type Retries } from './engine.ts';
 import { type BatchOptions, checkTaskOptions, type DeclareOptions, type JobContext, type TaskOptions } from './task.ts';
 
 /** A task with its options settled. */
@@ -67,7 +67,7 @@ export function refuseUnservable(
     if (!transactional)
       throw ByReferenceError.invalidOption('option lockMode', 'transactional: true beside it', revive.lockMode);
   }
-  if (transactional && !engine.isTransactional) {
+  if (transactional && !completesInTransaction(engine)) {
     throw ByReferenceError.unsupported(
       `The option transactional of the task "${name}"`,
       'take an engine whose jobs are in the application’s database',

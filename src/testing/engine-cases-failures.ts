@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { ByReferenceError } from '../errors.ts';
-import type { JobFailure } from '../tasks/engine.ts';
+import { completesInTransaction, type JobFailure } from '../tasks/engine.ts';
 import { DiscardJobError, RetryJobError } from '../tasks/job-errors.ts';
 import { Account, Effect, type EngineCases, fast, judging, name, queueOf } from './engine-context.ts';
 
@@ -231,7 +231,7 @@ export const failures: EngineCases = {
   async 'a result that can’t be kept is told of, and its job is completed'(context) {
     const { tasks, reports } = context.telling();
     const queue = name();
-    const options = { retries: fast, transactional: context.engine.isTransactional };
+    const options = { retries: fast, transactional: completesInTransaction(context.engine) };
     const task = tasks.define(
       queue,
       async (_args: unknown, job) => {

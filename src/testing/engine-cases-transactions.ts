@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { completesInTransaction } from '../tasks/engine.ts';
 import type { JobHandle } from '../tasks/job-handle.ts';
 import { Account, Effect, type EngineCases, fast, name } from './engine-context.ts';
 
@@ -96,7 +97,7 @@ export const transactions: EngineCases = {
       if (job.attempt === 1) throw new Error('failed on purpose after the write');
       return note;
     };
-    if (!context.engine.isTransactional) {
+    if (!completesInTransaction(context.engine)) {
       assert.throws(() => tasks.define(note, handler, { transactional: true }), { code: 'E_UNSUPPORTED' });
       return;
     }

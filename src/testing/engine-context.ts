@@ -5,7 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReference } from '../models/by-reference.ts';
 import type { EntitySerializerOptions } from '../options.ts';
-import type { Engine, NewJob, Outcome, QueueSettings, RunJobs } from '../tasks/engine.ts';
+import {
+  completesInTransaction,
+  type Engine,
+  type NewJob,
+  type Outcome,
+  type QueueSettings,
+  type RunJobs,
+} from '../tasks/engine.ts';
 import type { JobFailedError, JobHandle } from '../tasks/job-handle.ts';
 import type { ErrorReport } from '../tasks/error-report.ts';
 import { Tasks, type TasksOptions } from '../tasks/tasks.ts';
@@ -27,10 +34,15 @@ export interface EngineSetup {
    */
   readonly schedules?: boolean;
   /**
-   * Whether jobs can be part of a transaction, and be completed in one.
+   * Whether jobs can be part of a transaction.
    * @defaultValue as the engine says
    */
   readonly isTransactional?: boolean;
+  /**
+   * Whether jobs can be completed in the transaction that their handler writes in.
+   * @defaultValue as the engine says
+   */
+  readonly completesInTransaction?: boolean;
   /**
    * The longest that a job may wait before it is picked up or retried, in milliseconds.
    * @defaultValue 15,000
@@ -91,6 +103,7 @@ export class Context {
     this.postpones = setup.postpones ?? true;
     this.schedules = setup.schedules ?? true;
     assert.equal(engine.isTransactional, setup.isTransactional ?? engine.isTransactional);
+    assert.equal(completesInTransaction(engine), setup.completesInTransaction ?? completesInTransaction(engine));
   }
 
   tasks(options: EntitySerializerOptions = {}, engine = this.engine, tasksOptions: TasksOptions = {}): Tasks {

@@ -28,9 +28,12 @@ export function storeKinds(): readonly StoreKind[] {
   return kinds;
 }
 
-async function redis(): Promise<Store> {
+const redis = async (): Promise<Store> => ({ connection: redisConnection(), backend: [], close: async () => {} });
+
+/** To the Redis of the tests. */
+export function redisConnection(): { readonly host: string; readonly port: number } {
   const { hostname, port } = new URL(process.env['TEST_REDIS_URL']!);
-  return { connection: { host: hostname, port: Number(port) }, backend: [], close: async () => {} };
+  return { host: hostname, port: Number(port) };
 }
 
 async function postgres(databaseUrl: string): Promise<Store> {

@@ -5,6 +5,7 @@ export function promisesOf(engine: string) {
   const says = engineTable(engine);
   return {
     isTransactional: says['jobs are part of the transaction ✓']!.startsWith('yes'),
+    completesInTransaction: says['`transactional: true`: effects exactly once ✓'] === 'yes',
     postpones: says['attempts that reading from a broken database costs ✓'] === '0',
     schedules: says['schedules ✓'] !== 'none',
   };
