@@ -1,9 +1,9 @@
 /** `npm run test:browser`: the cached site, as a visitor sees it. */
 import assert from 'node:assert/strict';
-import { startSite } from '../support/cached-site.ts';
+import { startSite } from '../support/site.ts';
 import { openChromium } from '../support/chromium.ts';
 
-const site = await startSite();
+const site = await startSite('cached-site.ts');
 const browser = await openChromium();
 try {
   const page = await browser.newPage();

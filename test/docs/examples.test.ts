@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { startSite } from '../support/cached-site.ts';
+import { startSite } from '../support/site.ts';
 
 test('votes.ts tells the authors of all three models', () => {
   const script = fileURLToPath(new URL('../../examples/votes.ts', import.meta.url));
@@ -16,7 +16,7 @@ test('votes.ts tells the authors of all three models', () => {
 }, 60_000);
 
 test('cached-site.ts shows a comment to the next visitor, from a page that is kept for an hour', async () => {
-  const site = await startSite(process.env['TEST_DATABASE_URL']!);
+  const site = await startSite('cached-site.ts', { DATABASE_URL: process.env['TEST_DATABASE_URL'] });
   const get = async (path: string): Promise<string> => (await fetch(new URL(path, site.url))).text();
   const post = (fields: Record<string, string>) =>
     fetch(new URL('/comments', site.url), { method: 'POST', body: new URLSearchParams(fields), redirect: 'manual' });

@@ -8,11 +8,17 @@ export interface Site {
   stop(): Promise<void>;
 }
 
-/** The example as a user starts it, on a free port; on the PostgreSQL of `databaseUrl`, or one of its own. */
-export async function startSite(databaseUrl?: string): Promise<Site> {
-  const script = fileURLToPath(new URL('../../examples/cached-site.ts', import.meta.url));
-  const env = { ...process.env, PORT: '0', ...(databaseUrl !== undefined && { DATABASE_URL: databaseUrl }) };
-  const site: ChildProcess = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+/** Of examples/, as a user starts one, on a free port; on the servers of `env`, or on its own. */
+export async function startSite(
+  name: string,
+  env: NodeJS.ProcessEnv = {},
+  args: readonly string[] = [],
+): Promise<Site> {
+  const script = fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
+  const site: ChildProcess = spawn(process.execPath, [script, ...args], {
+    env: { ...process.env, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const url = await Promise.race([
     once(createInterface(site.stdout!), 'line').then(([line]) => line as string),
     once(site, 'exit').then(([code]) => Promise.reject(new Error(`The site ended with ${code}.`))),

@@ -1,0 +1,41 @@
+import { EntityManager, LockMode } from '@mikro-orm/postgresql';
+import { BadRequestException, Injectable } from '@nestjs/common';
+import { EventEmitter2 } from '@nestjs/event-emitter';
+import { CommittedEvents } from 'mikro-orm-byref/nestjs';
+import { Tasks } from 'mikro-orm-byref/tasks';
+import { Customer, Order, Product } from './entities.ts';
+import { Packing } from './packing.ts';
+
+export interface OrderForm {
+  readonly name: string;
+  readonly email: string;
+  readonly productId: number;
+  readonly quantity: number;
+}
+
+@Injectable()
+export class Orders {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly tasks: Tasks,
+    private readonly events: CommittedEvents,
+    private readonly emitter: EventEmitter2,
+  ) {}
+
+  /** One transaction: the order, what is left of the product, the job that packs it, and who is told. */
+  async place({ name, email, productId, quantity }: OrderForm): Promise<Order> {
+    return this.em.transactional(async (em) => {
+      const customer = (await em.findOne(Customer, { email })) ?? em.create(Customer, { email, name });
+      const product = await em.findOneOrFail(Product, productId, { lockMode: LockMode.PESSIMISTIC_WRITE });
+      if (quantity < 1 || quantity > product.stock)
+        throw new BadRequestException(`${product.stock} of ${product.name} left`);
+      product.stock -= quantity;
+      const order = em.create(Order, { customer, product, quantity });
+      await em.flush(); // it has a key from here on
+      const job = await this.tasks.of(Packing).pack.delay({ order }); // in Redis once this has committed
+      order.job = job.id;
+      this.events.publish({ order }, (event) => this.emitter.emit('order.placed', event)); // and so are events
+      return order;
+    });
+  }
+}
