@@ -20,6 +20,7 @@ export default {
     '^mikro-orm-byref/graphile-worker$': '<rootDir>/src/graphile-worker/index.ts',
     '^mikro-orm-byref/http$': '<rootDir>/src/http/index.ts',
     '^mikro-orm-byref/locks$': '<rootDir>/src/locks/index.ts',
+    '^mikro-orm-byref/microservices$': '<rootDir>/src/microservices/index.ts',
     '^mikro-orm-byref/nestjs$': '<rootDir>/src/nestjs/index.ts',
     '^mikro-orm-byref/outbox$': '<rootDir>/src/outbox/index.ts',
     '^mikro-orm-byref/pg-boss$': '<rootDir>/src/pg-boss/index.ts',

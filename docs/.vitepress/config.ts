@@ -43,6 +43,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     NestJS: '/guides/nest',
     'An existing Nest application': '/guides/nest-existing-app',
     'Nest: processors': '/guides/nest-processors',
+    'Nest: messages': '/guides/nest-messages',
     Locks: '/guides/locks',
     Caching: '/guides/caching',
     Signing: '/guides/signing',

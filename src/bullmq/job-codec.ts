@@ -45,7 +45,8 @@ export class JobCodec extends AdapterCodec {
 
   /** A result or progress as it is stored, where jobs are signed if it is that of this job. */
   openValue(value: JsonObject, { queue, id }: JobId): unknown {
-    return this.seal.openValue(value, (of) => of.queue === queue && of.id === id);
+    const kind = Object.hasOwn(value, 'progress') ? 'progress' : 'result';
+    return this.seal.open(value, kind, (of) => of['queue'] === queue && of['id'] === id);
   }
 
   async readData(opened: unknown, em: EntityManager): Promise<Outcome<unknown>> {

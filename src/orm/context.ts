@@ -65,11 +65,14 @@ export const runInRequest = <T>(globals: readonly EntityManager[], fn: (em: Enti
 
 /**
  * The same for what may go on when `fn` has ended: nothing is cleared. The EntityManagers have the filters of `bases`,
- * one for each ORM, and the schema of the first.
+ * one for each ORM, and the schema of the first, which it is told.
  */
-export function runInNewRequest<T>(bases: readonly EntityManager[], fn: () => Promise<T>): Promise<T> {
+export function runInNewRequest<T>(bases: readonly EntityManager[], fn: (em: EntityManager) => Promise<T>): Promise<T> {
   const { name, schema } = bases[0]!;
-  const run = (): Promise<T> => TransactionContext.create(RequestContext.getEntityManager(name)!, fn);
+  const run = (): Promise<T> => {
+    const em = RequestContext.getEntityManager(name)!;
+    return TransactionContext.create(em, () => fn(em));
+  };
   return RequestContext.create([...bases], run, schema === undefined ? {} : { schema });
 }
 

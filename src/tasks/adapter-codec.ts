@@ -70,12 +70,12 @@ export class AdapterCodec {
   async read<Item>(
     list: readonly Item[],
     open: (item: Item) => unknown,
-    em: EntityManager,
+    em?: EntityManager,
     options: Pick<DeserializeOptions, 'missing'> = {},
   ): Promise<PromiseSettledResult<unknown>[]> {
     const opened = each(list, open);
     const data = opened.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    const revive = { ...this.#revive, ...options, em };
+    const revive = { ...this.#revive, ...options, ...(em && { em }) };
     const results = (await readJobs(this.serializer, data, this.seal.plain, revive)).values();
     return opened.map((outcome) => (outcome.status === 'fulfilled' ? results.next().value! : outcome));
   }

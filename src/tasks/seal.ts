@@ -93,7 +93,7 @@ export class Seal {
   openJob(data: unknown, { queue, name }: Place, events: ReadonlySet<string> = new Set()): unknown {
     if (this.#signed === false) return data;
     const { queues = [] } = this.#signed;
-    return this.#open(data, 'job', (job) => {
+    return this.open(data, 'job', (job) => {
       const own = job['queue'];
       if (own === undefined) return [...queues, ...events].includes(job['event'] as string);
       return [queue, ...queues].includes(own as string) && (job['name'] ?? own) === (name ?? own);
@@ -105,22 +105,14 @@ export class Seal {
    * @throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
    */
   openResult(result: unknown, isOf: (job: JobId) => boolean): unknown {
-    return this.#openOfJob(result, 'result', isOf);
+    return this.open(result, 'result', ({ queue, id }) => isOf({ queue: String(queue), id: String(id) }));
   }
 
   /**
-   * A result or progress of the job that it is asked of.
+   * What `close` has signed as one of a kind, and with facts that say it is ours; anything else where nothing is signed.
    * @throws E_BAD_SIGNATURE, E_EXPIRED, E_LIMIT.
    */
-  openValue(value: JsonObject, isOf: (job: JobId) => boolean): unknown {
-    return this.#openOfJob(value, Object.hasOwn(value, 'progress') ? 'progress' : 'result', isOf);
-  }
-
-  #openOfJob(sealed: unknown, kind: string, isOf: (job: JobId) => boolean): unknown {
-    return this.#open(sealed, kind, ({ queue, id }) => isOf({ queue: String(queue), id: String(id) }));
-  }
-
-  #open(sealed: unknown, kind: string, isOurs: (facts: JsonObject) => boolean): unknown {
+  open(sealed: unknown, kind: string, isOurs: (facts: JsonObject) => boolean): unknown {
     if (this.#signed === false) return sealed;
     const opened = this.#serializer.unseal(sealed, this.#signed.purpose);
     const facts = opened[kind];

@@ -16,6 +16,7 @@ const IMPORTED = [
   ['graphile-worker', '@mikro-orm/core', 'graphile-worker'],
   ['http'],
   ['locks'],
+  ['microservices', '@mikro-orm/core', '@nestjs/common', '@nestjs/microservices', 'rxjs'],
   ['nestjs', '@mikro-orm/core', '@mikro-orm/nestjs', '@nestjs/common', '@nestjs/core'],
   ['pg-boss', '@mikro-orm/core'],
   ['tasks', '@mikro-orm/core'],

@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 /** The rooms of `src`, from what users import down to the ground. Imports run down, types included. */
 const FLOORS = [
   ['nestjs', 'cli', 'testing'],
-  ['pg-boss', 'bullmq', 'graphile-worker'],
+  ['pg-boss', 'bullmq', 'graphile-worker', 'microservices'],
   ['outbox'],
   ['tasks', 'locks', 'cache', 'http'],
   ['index.ts'],
