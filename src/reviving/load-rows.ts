@@ -148,10 +148,16 @@ class Loader {
   async readLazies(): Promise<number> {
     const { unread } = this.#merging ?? {};
     if (unread === undefined || unread.size === 0) return 0;
-    const sources = Map.groupBy(unread, ([entity]) => `${tableOf(entity)} ${rowSchemaOf(entity) ?? ''}`);
-    for (const entries of sources.values()) {
-      const [[first]] = entries as [[AnyEntity, readonly string[]]];
-      const [metadata, schema] = [queriedClass(metadataOf(first)), rowSchemaOf(first)];
+    // Not by names: MikroORM 7 takes two classes of one.
+    const sources = [...Map.groupBy(unread, ([entity]) => queriedClass(metadataOf(entity)))].flatMap(
+      ([metadata, all]) =>
+        [...Map.groupBy(all, ([entity]) => rowSchemaOf(entity))].map(([schema, entries]) => ({
+          metadata,
+          schema,
+          entries,
+        })),
+    );
+    for (const { metadata, schema, entries } of sources) {
       const primaryKey = PrimaryKey.of(metadata, this.#em.getPlatform());
       const keys = entries.flatMap(([entity]) => primaryKey.databaseKeyOf(entity) ?? []);
       const populate = [...new Set(entries.flatMap(([, names]) => names))];
@@ -160,7 +166,7 @@ class Loader {
       const options = { schema, filters: false, populate, merging, lockMode: undefined };
       await findByKeys(this.#em, metadata, keys, options);
     }
-    return sources.size;
+    return sources.length;
   }
 
   /** SKIP LOCKED returns nothing for a locked row: only another query tells it from a missing one. */
@@ -198,9 +204,6 @@ class Loader {
     return findRows(this.#em, group, rows, (keys) => findByKeysBeside(this.#em, metadata, keys, options), found);
   }
 }
-
-/** What one query reads. */
-const tableOf = (entity: AnyEntity): string => queriedClass(metadataOf(entity)).className;
 
 function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission | undefined): Merging {
   // Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two.
