@@ -70,12 +70,16 @@ export function mergeRow(
   const changes = spares ? changesOf(entity) : NONE;
   const row = changes.size > 0 || metadata.relations.length > 0 ? { ...data } : data;
   const taken = takeInline(entity, metadata, changes);
-  for (const name of changes) if (inlineRoot(metadata, name) === undefined) delete row[name];
+  // The key stays in the row: by it MikroORM finds the entity, and without it makes another one.
+  const keys = metadata.primaryKeys.filter((name) => changes.has(name));
+  const ownKeys = keys.map((name) => (entity as Dictionary)[name] as unknown);
+  for (const name of changes) if (inlineRoot(metadata, name) === undefined && !keys.includes(name)) delete row[name];
   if (changes.size > 0) for (const name of baseOf(metadata)) delete row[name];
   if (spares) for (const name of inversesOfChanges(find, entity, data)) delete row[name];
   const collections = spares ? spareCollections(entity, metadata, row, held) : [];
   if (changes.size > 0 || collections.some(({ kind }) => kind === 'm:n')) spared.set(entity, data);
   refresh(row);
+  for (const [index, name] of keys.entries()) (entity as Dictionary)[name] = ownKeys[index];
   nullLists(entity, metadata, row);
   restoreInline(entity, metadata, taken, data);
   settleHydrated(entity);
