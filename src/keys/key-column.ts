@@ -169,13 +169,20 @@ export const numericBoolean: KeyColumn = {
 };
 
 /**
- * Of a type that this library does not know, as of a domain: as JavaScript has the value, and as text to the database,
+ * Of a type that this library does not know, as of a domain: as the driver has the value, and as text to the database,
  * which alone knows what is one and what is equal.
  */
 export const anyValue: KeyColumn = {
-  expected: 'a string, number, boolean, $bigint or $date',
-  write: (value) => (databaseText(value) === undefined ? undefined : writeKeyValue(value as string)),
-  read: (wire) => databaseText(readKeyValue(wire)),
+  expected: 'a string, number, boolean, $bytes or $date',
+  // Of a bigint, which MikroORM does not take for one, drivers make text.
+  write: (value) =>
+    databaseText(value) === undefined
+      ? undefined
+      : writeKeyValue(typeof value === 'bigint' ? String(value) : (value as string)),
+  read(wire) {
+    const value = readKeyValue(wire);
+    return types.isUint8Array(value) ? Buffer.from(value) : databaseText(value);
+  },
   held: readKeyValue,
   canonical: (wire) => databaseText(readKeyValue(wire))!,
   asks: true,
@@ -186,6 +193,7 @@ export const anyValue: KeyColumn = {
 function databaseText(value: unknown): string | undefined {
   if (typeof value === 'string') return isStorable(value) ? value : undefined;
   if (types.isDate(value)) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
+  if (types.isUint8Array(value)) return `\\x${Buffer.from(value).toString('hex')}`;
   const isScalar = typeof value === 'boolean' || typeof value === 'bigint' || Number.isFinite(value);
   return isScalar ? String(value) : undefined;
 }

@@ -63,6 +63,9 @@ const double = float();
 /** `isDate` says that MikroORM makes a Date of it, which holds milliseconds. */
 type Kind = (modifiers: Modifiers, isDate: boolean) => KeyColumn;
 
+/** https://www.postgresql.org/docs/current/datatype-character.html, and the words of its grammar for the same. */
+const CHARACTERS = ['character', 'char', 'nchar', 'national character', 'national char'] as const;
+
 /** By the names that PostgreSQL and MikroORM have for types. */
 const COLUMNS: Readonly<Record<string, Kind>> = {
   ...named(() => int2, 'smallint', 'int2', 'smallserial', 'serial2'),
@@ -71,8 +74,8 @@ const COLUMNS: Readonly<Record<string, Kind>> = {
   ...named(() => oid, 'oid'),
   ...named(() => uuid, 'uuid'),
   ...named(() => anyText, 'text', 'citext'),
-  ...named(varyingText, 'varchar', 'character varying'),
-  ...named(() => paddedText, 'char', 'character', 'bpchar'),
+  ...named(varyingText, 'varchar', ...CHARACTERS.map((type) => `${type} varying`)),
+  ...named(() => paddedText, 'bpchar', ...CHARACTERS),
   ...named(() => name, 'name'),
   ...named(
     ([precision, scale]) => decimal(undefined, undefined, precision === undefined ? undefined : (scale ?? 0)),

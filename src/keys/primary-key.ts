@@ -278,11 +278,26 @@ function refusalOf(leaves: readonly Leaf[], metadata: EntityMetadata, columns: C
     const type = property.columnTypes?.[0] ?? property.type;
     const why = columns.whyRefused?.(property);
     if (why !== undefined) return `its property ${property.name} is of type ${type}: ${why}`;
-    if (property.runtimeType === 'boolean' && isForeign(property, metadata)) {
+    // Of a domain MikroORM has but the word.
+    if ([property.runtimeType, property.type].includes('boolean') && isForeign(property, metadata)) {
       return `its property ${property.name} is a foreign key of type ${type}: MikroORM reads none of its rows`;
     }
   }
-  return undefined;
+  const halved = halvedIn(metadata);
+  return (
+    halved &&
+    `its property ${halved.name} is a foreign key to a key that is one itself, of several columns: MikroORM reads one of them`
+  );
+}
+
+/** The part of a key of which MikroORM has but the first column in rows that it reads. */
+function halvedIn(metadata: EntityMetadata): EntityProperty | undefined {
+  return metadata.getPrimaryProps().find(({ targetMeta }) => {
+    if (targetMeta === undefined) return false;
+    const [only, another] = targetMeta.getPrimaryProps();
+    const isHalved = another === undefined && only!.targetMeta !== undefined && keyProperties(targetMeta).length > 1;
+    return isHalved || halvedIn(targetMeta) !== undefined;
+  });
 }
 
 /** A key that the application's own type can't read, or reads as another one, must not reach the database. */

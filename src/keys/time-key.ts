@@ -90,12 +90,17 @@ export const dateTime = instant(
 
 const MIDNIGHT = 'T00:00:00.000Z';
 
-/** A calendar day travels as its midnight in UTC; the database form is the day alone. */
-export const day = instant(
+const midnight = instant(
   '{"$date":"…T00:00:00.000Z"} of the years 1 to 9999',
   (value) => value.toISOString().endsWith(MIDNIGHT),
   (value) => value.toISOString().slice(0, -MIDNIGHT.length),
 );
+
+/** A calendar day travels as its midnight in UTC; the database form is the day alone. Of a Date the column keeps the day. */
+export const day: KeyColumn = {
+  ...midnight,
+  write: (value) => midnight.write(types.isDate(value) ? new Date(value).setUTCHours(0, 0, 0, 0) : value),
+};
 
 /** PostgreSQL rounds away from this instant. */
 const EPOCH = BigInt(Date.UTC(2000, 0)) * 1_000n;
@@ -120,8 +125,11 @@ export function timestamp(isZoned: boolean, isDate: boolean, precision = MICROSE
     write(value) {
       // Written as text and read as a Date, it would be another.
       if (isDate && typeof value === 'string' && /\.\d{3}0*[1-9]/.test(value)) return undefined;
-      const written = typeof value === 'string' && !isDate ? microsecondsIn(value, isZoned) : undefined;
-      if (written !== undefined) return wireOf(rounded(written, unit), isZoned);
+      if (!isDate && typeof value === 'string' && WRITTEN.test(value)) {
+        const written = microsecondsIn(value, isZoned);
+        // Without a zone it is of that of the session, which nobody here knows.
+        return written === undefined ? undefined : wireOf(rounded(written, unit), isZoned);
+      }
       const wire = dateTime.write(value);
       if (wire === undefined || unit <= 1_000n) return wire;
       return wireOf(rounded(BigInt(Date.parse(dateTime.canonical(wire) as string)) * 1_000n, unit), isZoned);

@@ -6,6 +6,7 @@ import {
   type EntityMetadata,
   helper,
   type MikroORM,
+  Reference,
   Utils,
 } from '@mikro-orm/core';
 
@@ -46,9 +47,20 @@ export function isScheduledForRemoval(em: EntityManager | undefined, entity: Any
 
 export const isLoaded = (entity: AnyEntity): boolean => helper(entity).isInitialized();
 
-/** Flat key values of an entity as its properties hold them; a foreign key contributes the key it points to. */
+/**
+ * Flat key values of an entity as its properties hold them; a foreign key contributes the key it points to, however
+ * deep. MikroORM's own list has objects in it where that holds a foreign key of several columns.
+ */
 export const keyValuesOf = (entity: AnyEntity): unknown[] =>
-  Utils.flatten((helper(entity).__primaryKeys as unknown[][] | null) ?? [], true);
+  metadataOf(entity)
+    .getPrimaryProps()
+    .flatMap(({ name, targetMeta }) => {
+      const held = (entity as Dictionary)[name] as unknown;
+      const target = Reference.isReference(held) ? held.unwrap() : held;
+      if (targetMeta !== undefined && isEntity(target as object)) return keyValuesOf(target as AnyEntity);
+      // A foreign key by its value alone, as with mapToPk.
+      return Array.isArray(held) ? (Utils.flatten(held, true) as unknown[]) : [held];
+    });
 
 /** The schema of an entity's row, where MikroORM knows one. */
 export const rowSchemaOf = (entity: AnyEntity): string | undefined => helper(entity).__schema;

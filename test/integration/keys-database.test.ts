@@ -252,6 +252,28 @@ describe('a key that is changed and not flushed', () => {
     expect((await failureOf(() => serializer.token(seat))).code).toBe('E_UNFLUSHED');
   });
 
+  test("stays the user's where its row is revived: the next flush writes it, and no row more", async () => {
+    const em = orm.em.fork();
+    const [ticket, seat] = [await em.findOneOrFail(Ticket, 1 as never), await em.findOneOrFail(Seat, { row: 1 })];
+    Object.assign(ticket, { id: 9 });
+    seat.row = 2;
+    const tokens = [
+      ['Ticket', 1],
+      ['Seat', ['Ann', 1]],
+    ];
+    for (const options of [{}, { freshness: 'managed' }]) {
+      const revived = await decode<object>(tokens, { em, ...options });
+      expect([revived[0] === ticket, revived[1] === seat, ticket.id, seat.row]).toEqual([true, true, 9, 2]);
+    }
+    await em.flush();
+    const after = orm.em.fork();
+    const keysOf = async (): Promise<unknown[]> => [
+      (await after.find(Ticket, {}, { orderBy: { id: 'asc' }, fields: ['id'] as never })).map(({ id }) => id),
+      (await after.find(Seat, {})).map((found) => found.row),
+    ];
+    expect(await keysOf()).toEqual([[2, 9], [2]]);
+  });
+
   test('is never taken for another row that a payload names', async () => {
     const em = orm.em.fork();
     const [one, two] = await em.find(
@@ -356,4 +378,43 @@ describe('types that no key is made of', () => {
     const error = await failureOf(() => own.decode(payload(['Odd', '1']) as never, { em }));
     expect([error.code, error.message.includes(`of type ${columnType}`)]).toEqual(['E_MALFORMED', true]);
   });
+});
+
+test('a foreign key of which MikroORM reads but a part is refused where it is serialized, with the name of the property', async () => {
+  const [Pair, Single, Halved, Below] = ['Pair', 'Single', 'Halved', 'Below'].map(
+    (name) => ({ [name]: class {} })[name]!,
+  );
+  const number = { type: 'number', primary: true };
+  const to = (entity: unknown) => ({ kind: 'm:1', entity: () => entity, primary: true });
+  const offline = offlineOrm([
+    new EntitySchema({ class: Pair, properties: { a: number, b: number } } as never),
+    new EntitySchema({ class: Single, properties: { pair: to(Pair) } } as never),
+    new EntitySchema({ class: Halved, properties: { of: to(Single), rank: number } } as never),
+    new EntitySchema({ class: Below, properties: { halved: to(Halved), step: number } } as never),
+  ]);
+  const own = new EntitySerializer(offline);
+  const em = offline.em.fork();
+  const read = (type: unknown, row: object): object => em.map(type as never, row as never);
+  expect(own.token(read(Single, { pair_a: 1, pair_b: 2 })).primaryKey).toEqual([1, 2]);
+  for (const [entity, property] of [
+    [read(Halved, { of_pair_a: 1, of_pair_b: 2, rank: 3 }), 'of'],
+    [read(Below, { halved_of_pair_a: 1, halved_of_pair_b: 2, halved_rank: 3, step: 4 }), 'halved'],
+  ] as const) {
+    const error = await failureOf(() => own.serialize([entity]));
+    expect([error.code, error.path]).toEqual(['E_UNSERIALIZABLE', '$[0]']);
+    expect(error.message).toContain(`its property ${property} is a foreign key to a key that is one itself`);
+  }
+});
+
+test('an instant as text that names no zone is refused: it is of that of the session, which nobody here knows', async () => {
+  const { Instant } = { Instant: class {} };
+  const id = { type: 'string', runtimeType: 'string', columnType: 'timestamptz', primary: true };
+  const offline = offlineOrm([new EntitySchema({ class: Instant, properties: { id } } as never)]);
+  const own = new EntitySerializer(offline);
+  const keyOf = (text: string): unknown =>
+    own.token(offline.em.fork().merge(Instant, { id: text } as never)).primaryKey;
+  expect(keyOf('2026-01-02 03:04:05+02')).toEqual(new Date('2026-01-02T01:04:05Z'));
+  for (const text of ['2026-01-02 03:04:05', '2026-01-02T03:04:05.123456']) {
+    expect((await failureOf(() => keyOf(text))).code).toBe('E_UNSERIALIZABLE');
+  }
 });

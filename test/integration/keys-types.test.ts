@@ -39,17 +39,19 @@ const revive = async (entities: readonly object[], em = orm.em.fork()): Promise<
 
 const tokenOf = (entity: object): string => JSON.stringify(serializer.token(entity));
 
-async function empty({ alone, part, foreign }: Type): Promise<void> {
+async function empty({ alone, part, foreign, nested }: Type): Promise<void> {
   const em = orm.em.fork();
-  for (const model of [foreign, part, alone]) if (model !== undefined) await em.nativeDelete(model, {});
+  for (const model of [nested, foreign, part, alone]) if (model !== undefined) await em.nativeDelete(model, {});
 }
 
 /** The rows of a spelling, as the application has just flushed them. */
-async function flushed({ alone, part, foreign }: Type, spelling: unknown, note: string) {
+async function flushed({ alone, part, foreign, nested }: Type, spelling: unknown, note: string) {
   const em = orm.em.fork();
   const id = em.create(alone, { id: spelling, note } as never);
-  const entities: Keyed[] = [id, em.create(part, { id: spelling, rank: 1, note } as never)];
+  const ranked = em.create(part, { id: spelling, rank: 1, note } as never);
+  const entities: Keyed[] = [id, ranked];
   if (foreign !== undefined) entities.push(em.create(foreign, { of: id, rank: 1, note } as never));
+  if (nested !== undefined) entities.push(em.create(nested, { of: ranked, step: 1, note } as never));
   await em.flush();
   return { em, entities };
 }
