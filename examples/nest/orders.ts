@@ -24,17 +24,17 @@ export class Orders {
 
   /** One transaction: the order, what is left of the product, the job that packs it, and who is told. */
   async place({ name, email, productId, quantity }: OrderForm): Promise<Order> {
+    if (quantity < 1) throw new BadRequestException('At least one');
     return this.em.transactional(async (em) => {
       const customer = (await em.findOne(Customer, { email })) ?? em.create(Customer, { email, name });
       const product = await em.findOneOrFail(Product, productId, { lockMode: LockMode.PESSIMISTIC_WRITE });
-      if (quantity < 1 || quantity > product.stock)
-        throw new BadRequestException(`${product.stock} of ${product.name} left`);
       product.stock -= quantity;
       const order = em.create(Order, { customer, product, quantity });
       await em.flush(); // it has a key from here on
       const job = await this.tasks.of(Packing).pack.delay({ order }); // in Redis once this has committed
       order.job = job.id;
       this.events.publish({ order }, (event) => this.emitter.emit('order.placed', event)); // and so are events
+      if (product.stock < 0) throw new BadRequestException(`There is less of ${product.name}`); // and all of it is undone
       return order;
     });
   }
