@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { anchorOf } from '../../docs/.vitepress/anchor.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const files = ['*.md', 'docs/**/*.md'].flatMap((pattern) =>
+const files = ['*.md', 'docs/**/*.md', 'examples/**/*.md'].flatMap((pattern) =>
   globSync(pattern, { cwd: root, exclude: ['docs/reference/api'] }),
 );
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -36,4 +36,9 @@ function deadLinksOf(file: string): string[] {
 
 test.each(files)('every link of %s leads somewhere', (file) => {
   expect(deadLinksOf(file)).toEqual([]);
+});
+
+test('the changelog is a page of the site, and links to pages of it', () => {
+  const links = Array.from(prose('CHANGELOG.md').matchAll(/\]\(([^)\s]+)\)/g), ([, link]) => link!);
+  expect(links.filter((link) => !/^(?:docs\/|https:)/.test(link))).toEqual([]);
 });
