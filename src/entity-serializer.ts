@@ -7,13 +7,13 @@ import { encode, type EncodeHooks } from './codec/encode.ts';
 import { type EncodeListener, WalkerHooks } from './codec/hooks.ts';
 import { inspect, type PayloadReport } from './codec/inspect.ts';
 import { DEFAULT_LIMITS, type Limits, resolveLimits } from './codec/limits.ts';
-import { open, parse, unseal } from './codec/open.ts';
+import { open, parse, refuseUnawaited, unseal } from './codec/open.ts';
 import { EntitySlot } from './codec/slot.ts';
-import { ByReferenceError, isThenable } from './errors.ts';
+import { ByReferenceError } from './errors.ts';
 import { judgeDatabase } from './models/databases.ts';
 import type { ClassReviver } from './models/by-reference.ts';
 import { ModelRegistry } from './models/model-registry.ts';
-import { type Declared, nothingDeclared } from './models/reference-property.ts';
+import { Declared } from './models/reference-property.ts';
 import { Strangers } from './models/strangers.ts';
 import { ValueRegistry } from './models/value-registry.ts';
 import {
@@ -173,10 +173,8 @@ export class EntitySerializer {
     const { settings } = call;
     const dtos = settings.as && dtoReaderFor(settings.as);
     // Nobody else holds what is parsed here; a DTO looks at it once more after it was decoded.
-    const decodeText = (text: string): Decoded => {
-      refuseUnawaited(text);
-      return this.#decode(parse(text, settings.limits), settings, dtos, settings.as === undefined);
-    };
+    const decodeText = (text: string): Decoded =>
+      this.#decode(parse(text, settings.limits), settings, dtos, settings.as === undefined);
     return single(await revive([payload], decodeText, call));
   }
 
@@ -231,7 +229,7 @@ export class EntitySerializer {
     options: Omit<DeserializeOptions, 'signed' | 'as'> & { readonly only: readonly EntityType[] },
   ): Promise<T> {
     checkPlainOptions(options);
-    const call = this.#settle(options, { ...this.#options, signed: false });
+    const call = this.#settle({ ...options, signed: false });
     const { admitted, limits } = call.settings;
     refuseUnawaited(json);
     if (isEnvelope(json)) throw ByReferenceError.malformed('this is an envelope; read it with decode()', { path: '$' });
@@ -394,7 +392,7 @@ export class EntitySerializer {
     return each(payloads, (payload) => {
       const { slots } = this.#decode(payload, settings, dtos, false);
       resolver.resolve(slots);
-      return slots.map(({ body }) => EntityToken.fromBody(body));
+      return slots.map(({ token }) => token);
     });
   }
 
@@ -430,7 +428,7 @@ export class EntitySerializer {
   /** @internal The value of a payload, with tokens where its entities were. */
   tokensOf(payload: JsonValue): unknown {
     const { slots, fill } = decode(readEnvelope(payload).data, this.#hooks.making(), this.#limits);
-    for (const slot of slots) slot.value = EntityToken.fromBody(slot.body);
+    for (const slot of slots) slot.value = slot.token;
     return fill();
   }
 
@@ -440,20 +438,21 @@ export class EntitySerializer {
   }
 
   /** What all stages of a call go by. */
-  #settle(options: DeserializeOptions, defaults: EntitySerializerOptions = this.#options): Call {
+  #settle(options: DeserializeOptions): Call {
     checkDeserializeOptions(options);
-    // What most calls go by is settled once.
-    const isPlain = defaults === this.#options && Object.keys(options).every((name) => name === 'em');
-    const known = isPlain ? this.#settled : undefined;
-    const settings = known ?? settle(options, defaults, this.registry, this.#limits);
-    if (isPlain) this.#settled = settings;
+    const names = Object.keys(options);
+    const isPlain = names.length === 0 || (names.length === 1 && names[0] === 'em');
+    const settings = isPlain ? (this.#settled ??= this.#merge({})) : this.#merge(options);
     if (settings.purpose !== undefined) this.#signer.requireKeys();
     return { settings, managers: new EntityManagers(this.orms, options.em) };
   }
 
+  #merge(options: DeserializeOptions): Settings {
+    return settle(options, this.#options, this.registry, this.#limits);
+  }
+
   /** An envelope opened, walked, and held to what its classes declare. */
   #decode(payload: unknown, settings: Settings, dtos: DtoReader | undefined, takesOver: boolean): Decoded {
-    refuseUnawaited(payload);
     const data = open(payload, this.#signer, settings);
     if (settings.as === undefined) return this.#walk(data, settings, takesOver);
     return dtos!.decodeAs(settings.as, settings.upgrades, (cls) =>
@@ -467,11 +466,11 @@ export class EntitySerializer {
     takesOver: boolean,
     check?: (declared: Declared) => void,
   ): Decoded {
-    const declared = nothingDeclared();
-    const decoded = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
+    const declared = new Declared();
+    const walked = decode(data, this.#hooks.making(admitted, declared), limits, takesOver);
     check?.(declared);
-    applyDeclared(decoded.slots, declared, this.registry, as !== undefined);
-    return decoded;
+    applyDeclared(walked, declared, this.registry, as !== undefined);
+    return { slots: walked.slots, fill: walked.fill };
   }
 
   async #reviveToken(token: EntityToken, call: Call): Promise<object> {
@@ -497,21 +496,13 @@ function tokenSlot(given: EntityToken | string, index?: number): EntitySlot {
     throw ByReferenceError.invalidOption('token', expected, given);
   }
   const token = isToken ? given : EntityToken.parse(given as string);
-  const body = token.toBody();
-  const slot = new EntitySlot(
-    readTokenBody(body, () => '$'),
-    body,
-  );
+  const slot = new EntitySlot(readTokenBody(token.toBody(), () => '$'));
   slot.place(NOWHERE, 0, NOWHERE, index);
   return slot;
 }
 
 /** A value that goes to no place of its own; only its path is told. */
 const NOWHERE: readonly never[] = [];
-
-function refuseUnawaited(payload: unknown): void {
-  if (isThenable(payload)) throw ByReferenceError.malformed('this is a promise; await it first', { path: '$' });
-}
 
 /** The value of a single payload, or what it was refused with. */
 const single = <T>(outcomes: readonly Outcome<T>[]): T => valueOf(outcomes[0]!);

@@ -1,7 +1,7 @@
 import type { EntityProperty } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { type Model, type ModelRegistry, requireModel } from '../models/model-registry.ts';
-import type { Declared, DeclaredReference, ReferenceProperty, Several } from '../models/reference-property.ts';
+import type { Declared, ReferenceProperty, Several } from '../models/reference-property.ts';
 import { isMarkedValue, nameOfMarked } from '../models/value-registry.ts';
 import { isEntity } from '../orm/entity.ts';
 import { targetsOf } from '../orm/metadata.ts';
@@ -99,15 +99,8 @@ class Checker {
     if (items === undefined) return refuse(`${IN_WORDS.get(each)} of references`, at);
     for (const [item, itemAt] of items) {
       if (!isTagged(item, '$entity')) refuse(item === null ? 'a reference, and not null' : 'a reference', itemAt);
-      this.#declare((item as JsonObject)['$entity']!, { property, place: itemAt });
+      this.#declared.note((item as JsonObject)['$entity']!, { property, place: itemAt });
     }
-  }
-
-  #declare(body: JsonValue, reference: DeclaredReference): void {
-    const { references } = this.#declared;
-    const others = references.get(body);
-    if (others === undefined) references.set(body, [reference]);
-    else others.push(reference);
   }
 
   /** The objects under a `@Type` class are DTOs themselves, value objects of that name, copies, or tokens. */
@@ -166,7 +159,7 @@ class Checker {
     if (admitted === undefined) this.#admitted.set(cls, (admitted = registry.admittedBy([cls])));
     const { metadata } = requireModel(name, admitted, registry, () => at.path);
     checkCopy(metadata, data, new Place(at, 1), (body, relation, place) => {
-      this.#declare(body, { property: this.#relation(relation), place });
+      this.#declared.note(body, { property: this.#relation(relation), place });
     });
   }
 

@@ -2,25 +2,26 @@ import { ByReferenceError } from '../errors.ts';
 import { type Model, type ModelRegistry, requireModel } from '../models/model-registry.ts';
 import type { Declared, ReferenceProperty } from '../models/reference-property.ts';
 import type { JsonValue } from '../wire/json.ts';
-import type { EntitySlot } from './slot.ts';
+import type { Walked } from './decode.ts';
 
 /**
  * Gives each reference the policy of the property that declares it. A DTO is a closed shape: every reference in it is
  * declared. Throws E_UNKNOWN_MODEL, E_MALFORMED, E_INVALID_OPTION.
  */
 export function applyDeclared(
-  slots: readonly EntitySlot[],
-  { references }: Declared,
+  { slots, bodies }: Walked,
+  declared: Declared,
   registry: ModelRegistry,
   isDto: boolean,
 ): void {
-  if (references.size === 0 && !isDto) return;
+  if (declared.isEmpty && !isDto) return;
   const admitted = new Map<ReferenceProperty, ReadonlySet<Model>>();
-  const isShared = sharedAmong(slots);
-  for (const slot of slots) {
-    const candidates = references.get(slot.body) ?? [];
-    const declared = isShared(slot.body) ? candidates.find(({ place }) => place.path === slot.path) : candidates[0];
-    const property = declared?.property;
+  const isShared = sharedAmong(bodies);
+  for (const [index, slot] of slots.entries()) {
+    const body = bodies[index]!;
+    const candidates = declared.of(body);
+    const own = isShared(body) ? candidates.find(({ place }) => place.path === slot.path) : candidates[0];
+    const property = own?.property;
     if (property === undefined) {
       if (!isDto) continue;
       const { path, parts } = slot;
@@ -34,9 +35,9 @@ export function applyDeclared(
 }
 
 /** Which arrays stand for references in several places. */
-function sharedAmong(slots: readonly EntitySlot[]): (body: JsonValue) => boolean {
+function sharedAmong(bodies: readonly JsonValue[]): (body: JsonValue) => boolean {
   const [once, shared] = [new Set<JsonValue>(), new Set<JsonValue>()];
-  for (const { body } of slots) (once.has(body) ? shared : once).add(body);
+  for (const body of bodies) (once.has(body) ? shared : once).add(body);
   return (body) => shared.has(body);
 }
 

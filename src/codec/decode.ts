@@ -41,13 +41,19 @@ export interface Decoded {
   fill(): unknown;
 }
 
+/** The same right after it was read. */
+export interface Walked extends Decoded {
+  /** The array of JSON that each slot was read from: what is declared of a reference is known by it. */
+  readonly bodies: readonly JsonValue[];
+}
+
 /**
  * Reads JSON of wire format 1 without touching a database. Input is copied, never changed, unless the caller gives it
  * away: arrays and objects of JSON that nobody else holds are taken over, which is faster.
  * Total on arbitrary JSON: throws E_MALFORMED or E_LIMIT with the JSON path, what the hooks throw, and nothing else.
  */
-export function decode(json: unknown, hooks: DecodeHooks, limits = DEFAULT_LIMITS, takesOver = false): Decoded {
-  return new Decoder(limits, { hooks, takesOver }).decode(json as JsonValue);
+export function decode(json: unknown, hooks: DecodeHooks, limits = DEFAULT_LIMITS, takesOver = false): Walked {
+  return new Decoder({ limits, hooks, takesOver }).decode(json as JsonValue);
 }
 
 /**
@@ -59,18 +65,19 @@ export function decodePlain(
   isReference: (body: JsonValue) => boolean,
   limits = DEFAULT_LIMITS,
 ): Decoded {
-  return new Decoder(limits, { isReference }).decode(json as JsonValue);
+  return new Decoder({ limits, isReference, takesOver: false }).decode(json as JsonValue);
 }
 
 /** The tags that name something of the application's: the walker's own business. */
 const NAMING_TAGS = ['$entity', '$token', '$value', '$snapshot'];
 
 interface DecoderOptions {
+  readonly limits: Required<Limits>;
   /** Unset for plain JSON, which has no such tags. */
   readonly hooks?: DecodeHooks;
   /** Set for plain JSON, where no other tag means anything. */
   readonly isReference?: (body: JsonValue) => boolean;
-  readonly takesOver?: boolean;
+  readonly takesOver: boolean;
 }
 
 class Decoder implements DecodeWalk {
@@ -78,34 +85,34 @@ class Decoder implements DecodeWalk {
   /** The path of the tag at hand, once a slot below it has needed one: all of them share it. */
   #tagAt: readonly PathSegment[] | undefined;
   readonly #slots: EntitySlot[] = [];
+  #bodies: JsonValue[] = [];
   readonly #fills: (() => void)[] = [];
   /** Of the object that holds the tag at hand. */
   readonly #holderPath = (): string => jsonPath(this.#at.slice(0, -1));
+  readonly #options: DecoderOptions;
   readonly #limits: Required<Limits>;
-  readonly #hooks: DecodeHooks | undefined;
-  readonly #isReference: ((body: JsonValue) => boolean) | undefined;
-  readonly #mayTakeOver: boolean;
   /** Objects around the value at hand whose data is looked at as JSON once it was walked: till then it must stay that. */
   #checked = 0;
   #nodes = 0;
   #depth = 0;
   #numberKeys = 0;
 
-  constructor(limits: Required<Limits>, { hooks, isReference, takesOver = false }: DecoderOptions) {
-    this.#limits = limits;
-    this.#hooks = hooks;
-    this.#isReference = isReference;
-    this.#mayTakeOver = takesOver;
+  constructor(options: DecoderOptions) {
+    this.#options = options;
+    this.#limits = options.limits;
   }
 
   get #takesOver(): boolean {
-    return this.#mayTakeOver && this.#checked === 0;
+    return this.#options.takesOver && this.#checked === 0;
   }
 
-  decode(json: JsonValue): Decoded {
+  decode(json: JsonValue): Walked {
     const root: unknown[] = [];
     this.#into(root, 0, this.#walk(json), NOWHERE);
-    return { slots: this.#slots, fill: () => this.#fill(root) };
+    const bodies = this.#bodies;
+    // Memory for as long as rows are loaded, where fill() kept them.
+    this.#bodies = [];
+    return { slots: this.#slots, bodies, fill: () => this.#fill(root) };
   }
 
   #fill(root: unknown[]): unknown {
@@ -202,13 +209,13 @@ class Decoder implements DecodeWalk {
     // What is taken over has come out of JSON.parse.
     if (!this.#takesOver && !isPlainObject(json)) return this.malformed('JSON');
     const keys = Object.keys(json);
-    if (this.#isReference !== undefined) return this.#walkPlain(json, keys, this.#isReference);
-    let hasEscapes = false;
-    for (const key of keys) {
-      if (!isMarked(key)) continue;
-      if (!isTag(key)) hasEscapes = true;
-      else if (keys.length === 1) return this.#walkTag(key, json[key]!);
-      else return this.malformed(`${key} alone; a key of the data's own that starts with $ has one more`);
+    const { isReference } = this.#options;
+    if (isReference !== undefined) return this.#walkPlain(json, keys, isReference);
+    const hasEscapes = keys.some(isMarked);
+    const tag = hasEscapes ? keys.find(isTag) : undefined;
+    if (tag !== undefined) {
+      if (keys.length === 1) return this.#walkTag(tag, json[tag]!);
+      return this.malformed(`${tag} alone; a key of the data's own that starts with $ has one more`);
     }
     const object = (this.#takesOver && !hasEscapes ? json : {}) as Record<string, unknown>;
     let at: readonly PathSegment[] | undefined;
@@ -250,8 +257,9 @@ class Decoder implements DecodeWalk {
     if (tag === '$entity') {
       this.#limitKey(body);
       if (this.#slots.length >= this.#limits.tokens) throw this.#limit('references', 'tokens');
-      const slot = new EntitySlot(readTokenBody(body, this.#holderPath), body);
+      const slot = new EntitySlot(readTokenBody(body, this.#holderPath));
       this.#slots.push(slot);
+      this.#bodies.push(body);
       return slot;
     }
     if (tag === '$value' || tag === '$snapshot') return this.#readObject(tag, body);
@@ -270,7 +278,7 @@ class Decoder implements DecodeWalk {
       return this.malformed('[name, data]');
     }
     const at = this.#at.slice(0, -1);
-    const hooks = this.#hooks!;
+    const hooks = this.#options.hooks!;
     const path = (): string => jsonPath(at);
     const reader = tag === '$value' ? hooks.value(body[0], path) : hooks.snapshot(body[0], path);
     const slot = new Slot();

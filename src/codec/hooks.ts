@@ -2,7 +2,7 @@ import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import { referenceBody } from '../models/entity-reference.ts';
 import type { Model, ModelRegistry } from '../models/model-registry.ts';
-import { type Declared, nothingDeclared } from '../models/reference-property.ts';
+import { Declared } from '../models/reference-property.ts';
 import { copiedEntity, detachedEntity, snapshotData } from '../models/snapshot.ts';
 import { decodeValue, encodeValue, type ValueRegistry } from '../models/value-registry.ts';
 import { datingAdvice } from '../models/version.ts';
@@ -11,7 +11,7 @@ import { wrapperOf } from '../orm/wrapper.ts';
 import type { JsonValue } from '../wire/json.ts';
 import { isUntagged } from '../wire/tags.ts';
 import { EntityToken, identityOf, writeTokenBody } from '../wire/token.ts';
-import type { DecodeHooks } from './decode.ts';
+import type { DecodeHooks, InstanceReader } from './decode.ts';
 import type { EncodeHooks } from './encode.ts';
 
 /** Told of each entity on its way: as a token, or as a copy. */
@@ -88,29 +88,49 @@ export class WalkerHooks {
   }
 
   /** For payloads: copies of admitted models, registered value objects with the references that they declare. */
-  making(admitted?: ReadonlySet<Model>, declared: Declared = nothingDeclared()): DecodeHooks {
-    return {
-      snapshot: (name, path) => {
-        const { metadata } = this.#registry.findAdmitted(name, admitted, path);
-        return {
-          check: (data) => requireObject(data, name, path),
-          make: (data) => detachedEntity(metadata, data, path),
-        };
-      },
-      value: (name, path) => {
-        const value = this.#values.findOrFail(name, path);
-        const { check } = value.codec;
-        return {
-          ...(check && { check: (data, at) => check(data, at, declared) }),
-          make: (data) => decodeValue(value, data, path),
-        };
-      },
-    };
+  making(admitted?: ReadonlySet<Model>, declared = new Declared()): DecodeHooks {
+    return new Making(this.#registry, this.#values, admitted, declared);
   }
 
   #rowOf(token: EntityToken): JsonValue {
     const name = this.#registry.find(token.model)?.rootName ?? token.model;
     return { $entity: identityOf(writeTokenBody(name, token.toBody()[1]!, token.schema, undefined)) };
+  }
+}
+
+class Making implements DecodeHooks {
+  readonly #registry: ModelRegistry;
+  readonly #values: ValueRegistry;
+  readonly #admitted: ReadonlySet<Model> | undefined;
+  readonly #declared: Declared;
+
+  constructor(
+    registry: ModelRegistry,
+    values: ValueRegistry,
+    admitted: ReadonlySet<Model> | undefined,
+    declared: Declared,
+  ) {
+    this.#registry = registry;
+    this.#values = values;
+    this.#admitted = admitted;
+    this.#declared = declared;
+  }
+
+  snapshot(name: string, path: () => string): InstanceReader {
+    const { metadata } = this.#registry.findAdmitted(name, this.#admitted, path);
+    return {
+      check: (data) => requireObject(data, name, path),
+      make: (data) => detachedEntity(metadata, data, path),
+    };
+  }
+
+  value(name: string, path: () => string): InstanceReader {
+    const value = this.#values.findOrFail(name, path);
+    const { check } = value.codec;
+    return {
+      ...(check && { check: (data, at) => check(data, at, this.#declared) }),
+      make: (data) => decodeValue(value, data, path),
+    };
   }
 }
 

@@ -1,5 +1,5 @@
-import { ByReferenceError } from '../errors.ts';
-import { isEnvelope, readEnvelope } from '../wire/envelope.ts';
+import { ByReferenceError, isThenable } from '../errors.ts';
+import { checkEnvelope, isEnvelope, readEnvelope } from '../wire/envelope.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../wire/json.ts';
 import type { Signer } from '../wire/signing.ts';
 import type { Limits } from './limits.ts';
@@ -7,6 +7,7 @@ import type { Limits } from './limits.ts';
 /** The JSON of a payload in text. Throws E_MALFORMED, E_LIMIT. */
 export function parse(text: unknown, { length }: Required<Limits>): unknown {
   if (typeof text !== 'string') {
+    refuseUnawaited(text);
     throw ByReferenceError.malformed('expected text; a JSON value is read with decode()', { path: '$' });
   }
   if (text.length > length) throw ByReferenceError.limit('characters', length, 'length', '$');
@@ -15,6 +16,11 @@ export function parse(text: unknown, { length }: Required<Limits>): unknown {
   } catch (cause) {
     throw ByReferenceError.malformed('not JSON', { path: '$', cause });
   }
+}
+
+/** Throws E_MALFORMED for what is still to come. */
+export function refuseUnawaited(payload: unknown): void {
+  if (isThenable(payload)) throw ByReferenceError.malformed('this is a promise; await it first', { path: '$' });
 }
 
 /** What a signature is looked at by. */
@@ -30,8 +36,12 @@ interface Demand {
  * E_EXPIRED, E_LIMIT.
  */
 export function open(payload: unknown, signer: Signer, demand: Demand): JsonValue {
-  if (isEnvelope(payload)) verify(payload, signer, demand);
-  else if (demand.purpose !== undefined) verify(requireSigned(payload), signer, demand);
+  if (isEnvelope(payload)) {
+    verify(payload, signer, demand);
+    return checkEnvelope(payload).data;
+  }
+  refuseUnawaited(payload);
+  if (demand.purpose !== undefined) verify(requireSigned(payload), signer, demand);
   return readEnvelope(payload).data;
 }
 

@@ -1,6 +1,6 @@
 import type { ReferenceProperty } from '../models/reference-property.ts';
-import { jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
-import type { TokenParts } from '../wire/token.ts';
+import { jsonPath, type PathSegment } from '../wire/json.ts';
+import { EntityToken, type TokenParts, writeTokenBody } from '../wire/token.ts';
 import { OMITTED } from '../wire/values/value-type.ts';
 
 /** Where a slot is before it is placed; one array for all, as there may be many slots. */
@@ -39,14 +39,17 @@ export class Slot {
 /** The place of one entity: found by the walker, given its `value` (the entity, null or OMITTED) by the reviver. */
 export class EntitySlot extends Slot {
   readonly parts: TokenParts;
-  /** The array of JSON that the parts were read from. */
-  readonly body: JsonValue;
   /** What the property that holds it says about it, where a class declares one. */
   declared: ReferenceProperty | undefined = undefined;
 
-  constructor(parts: TokenParts, body: JsonValue) {
+  constructor(parts: TokenParts) {
     super();
     this.parts = parts;
-    this.body = body;
+  }
+
+  /** Made when an error, a report or a callback asks: most slots never need one. */
+  get token(): EntityToken {
+    const { model, key, schema, version } = this.parts;
+    return EntityToken.fromBody(writeTokenBody(model, key, schema, version));
   }
 }

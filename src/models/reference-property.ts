@@ -9,9 +9,26 @@ import { aFilter, aMissingPolicy, type MissingPolicy, type PerModel } from './pe
  * What classes declare of a payload. References are known by the very array that is their token: paths would take
  * memory by the depth at which each one is. JSON that was not parsed may hold one array in several places.
  */
-export interface Declared {
+export class Declared {
+  #references: Map<JsonValue, DeclaredReference[]> | undefined;
+
+  /** No class declares a reference. */
+  get isEmpty(): boolean {
+    return this.#references === undefined;
+  }
+
+  /** A property declares the reference that an array is the token of. */
+  note(body: JsonValue, reference: DeclaredReference): void {
+    this.#references ??= new Map();
+    const others = this.#references.get(body);
+    if (others === undefined) this.#references.set(body, [reference]);
+    else others.push(reference);
+  }
+
   /** The properties that declare a reference, by the array that is its token. */
-  readonly references: Map<JsonValue, DeclaredReference[]>;
+  of(body: JsonValue): readonly DeclaredReference[] {
+    return this.#references?.get(body) ?? [];
+  }
 }
 
 /** A reference where a class declares one. */
@@ -21,8 +38,6 @@ export interface DeclaredReference {
   /** Where it is in the payload. */
   readonly place: { readonly path: string };
 }
-
-export const nothingDeclared = (): Declared => ({ references: new Map() });
 
 /** What one property of a DTO says about the entity in it; goes before the call's options. */
 export interface ReferencePropertyOptions {

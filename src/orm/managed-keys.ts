@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityManager, EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { rowSchemaOf } from './entity.ts';
 import { managedEntities } from './identity-map.ts';
@@ -22,7 +22,7 @@ export interface QueriedRows {
   readonly populate: readonly string[] | undefined;
 }
 
-type KeysOf = (root: EntityMetadata) => ComparedKeys;
+type KeysOf = (root: EntityMetadata, platform: Platform) => ComparedKeys;
 
 interface UnitOfWork {
   getById(name: unknown, id: unknown, schema?: string, isDatabaseForm?: boolean): AnyEntity | undefined;
@@ -73,7 +73,7 @@ function meetsRespelled(em: EntityManager, alone: EntityMetadata | undefined, ke
   let meets = respelled.get(key);
   if (meets === undefined) {
     const met = alone === undefined ? Array.from(all) : [...metByRows(alone, all)];
-    meets = met.some(({ root, primaryKeys }) => primaryKeys.length > 0 && keysOf(root).isRespelled);
+    meets = met.some(({ root, primaryKeys }) => primaryKeys.length > 0 && keysOf(root, em.getPlatform()).isRespelled);
     respelled.set(key, meets);
   }
   return meets;
@@ -104,9 +104,11 @@ function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): vo
     const found = getById.call(unit, name, id, schema, isDatabaseForm);
     if (found !== undefined || id === undefined || id === null || within.getStore() === undefined) return found;
     const root = em.getMetadata().find(name as never)?.root as EntityMetadata | undefined;
-    if (root === undefined || !keysOf(root).isRespelled) return undefined;
+    if (root === undefined) return undefined;
+    const keys = keysOf(root, em.getPlatform());
+    if (!keys.isRespelled) return undefined;
     let tree = trees.get(root);
-    if (tree === undefined) trees.set(root, (tree = new Respelled(em, root, keysOf(root))));
+    if (tree === undefined) trees.set(root, (tree = new Respelled(em, root, keys)));
     return tree.find(id, schema, isDatabaseForm);
   };
 }

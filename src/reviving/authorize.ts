@@ -23,10 +23,7 @@ export async function authorizeRows(
 ): Promise<{ readonly admission: Admission; readonly queries: number }> {
   const { registry, authorize } = settings;
   const reader = freshFork(em, { inTransaction: true });
-  const copies = groups.map((group) => ({
-    group,
-    copy: { ...group, em: reader, rows: new Map(Array.from(group.rows, ([key, row]) => [key, row.copy()] as const)) },
-  }));
+  const copies = groups.map((group) => ({ group, copy: group.copyFor(reader) }));
   const read = { ...settings, freshness: 'refresh', unflushed: 'overwrite', lockMode: undefined } as const;
   const queries = await loadRows(
     reader,

@@ -1,4 +1,4 @@
-import type { AnyEntity, EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { AnyEntity, EntityManager, EntityMetadata, Platform } from '@mikro-orm/core';
 import { PrimaryKey } from '../keys/primary-key.ts';
 import { meetingManaged } from '../orm/managed-keys.ts';
 import { blaming } from './blame.ts';
@@ -21,13 +21,14 @@ export async function findRows(
   const keys = rows.map((row) => row.key.value);
   const escaping = requireEscaping(em, keys);
   if (escaping !== undefined) await escaping;
-  const keysOf = (root: EntityMetadata) => PrimaryKey.of(root, em.getPlatform());
   const entities = await blaming(em, group, rows, () => meetingManaged(em, group, keysOf, () => query(keys)));
   const short = meet(group, rows, entities, found);
   if (short.length === 0) return 1;
   await meetRespelled(em, group, short, entities, found);
   return 2;
 }
+
+const keysOf = (root: EntityMetadata, platform: Platform): PrimaryKey => PrimaryKey.of(root, platform);
 
 /** The rows of each query. */
 export function chunksOf({ primaryKey }: RowGroup, rows: Row[]): readonly Row[][] {

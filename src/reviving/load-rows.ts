@@ -49,7 +49,7 @@ async function loadMeeting(
   const work = groups.map((group) => planLoad(em, group, settings));
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
-  if (settings.lockMode === undefined) work.sort((a, b) => a.group.rank - b.group.rank);
+  if (settings.lockMode === undefined) work.sort((a, b) => a.group.model.rank - b.group.model.rank);
   else work.sort((a, b) => compareText(a.group.metadata.tableName, b.group.metadata.tableName));
   const loader = new Loader(em, settings, merging);
   const tasks = work.flatMap((item) => loader.tasks(item));
@@ -59,7 +59,7 @@ async function loadMeeting(
 
 /** Into an EntityManager that manages nothing. */
 function loadFresh(em: EntityManager, groups: readonly RowGroup[], settings: LoadSettings): Promise<number> {
-  const sorted = groups.length === 1 ? groups : groups.toSorted((a, b) => a.rank - b.rank);
+  const sorted = groups.length === 1 ? groups : groups.toSorted((a, b) => a.model.rank - b.model.rank);
   const tasks: Task[] = [];
   for (const group of sorted) {
     for (const rows of chunksOf(group, [...group.rows.values()])) tasks.push(() => findFresh(em, group, rows));

@@ -6,7 +6,7 @@ import { type CanonicalKey, type DatabaseKey, PrimaryKey } from '../keys/primary
 import type { Model } from '../models/model-registry.ts';
 import type { ReferenceProperty } from '../models/reference-property.ts';
 import { notedSchema, spansSchemas } from '../orm/metadata.ts';
-import { EntityToken, writeTokenBody } from '../wire/token.ts';
+import type { EntityToken } from '../wire/token.ts';
 import type { EntityManagers } from './entity-managers.ts';
 import { requireLockable } from './row-locks.ts';
 import type { Call, LoadPolicy, Settings } from './settings.ts';
@@ -40,10 +40,8 @@ export class Row {
     return this.#slot.path;
   }
 
-  /** Made when an error, a report or a callback asks: most rows never need one. */
   get token(): EntityToken {
-    const { model, key, schema, version } = this.#slot.parts;
-    return EntityToken.fromBody(writeTokenBody(model, key, schema, version));
+    return this.#slot.token;
   }
 }
 
@@ -63,18 +61,49 @@ export class Reference {
 }
 
 /** Rows that one query can read: same table, schema, relations and filters. */
-export interface RowGroup {
+export class RowGroup {
+  /** The model of the first token in it. */
+  readonly model: Model;
   readonly em: EntityManager;
-  readonly metadata: EntityMetadata;
-  readonly rank: number;
-  readonly primaryKey: PrimaryKey;
+  readonly policy: LoadPolicy;
   /** The schema to name in the query. */
   readonly schema: string | undefined;
-  /** The schema of rows where the query names none. */
-  readonly ownSchema: string | undefined;
-  readonly populate: readonly string[] | undefined;
-  readonly filters: FilterOptions | undefined;
+  readonly metadata: EntityMetadata;
+  readonly primaryKey: PrimaryKey;
   readonly rows: Map<CanonicalKey, Row>;
+
+  constructor(
+    { model, em, policy }: Pick<ModelPlan, 'model' | 'em' | 'policy'>,
+    schema: string | undefined,
+    rows = new Map<CanonicalKey, Row>(),
+  ) {
+    this.model = model;
+    this.em = em;
+    this.policy = policy;
+    this.schema = schema;
+    this.metadata = model.queried;
+    this.primaryKey = PrimaryKey.of(this.metadata, em.getPlatform());
+    this.rows = rows;
+  }
+
+  /** The same rows, not read yet, for another EntityManager. */
+  copyFor(em: EntityManager): RowGroup {
+    const rows = Array.from(this.rows, ([key, row]) => [key, row.copy()] as const);
+    return new RowGroup({ ...this, em }, this.schema, new Map(rows));
+  }
+
+  /** The schema of rows where the query names none. */
+  get ownSchema(): string | undefined {
+    return this.em.schema ?? notedSchema(this.model.metadata, this.em.config);
+  }
+
+  get populate(): readonly string[] | undefined {
+    return this.policy.populate;
+  }
+
+  get filters(): FilterOptions | undefined {
+    return this.policy.filters;
+  }
 }
 
 /** How a model is loaded where one property, or none, declares it; looked up once per call. */
@@ -197,27 +226,18 @@ export class Resolver {
   /** The schema to name in the query for a token that names none: the row's own, even where the EntityManager is set to another. */
   #schemaOf({ model, em }: ModelPlan): string | undefined {
     if (this.#settings.schema !== undefined) return this.#settings.schema;
-    return em.schema === undefined || em.schema === model.schema ? undefined : model.schema;
+    const { schema } = em;
+    return schema === undefined || schema === model.schema ? undefined : model.schema;
   }
 
-  #group({ model, em, policy: { populate, filters } }: ModelPlan, schema: string | undefined): RowGroup {
-    const metadata = model.queried;
+  #group(plan: ModelPlan, schema: string | undefined): RowGroup {
+    const { populate, filters } = plan.policy;
     const others = schema === undefined ? this.#withoutSchema : this.#groupsIn(schema);
     const found = others.find(
-      (group) => group.metadata === metadata && group.populate === populate && group.filters === filters,
+      (group) => group.metadata === plan.model.queried && group.populate === populate && group.filters === filters,
     );
     if (found !== undefined) return found;
-    const group: RowGroup = {
-      em,
-      metadata,
-      rank: model.rank,
-      primaryKey: metadata === model.metadata ? model.primaryKey : PrimaryKey.of(metadata, em.getPlatform()),
-      schema,
-      ownSchema: em.schema ?? notedSchema(model.metadata, em.config),
-      populate,
-      filters,
-      rows: new Map<CanonicalKey, Row>(),
-    };
+    const group = new RowGroup(plan, schema);
     this.groups.push(group);
     others.push(group);
     return group;

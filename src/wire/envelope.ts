@@ -30,12 +30,14 @@ export const isEnvelope = (json: unknown): json is JsonObject => isJsonObject(js
 
 /** The envelope that JSON is. Throws E_MALFORMED, E_UNSUPPORTED_VERSION. Its signature is for the Signer to judge. */
 export function readEnvelope(json: unknown): Envelope {
-  if (!isEnvelope(json)) {
-    throw ByReferenceError.malformed(
-      'expected an envelope {"$byref":1,"data":…}, as serialize() and encode() make it',
-      { path: '$' },
-    );
-  }
+  if (isEnvelope(json)) return checkEnvelope(json);
+  throw ByReferenceError.malformed('expected an envelope {"$byref":1,"data":…}, as serialize() and encode() make it', {
+    path: '$',
+  });
+}
+
+/** The same of what `isEnvelope` has taken for one. */
+export function checkEnvelope(json: JsonObject): Envelope {
   const version = json['$byref'];
   if (!Number.isSafeInteger(version) || (version as number) < 1) {
     throw ByReferenceError.malformed('the format version $byref is a positive integer', { path: '$' });
