@@ -6,6 +6,7 @@ import { EntitySerializer } from 'mikro-orm-byref';
 import { bullmqEngine, type BullMqEngineOptions } from 'mikro-orm-byref/bullmq';
 import { Outbox, OutboxMessage, type OutboxOptions } from 'mikro-orm-byref/outbox';
 import { type Change, type DelayOptions, type JobHandle, type Task, Tasks } from 'mikro-orm-byref/tasks';
+import { audit } from '../../src/cli/audit/audit.ts';
 import { domain, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { redisConnection } from '../support/bullmq.ts';
@@ -196,6 +197,23 @@ describeWith('redis-server')('BullMQ with an outbox', () => {
       /stayed in the outbox: ByReferenceError: .*relay in a process that has/,
     );
     expect(await handle.cancel()).toBe(false);
+  });
+
+  test('byref audit reads jobs in the outbox as it does those in Redis', async () => {
+    const prefix = queueName();
+    const { tasks, task, queue } = counting({ queue: { prefix }, worker: { prefix } });
+    const gone = tasks.declare<{ n: number }>(queueName());
+    await inTransaction(task, { n: 1 });
+    await fork().nativeUpdate(OutboxMessage, {}, { availableAt: null, error: 'Error: on purpose' });
+    await inTransaction(task, { n: 2 });
+    await inTransaction(gone as never, { n: 3 });
+    await task.delay({ n: 4 });
+    const application = { serializer: new EntitySerializer(database.orm), tasks: [tasks] } as never;
+    const before = await fork().find(OutboxMessage, {});
+    const found = await audit(application, { rows: true, sample: 3, progress: undefined });
+    expect(found.tasks.find((each) => each.task === queue)?.jobs).toMatchObject({ waiting: 2, failed: 1 });
+    expect([found.jobs, found.problems]).toMatchObject([4, [{ queue: gone.taskName, problem: 'unknown task' }]]);
+    expect(await fork().find(OutboxMessage, {})).toEqual(before);
   });
 
   test('onFlush: the job is part of the transaction that changes the row', async () => {
