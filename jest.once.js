@@ -3,7 +3,7 @@
  * what they show. All others run with each of them. (Not test/package/imports: Node 22 has a `require()` of its own.)
  */
 export const ONCE = [
-  'test/clock/(?:chaos|cron|growth|memory)',
+  'test/clock/(?:chaos|cron|growth|memory|outbox)',
   'test/docs/',
   'test/package/(?:contents|docstrings)',
   'test/property/(?:fuzz|schema)',

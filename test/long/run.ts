@@ -5,6 +5,8 @@ const LONG: readonly (readonly [command: string, env?: NodeJS.ProcessEnv])[] = [
   ['node test/chaos/killed-workers.ts 10000'],
   ['node test/chaos/outages.ts 5000'],
   ['node test/chaos/caches.ts 120'],
+  ['node test/chaos/outbox.ts 100000'],
+  ['node test/chaos/outbox.ts 10000 mariadb'],
   ['npm run -s jest -- test/property/fuzz', { FUZZ_MINUTES: '20' }],
   ['npm run -s jest -- test/model', { MODEL_COMMANDS: '100000' }],
   ['node bench/run.ts'],
