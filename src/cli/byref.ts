@@ -1,8 +1,11 @@
 #!/usr/bin/env node
 import { Console } from 'node:console';
+import { setFlagsFromString } from 'node:v8';
 import { clipped, printable } from '../text.ts';
 import { run } from './run.ts';
 
+// What is read of a queue is done with at once: room for more of it would be half of the memory that a command takes.
+setFlagsFromString('--semi-space-growth-factor=1');
 // What the application's configuration has to say must not get between the lines of the report.
 globalThis.console = new Console(process.stderr, process.stderr);
 // Nor what it leaves behind end the command before the tokens are printed.

@@ -32,6 +32,9 @@ const KINDS: readonly Kind[] = [
 ];
 const COUNT = 5;
 
+/** Node 22 warns of TypeScript. */
+const NODE_OPTIONS = '--disable-warning=ExperimentalWarning';
+
 /** A process of a release. */
 class Program {
   readonly #process: ChildProcess;
@@ -41,7 +44,7 @@ class Program {
   }
 
   static async start(folder: string, url: string): Promise<Program> {
-    const env = { ...process.env, DATABASE_URL: url, NODE_OPTIONS: '' };
+    const env = { ...process.env, DATABASE_URL: url, NODE_OPTIONS };
     const program = new Program(fork(join(folder, 'program.ts'), { cwd: folder, env, execArgv: [] }));
     await program.#answer();
     return program;
@@ -99,7 +102,7 @@ export default await open(application, process.env.DATABASE_URL);
 /** Of the release of after. */
 async function byref(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
   const command = join(folders.after, 'node_modules/mikro-orm-byref/dist/cli/byref.js');
-  const env = { ...process.env, DATABASE_URL: database.url };
+  const env = { ...process.env, DATABASE_URL: database.url, NODE_OPTIONS };
   return run(process.execPath, [command, ...args], { cwd: folders.after, env }).then(
     ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
     ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ status: code, stdout, stderr }),

@@ -26,7 +26,8 @@ export interface EngineKind {
   read(url: string): Promise<Opened>;
 }
 
-const prefix = `stored-${randomUUID()}`;
+/** Of BullMQ's keys in Redis. */
+export const prefix = `stored-${randomUUID()}`;
 const boss = (connectionString: string): PgBoss =>
   new PgBoss({ connectionString, supervise: false, schedule: false, schema: 'jobs' }).on(
     'error',
