@@ -2,13 +2,12 @@ import type { MikroORM } from '@mikro-orm/core';
 import { createHash } from 'node:crypto';
 import { aFunction, aName, type Check, check } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { once } from '../once.ts';
 import { driverName } from '../orm/platform.ts';
 import { postgresConnectionOf } from '../orm/postgres-connection.ts';
-import { KeyedQueue } from './keyed-queue.ts';
-import type { HeldLock, LockProvider } from './lock-provider.ts';
-import { type Granted, type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
-import { about, ms, pause } from './waiting.ts';
+import type { LockProvider } from './lock-provider.ts';
+import { type LockNumbers, type PostgresClientLike, PostgresSession } from './postgres-session.ts';
+import { SessionLocks } from './session-locks.ts';
+import { ms } from './waiting.ts';
 
 /** How PostgreSQL keeps the locks. */
 export interface PostgresLocksOptions {
@@ -66,89 +65,12 @@ const checkPostgresLocksOptions = (options: PostgresLocksOptions): void => check
  */
 export function postgresLocks(orm: MikroORM, options: PostgresLocksOptions = {}): LockProvider {
   checkPostgresLocksOptions(options);
-  return new PostgresLocks(orm, options);
-}
-
-/** Sessions that a call asks which does not wait, or no longer: those before were gone. */
-const TRIES = 3;
-
-class PostgresLocks implements LockProvider {
-  readonly #orm: MikroORM;
-  readonly #options: PostgresLocksOptions;
-  readonly #queue = new KeyedQueue();
-  readonly #session = once(() => this.#open());
-  #isClosed = false;
-
-  constructor(orm: MikroORM, options: PostgresLocksOptions) {
-    this.#orm = orm;
-    this.#options = options;
-  }
-
-  /** The session would let a second call of this process in: the queue keeps it out. */
-  acquire(key: string, { signal }: { readonly signal: AbortSignal }): Promise<HeldLock | undefined> {
-    const lock = numbersOf(this.#options.namespace ?? 'mikro-orm-byref', key);
-    return this.#queue.take(key, signal, (leave) => this.#lock(lock, signal, leave));
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    const session = await this.#session.forget()?.catch(() => undefined);
-    await session?.close(new Error('The provider of the locks was closed.'));
-  }
-
-  async #lock(lock: LockNumbers, signal: AbortSignal, leave: () => void): Promise<HeldLock | undefined> {
-    const { pollMs = 500 } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      const session = await this.#connected();
-      session.enter();
-      let held: HeldLock | undefined;
-      try {
-        const granted = await session.lock(lock, signal, pollMs);
-        // Not one that was lost again before the work could begin.
-        if (granted !== undefined && !session.lost.aborted) {
-          held = heldIn(session, lock, granted, leave);
-          return held;
-        }
-        if (!session.lost.aborted) return undefined;
-      } catch (error) {
-        // The session is gone, and all it may have got with it: it is safe to ask on another one.
-        if (!session.lost.aborted || (signal.aborted && attempt >= TRIES)) throw error;
-      } finally {
-        if (held === undefined) session.leave();
-      }
-      if (attempt > 1) await pause(about(pollMs), [signal]);
-    }
-  }
-
-  async #connected(): Promise<PostgresSession> {
-    if (this.#isClosed) {
-      throw ByReferenceError.unsupported('Taking a lock after close()', 'close the locks when the application ends');
-    }
-    return this.#session();
-  }
-
-  async #open(): Promise<PostgresSession> {
-    const client = await (this.#options.connection?.() ?? clientOf(this.#orm));
-    const session = await PostgresSession.open(client, {
-      heartbeatMs: this.#options.heartbeatMs ?? 10_000,
-      tokenSequence: this.#options.tokenSequence,
-    });
-    session.lost.throwIfAborted();
-    session.lost.addEventListener('abort', () => this.#session.forget(), { once: true });
-    return session;
-  }
-}
-
-function heldIn(session: PostgresSession, lock: LockNumbers, { token }: Granted, leave: () => void): HeldLock {
-  return {
-    token,
-    signal: session.lost,
-    async release() {
-      if (!session.lost.aborted) await session.unlock(lock);
-      session.leave();
-      leave();
-    },
-  };
+  const { namespace = 'mikro-orm-byref', pollMs = 500, heartbeatMs = 10_000, tokenSequence, connection } = options;
+  return new SessionLocks({
+    nameOf: (key) => numbersOf(namespace, key),
+    pollMs,
+    open: async () => PostgresSession.open(await (connection?.() ?? clientOf(orm)), { heartbeatMs, tokenSequence }),
+  });
 }
 
 function numbersOf(namespace: string, key: string): LockNumbers {
@@ -162,7 +84,7 @@ async function clientOf(orm: MikroORM): Promise<PostgresClientLike> {
   if (connection === undefined) {
     throw ByReferenceError.unsupported(
       `Taking advisory locks through ${driverName(orm.em)}`,
-      'on PostgreSQL, pass postgresLocks the option connection: () => new pg.Client(…); on other databases, take verrouLocks()',
+      'on PostgreSQL, pass postgresLocks the option connection: () => new pg.Client(…); on MySQL and MariaDB, take mysqlLocks(); on other databases, verrouLocks()',
     );
   }
   return new connection.Client({ ...connection.settings, keepAlive: true }) as PostgresClientLike;

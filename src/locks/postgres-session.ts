@@ -1,7 +1,9 @@
 import { once } from '../once.ts';
 import { ByReferenceError } from '../errors.ts';
+import { DatabaseSession, type SessionClient } from './database-session.ts';
 import { DURABLE, growing, keepalives, tryLock } from './postgres-statements.ts';
-import { about, pause, settled } from './waiting.ts';
+import type { Granted } from './session-locks.ts';
+import { about, pause } from './waiting.ts';
 
 /** What of `pg.Client` is used. */
 export interface PostgresClientLike {
@@ -37,11 +39,6 @@ export interface SessionOptions {
   readonly tokenSequence: string | undefined;
 }
 
-/** A lock that the session holds. */
-export interface Granted {
-  readonly token?: bigint;
-}
-
 const CHANNEL = 'mikro_orm_byref_locks';
 
 /**
@@ -50,21 +47,15 @@ const CHANNEL = 'mikro_orm_byref_locks';
  *
  * A session holds a lock as often as it is asked to: the caller sees to it that a key is asked for once at a time.
  */
-export class PostgresSession {
-  readonly #client: PostgresClientLike;
+export class PostgresSession extends DatabaseSession {
   readonly #heartbeatMs: number;
   readonly #tokenSequence: string | undefined;
-  readonly #lost = new AbortController();
   /** Wakes the call that waits for a lock, by its number. */
   readonly #wake = new Map<string, () => void>();
-  #last: Promise<unknown> = Promise.resolve();
-  readonly #listen = once(() => this.#query(`listen ${CHANNEL}`));
-  #ended: Promise<void> = Promise.resolve();
-  #users = 0;
-  #heartbeat: NodeJS.Timeout | undefined;
+  readonly #listen = once(() => this.query(`listen ${CHANNEL}`));
 
   private constructor(client: PostgresClientLike, { heartbeatMs, tokenSequence }: SessionOptions) {
-    this.#client = client;
+    super(sessionClient(client), heartbeatMs);
     this.#heartbeatMs = heartbeatMs;
     this.#tokenSequence = tokenSequence;
     client.on('error', (error) => this.drop(error));
@@ -77,7 +68,7 @@ export class PostgresSession {
   /** Throws E_INVALID_OPTION where there is no such sequence. */
   static async open(client: PostgresClientLike, options: SessionOptions): Promise<PostgresSession> {
     const session = new PostgresSession(client, options);
-    const answered = session.#watch();
+    const answered = session.watch();
     try {
       await Promise.race([client.connect(), rejectedBy(session.lost)]);
     } finally {
@@ -89,24 +80,6 @@ export class PostgresSession {
       throw error;
     });
     return session;
-  }
-
-  /** Aborted when the session is gone, and with it every lock it held. */
-  get lost(): AbortSignal {
-    return this.#lost.signal;
-  }
-
-  /** While it has users the process stays alive for it, and it is asked at times whether it lives. */
-  enter(): void {
-    if (this.#users++ > 0) return;
-    this.#client.ref?.();
-    this.#heartbeat = setInterval(() => void this.#query('select 1').catch(this.#onHeartbeat), this.#heartbeatMs);
-  }
-
-  leave(): void {
-    if (--this.#users > 0) return;
-    this.#client.unref?.();
-    clearInterval(this.#heartbeat);
   }
 
   /** Tries until it has the lock, or until `signal` is aborted. */
@@ -133,7 +106,7 @@ export class PostgresSession {
       }
     } finally {
       this.#wake.delete(lock.holder);
-      if (isAnnounced) await this.#query(`select pg_advisory_unlock_shared('${lock.waiters}')`).catch(this.#fail);
+      if (isAnnounced) await this.query(`select pg_advisory_unlock_shared('${lock.waiters}')`).catch(this.fail);
     }
   }
 
@@ -145,38 +118,25 @@ export class PostgresSession {
       );
       if (!wasHeld) throw new Error('The session no longer held the lock: is there a pooler that shares sessions?');
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
-  /** Ends the session; what it held is lost. */
-  drop(cause: unknown): void {
-    if (this.lost.aborted) return;
-    clearInterval(this.#heartbeat);
-    this.#lost.abort(cause);
-    // A connection that does not answer can't be asked to end: pg cuts it.
-    this.#ended = this.#client.end().catch(() => undefined);
+  /** Its errors have a severity. */
+  protected override isAnswer(error: unknown): boolean {
+    return typeof (error as { severity?: unknown } | null)?.severity === 'string';
   }
 
-  /** Drops the session and waits for its connection to end. */
-  async close(cause: unknown): Promise<void> {
-    this.drop(cause);
-    await settled(this.#ended, this.#heartbeatMs);
+  protected override isEnd(error: unknown): boolean {
+    return /^(?:57P|08)/.test((error as { code?: string }).code ?? '');
   }
-
-  readonly #fail = (error: unknown): void => this.drop(error);
-
-  /** A server that refuses has answered. */
-  readonly #onHeartbeat = (error: unknown): void => {
-    if (!isAnswer(error)) this.drop(error);
-  };
 
   async #prepare(): Promise<void> {
-    await this.#query(keepalives(this.#heartbeatMs));
+    await this.query(keepalives(this.#heartbeatMs));
     const sequence = this.#tokenSequence;
     if (sequence === undefined) return;
-    await this.#query(DURABLE);
-    if ((await this.#query(growing(sequence))).length === 0) {
+    await this.query(DURABLE);
+    if ((await this.query(growing(sequence))).length === 0) {
       const expected = 'a sequence of this database, as by create sequence: growing, without cache and cycle';
       throw ByReferenceError.invalidOption('option tokenSequence', expected, sequence);
     }
@@ -188,55 +148,30 @@ export class PostgresSession {
    */
   async #tryLock(lock: LockNumbers): Promise<Granted | undefined> {
     try {
-      const [row] = await this.#query(tryLock(lock.holder, this.#tokenSequence));
+      const [row] = await this.query(tryLock(lock.holder, this.#tokenSequence));
       const { held, token } = row as { readonly held: boolean; readonly token?: string };
       if (!held) return undefined;
       return token === undefined ? {} : { token: BigInt(token) };
     } catch (error) {
-      const mayBeHeld = !isAnswer(error) || this.#tokenSequence !== undefined;
-      if (mayBeHeld) await this.#query(`select pg_advisory_unlock('${lock.holder}')`).catch(this.#fail);
+      const mayBeHeld = !this.isAnswer(error) || this.#tokenSequence !== undefined;
+      if (mayBeHeld) await this.query(`select pg_advisory_unlock('${lock.holder}')`).catch(this.fail);
       throw error;
     }
   }
 
   /** What the first of the called functions says. */
   async #ask(calls: string): Promise<boolean> {
-    const [row] = await this.#query(`select ${calls}`);
+    const [row] = await this.query(`select ${calls}`);
     return Object.values(row!)[0] === true;
-  }
-
-  #query(sql: string): Promise<readonly object[]> {
-    const result = this.#last.then(async () => {
-      this.lost.throwIfAborted();
-      const answered = this.#watch();
-      try {
-        return (await this.#client.query(sql)).rows;
-      } catch (error) {
-        // The session's end, told as the answer to what was asked last.
-        if (/^(?:57P|08)/.test((error as { code?: string }).code ?? '')) this.drop(error);
-        throw error;
-      } finally {
-        answered();
-      }
-    });
-    this.#last = result.catch(() => undefined);
-    return result;
-  }
-
-  /**
-   * Drops the session unless the returned function is called in time. The second half begins when the first is noticed
-   * to be over: after work that kept the thread busy there is time to read an answer that has come meanwhile.
-   */
-  #watch(): () => void {
-    const drop = (): void => this.drop(new Error(`The database has not answered within ${this.#heartbeatMs} ms.`));
-    const halfMs = this.#heartbeatMs / 2;
-    let timer = setTimeout(() => (timer = setTimeout(drop, halfMs)), halfMs);
-    return () => clearTimeout(timer);
   }
 }
 
-/** Whether an error is the server's own word. */
-const isAnswer = (error: unknown): boolean => typeof (error as { severity?: unknown } | null)?.severity === 'string';
+const sessionClient = (client: PostgresClientLike): SessionClient => ({
+  query: async (sql) => (await client.query(sql)).rows,
+  end: () => client.end(),
+  ref: () => client.ref?.(),
+  unref: () => client.unref?.(),
+});
 
 const rejectedBy = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));

@@ -4,7 +4,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { LockFactory } from '@verrou/core';
 import { redisStore } from '@verrou/core/drivers/redis';
 import { Redis } from 'ioredis';
-import { type LockProvider, postgresLocks, verrouLocks } from 'mikro-orm-byref/locks';
+import { type LockProvider, mysqlLocks, postgresLocks, verrouLocks } from 'mikro-orm-byref/locks';
 import { tableStore } from './table-store.ts';
 
 /** Short, because a test waits for it when a process has died; long, because a busy machine makes timers late. */
@@ -34,6 +34,19 @@ export const lockStores: Record<string, (orm: MikroORM) => Promise<LockStore>> =
     const store = await lockStores['postgres']!(orm);
     await orm.em.fork().getConnection().execute('create sequence if not exists lock_tokens');
     return { ...store, hasTokens: true, provider: () => postgresLocks(orm, { tokenSequence: 'lock_tokens' }) };
+  },
+
+  async mysql(orm) {
+    const run = (sql: string): Promise<unknown> => orm.em.fork().getConnection().execute(sql);
+    // Of GET_LOCK nobody says who has it: all sessions of the database but this one are ended.
+    const others = 'select id from information_schema.processlist where db = database() and id <> connection_id()';
+    return {
+      provider: () => mysqlLocks(orm),
+      loseLocks: async () => {
+        for (const { id } of (await run(others)) as { id: number }[]) await run(`kill ${id}`).catch(() => undefined);
+      },
+      close: async () => {},
+    };
   },
 
   async redis() {
