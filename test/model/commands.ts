@@ -3,7 +3,7 @@ import { type AnyEntity, type Collection, LockMode } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import fc from 'fast-check';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
-import { clock, hasStreams } from './entities.ts';
+import { clock, hasStreams, hasTablePerType } from './entities.ts';
 import { type Field, isA, isLoaded, type Model, modelOf, modelOfEntity, models, type Row, set } from './fields.ts';
 import { type ReviveOptions, revive, reviveAsPromised, type Token } from './promises.ts';
 import { viewOf, type World } from './world.ts';
@@ -189,7 +189,7 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   merge: command({
     args: fc.tuple(SETTABLE, ID, N),
-    can: (world, [name], id) => modelAt(modelOf(name).root, id).name === name && !isManaged(world, name, id),
+    can: (_world, [name], id) => modelAt(modelOf(name).root, id).name === name,
     run: async (world, [name, field], id, n) => {
       const { kind, nullable } = fieldNamed(name, field);
       if (!field.includes('.'))
@@ -217,19 +217,27 @@ export const COMMANDS: Record<string, Command<never>> = {
         ['Badge', 'code'],
         ['Note', 'draft'],
         ['Team', 'title'],
+        ...(hasTablePerType
+          ? [
+              ['Vehicle', 'wheels'],
+              ['Car', 'doors'],
+              ['Truck', 'cargo'],
+            ]
+          : []),
       ),
       ID,
       N,
     ),
     can: (world, [name], id) => {
       const entity = managed(world, name!, id);
+      if (modelAt(modelOf(name!).root, id).name !== name) return false;
       return (entity === undefined || world.changes(viewOf(entity)).size === 0) && !world.created.has(`${name} ${id}`);
     },
     run: ({ em }, [name, field], id, n) =>
       em.upsert(modelOf(name!).class, {
         id,
         ...(name === 'Person' && { name: `v${n}` }),
-        [field!]: n === 0 ? null : `v${n}`,
+        [field!]: n === 0 ? null : fieldNamed(name!, field!).kind.of(n),
       } as never),
   }),
   change: command({

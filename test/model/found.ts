@@ -231,6 +231,13 @@ export const found: Record<string, readonly [...Program, Revive]> = {
         ['Person', 1],
       ]),
     ] as const,
+    'a lazy property of a subclass that both the base class and its own class are asked for': [
+      step('lazies', ['Car', 'manual'], 1),
+      revive([
+        ['Vehicle', 1],
+        ['Car', 1],
+      ]),
+    ] as const,
   }),
   'an embedded object in another, which the result cache has spoiled what was stored of': [
     step('lazies', ['Person', 'address.memo'], 2),
