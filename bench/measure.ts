@@ -36,7 +36,7 @@ const SHORT_ROUNDS = 2;
 
 /** Rounds before those that count, and the time they take at least: until the optimizing compiler has settled. */
 const WARM_UP = isShort ? 1 : 25;
-const WARM_UP_MS = isShort ? 0 : 300;
+const WARM_UP_MS = 300;
 
 /**
  * Lets the contenders take turns, in another order each round. Young garbage is collected before each turn, so that
@@ -45,13 +45,13 @@ const WARM_UP_MS = isShort ? 0 : 300;
 export async function race(
   contenders: readonly Contender[],
   rounds: number,
-  { warmUp: warmUps = WARM_UP } = {},
+  { warmUp: warmUps = WARM_UP, warmUpMs = WARM_UP_MS } = {},
 ): Promise<Race> {
   const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   const repeats = new Map<string, number>();
   for (const contender of contenders) {
     const warmUp: number[] = [];
-    const until = performance.now() + WARM_UP_MS;
+    const until = performance.now() + (isShort ? 0 : warmUpMs);
     while (warmUp.length < Math.min(rounds, warmUps) || performance.now() < until)
       warmUp.push(await time(contender, 1));
     repeats.set(contender.name, Math.ceil(SAMPLE_MS / median(warmUp)));
