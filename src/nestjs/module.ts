@@ -19,6 +19,7 @@ import {
   FOUNDATIONS,
   OPTIONS,
 } from './options.ts';
+import { OUTBOX_HOST } from './outbox-host.ts';
 import { LOCKS_HOST, servicesOf } from './services.ts';
 import { TaskHost } from './task-host.ts';
 
@@ -43,7 +44,7 @@ export class ByReferenceModule {
 
   /**
    * With options from other providers. Whether there is an engine is known too late for Nest to refuse `Tasks`: without
-   * one it can be injected, and throws E_INVALID_OPTION when it is used. So it is with `Locks` and `EntityCache`.
+   * one it can be injected, and throws E_INVALID_OPTION when it is used. So it is with `Locks`, `EntityCache` and `Outbox`.
    * @throws E_INVALID_OPTION.
    */
   static forRootAsync({ imports = [], ...options }: ByReferenceAsyncOptions): DynamicModule {
@@ -75,6 +76,7 @@ const HOSTS: Partial<Record<Foundation, Provider>> = {
       new TaskHost(tasks, options, modules),
   },
   locks: LOCKS_HOST,
+  outbox: OUTBOX_HOST,
 };
 
 const HEALTH: Provider = {

@@ -2,10 +2,12 @@ import type { MikroORM } from '@mikro-orm/core';
 import type { FactoryProvider, ModuleMetadata } from '@nestjs/common';
 import type { BentoCacheLike } from '../cache/bento-like.ts';
 import type { EntityCacheOptions } from '../cache/options.ts';
-import { anObject, type Check, check, isName, oneOf } from '../check.ts';
+import { anObject, type Check, check, isName, isObject, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { LockProvider } from '../locks/lock-provider.ts';
 import type { EntitySerializerOptions } from '../options.ts';
+import type { OutboxOptions } from '../outbox/options.ts';
+import type { Outbox } from '../outbox/outbox.ts';
 import { ADAPTER_CHECKS, type AdapterOptions } from '../tasks/adapter-options.ts';
 import type { Engine } from '../tasks/engine.ts';
 import { checkTasksOptions, type TasksOptions } from '../tasks/tasks.ts';
@@ -23,10 +25,10 @@ export interface ByReferenceModuleOptions {
    */
   readonly jobs?: AdapterOptions;
   /**
-   * Where `Tasks` puts its jobs. Without one there is no `Tasks`.
+   * Where `Tasks` puts its jobs. Without one there is no `Tasks`. A function is given the ORM and the `Outbox`, if any.
    * @defaultValue none
    */
-  readonly engine?: Engine | ((orm: MikroORM) => Engine | Promise<Engine>);
+  readonly engine?: Engine | ((orm: MikroORM, outbox: Outbox | undefined) => Engine | Promise<Engine>);
   /**
    * Options of `Tasks`.
    * @defaultValue its own
@@ -48,7 +50,12 @@ export interface ByReferenceModuleOptions {
    */
   readonly cacheOptions?: EntityCacheOptions;
   /**
-   * Whether this process works the tasks that are defined when the application is initialised.
+   * Options of `Outbox`. Without them there is none.
+   * @defaultValue none
+   */
+  readonly outbox?: OutboxOptions | ((orm: MikroORM) => OutboxOptions | Promise<OutboxOptions>);
+  /**
+   * Whether this process works the tasks that are defined when the application is initialised, and relays its outbox.
    * @defaultValue false
    */
   readonly work?: boolean;
@@ -83,7 +90,7 @@ const aContext: Check = [
 ];
 
 /** The options that what can be injected stands on. */
-export type Foundation = 'engine' | 'locks' | 'cache';
+export type Foundation = 'engine' | 'locks' | 'cache' | 'outbox';
 
 const has =
   (...methods: string[]) =>
@@ -95,6 +102,7 @@ export const FOUNDATIONS: Readonly<Record<Foundation, { what: string; isOne: (va
   engine: { what: 'an Engine', isOne: has('enqueue') },
   locks: { what: 'a LockProvider', isOne: has('acquire') },
   cache: { what: 'a BentoCache', isOne: has('get', 'set', 'delete') },
+  outbox: { what: 'options of an Outbox', isOne: isObject },
 };
 
 const aFoundation = (name: Foundation): Check => {
@@ -108,6 +116,7 @@ const MODULE_CHECKS: Record<keyof ByReferenceModuleOptions, Check> = {
   engine: aFoundation('engine'),
   locks: aFoundation('locks'),
   cache: aFoundation('cache'),
+  outbox: aFoundation('outbox'),
   cacheOptions: anObject,
   tasks: anObject,
   work: oneOf(true, false),
@@ -138,9 +147,9 @@ export function checkAsyncOptions(options: ByReferenceAsyncOptions): void {
     throw ByReferenceError.invalidOption('option useFactory', 'a function', undefined);
 }
 
-function checkMembers({ jobs = {}, tasks = {}, engine, work = false }: ByReferenceModuleOptions): void {
+function checkMembers({ jobs = {}, tasks = {}, engine, outbox, work = false }: ByReferenceModuleOptions): void {
   check(jobs, ADAPTER_CHECKS, 'option jobs.');
   checkTasksOptions(tasks);
-  if (work && engine === undefined)
+  if (work && engine === undefined && outbox === undefined)
     throw ByReferenceError.invalidOption('option engine', 'an Engine, for work', engine);
 }

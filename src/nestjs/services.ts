@@ -4,6 +4,7 @@ import { EntityCache } from '../cache/entity-cache.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { Locks } from '../locks/locks.ts';
+import { Outbox } from '../outbox/outbox.ts';
 import { Tasks } from '../tasks/tasks.ts';
 import { type ByReferenceModuleOptions, type Foundation, FOUNDATIONS, OPTIONS } from './options.ts';
 
@@ -27,6 +28,7 @@ const SERVICES: { readonly [Name in Foundation]: Service<Name> } = {
     provide: EntityCache,
     make: (serializer, bentocache, { cacheOptions }) => new EntityCache(serializer, bentocache, cacheOptions),
   },
+  outbox: { provide: Outbox, make: (serializer, options) => new Outbox(serializer, options) },
 };
 
 /** Those of some options; without its option, one that says so as soon as it is used. */
@@ -35,19 +37,21 @@ export function servicesOf(names: readonly Foundation[]): FactoryProvider[] {
     const { provide, make } = SERVICES[name] as Service<Foundation>;
     return {
       provide: provide as never,
-      inject: [EntitySerializer, OPTIONS],
-      async useFactory(serializer: EntitySerializer, options: ByReferenceModuleOptions) {
+      // An engine may be made with the outbox.
+      inject: [EntitySerializer, OPTIONS, ...(name === 'engine' ? [{ token: Outbox, optional: true }] : [])],
+      async useFactory(serializer: EntitySerializer, options: ByReferenceModuleOptions, outbox?: Outbox) {
         const given = options[name];
         return given === undefined
           ? refusing(name, provide)
-          : make(serializer, (await made(name, given, serializer.orm)) as never, options);
+          : make(serializer, (await made(name, given, serializer.orm, options.outbox && outbox)) as never, options);
       },
     };
   });
 }
 
-async function made(name: Foundation, given: unknown, orm: MikroORM): Promise<object> {
-  const value: unknown = typeof given === 'function' ? await (given as (orm: MikroORM) => unknown)(orm) : given;
+async function made(name: Foundation, given: unknown, orm: MikroORM, outbox: Outbox | undefined): Promise<object> {
+  const make = given as (orm: MikroORM, outbox: Outbox | undefined) => unknown;
+  const value: unknown = typeof given === 'function' ? await make(orm, outbox) : given;
   const { what, isOne } = FOUNDATIONS[name];
   if (isOne(value)) return value as object;
   throw ByReferenceError.invalidOption(`option ${name}`, `a function that gives ${what}`, value);

@@ -28,7 +28,8 @@ export class TaskHost
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    if (this.#options.work === true) await this.#tasks.work();
+    const { engine, work } = this.#options;
+    if (engine !== undefined && work === true) await this.#tasks.work();
   }
 
   /** Jobs under way need the ORM, which closes with the application. */

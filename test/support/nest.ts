@@ -14,11 +14,15 @@ export function rootOf(parts: ModuleMetadata): Type<object> {
 }
 
 /** The application's ORM, on the database of the test. */
-export const ormModule = (clientUrl: string, contextName?: string): Promise<DynamicModule> =>
+export const ormModule = (
+  clientUrl: string,
+  contextName?: string,
+  entities: object[] = library,
+): Promise<DynamicModule> =>
   MikroOrmModule.forRoot({
     driver: PostgreSqlDriver,
     clientUrl,
-    entities: library,
+    entities: entities as typeof library,
     // An application that fails to start leaves nobody who could close it.
     ...connectLater,
     // With several ORMs @mikro-orm/nestjs leaves the middleware to `forMiddleware()`.
