@@ -5,6 +5,7 @@ export default {
   ...config,
   testMatch: [
     '<rootDir>/test/*/bullmq{,-outbox,-taken-back}.test.ts',
+    '<rootDir>/test/integration/requeue.test.ts',
     '<rootDir>/test/integration/signed.test.ts',
     '<rootDir>/test/integration/adapter-context.test.ts',
   ],

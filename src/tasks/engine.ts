@@ -168,8 +168,8 @@ export interface Engine {
    */
   stored?(em: EntityManager): AsyncIterable<readonly StoredJob[]>;
   /**
-   * Puts failed jobs of a queue back into it, to be begun at once and with their retries before them. Resolves with how
-   * many those are: what is not failed, or is put back by another call meanwhile, is left alone.
+   * Puts failed jobs of a queue back into it, to be begun at once, with an attempt before them at least. Resolves with
+   * how many those are: what is not failed, or is put back by another call meanwhile, is left alone.
    */
   requeue?(queue: string, ids: readonly string[]): Promise<number>;
 }

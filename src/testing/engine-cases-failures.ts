@@ -166,6 +166,28 @@ export const failures: EngineCases = {
     ]);
   },
 
+  async 'requeue: a failed job is put back once, and run again'(context) {
+    const { engine } = context;
+    if (engine.requeue === undefined) return;
+    const settings = { queue: name(), retries: { ...fast, limit: 1 } };
+    const [before, after] = [context.tasks(), context.tasks()];
+    before.define(name(), async () => undefined, settings);
+    let runs = 0;
+    const task = after.define(name(), async () => void runs++, settings);
+    const handle = await task.delay({});
+    await before.work();
+    assert.equal((await context.end(handle)).state, 'failed');
+    await before.stop();
+    const put = (...ids: string[]): Promise<number> => engine.requeue!(settings.queue, ids);
+    const counts = await Promise.all([put(handle.id), put(handle.id, randomUUID())]);
+    assert.equal(counts[0]! + counts[1]!, 1);
+    assert.equal(await handle.state(), 'waiting');
+    await after.work();
+    assert.equal((await context.end(handle)).state, 'completed');
+    assert.equal(runs, 1);
+    assert.equal(await put(handle.id), 0);
+  },
+
   async 'every failed attempt is told of, and whether it was the last'(context) {
     const { tasks, reports } = context.telling();
     const queue = name();

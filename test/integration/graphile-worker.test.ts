@@ -406,6 +406,31 @@ describe('what is kept of a job', () => {
     await until(async () => (await held()).length === 0);
     expect(await second.state()).toBeUndefined();
   });
+
+  test('why a job failed is kept as long as the job', async () => {
+    const queue = name();
+    const retries = { limit: 0, delayMs: 0, backoff: false };
+    const unknown = async (): Promise<unknown[]> => sql(`select from graphile_worker_byref.finished where id = ?`, id);
+    const { id } = await tasksOf()
+      .define(name(), async () => undefined, { queue, retries })
+      .delay({});
+    // Each has a sweep of its own.
+    for (const step of [1, 2]) {
+      const brief = tasksOf({}, {}, { keepResultsForMs: 1 });
+      const task = brief.define(queue, async () => step, { retries });
+      const done = await task.delay({});
+      await brief.work();
+      await until(async () => ['completed', undefined].includes(await done.state()) && (await unknown()).length === 1);
+      await brief.stop();
+      expect(await unknown()).toHaveLength(1);
+    }
+    await sql('select graphile_worker.complete_jobs(array(select id from graphile_worker.jobs where key = ?))', id);
+    const last = tasksOf({}, {}, { keepResultsForMs: 1 });
+    await last.define(queue, async () => 3, { retries }).delay({});
+    await last.work();
+    await until(async () => (await unknown()).length === 0);
+    await last.stop();
+  });
 });
 
 describe('schedules', () => {
