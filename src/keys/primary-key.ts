@@ -12,6 +12,7 @@ import { keyProperties } from '../orm/metadata.ts';
 import { isMysql, isPostgres, isSqlite } from '../orm/platform.ts';
 import { storedKeyOf, storedPart } from '../orm/stored-key.ts';
 import type { JsonArray, JsonValue } from '../wire/json.ts';
+import { readKeyValue } from '../wire/token.ts';
 import type { KeyColumn } from './key-column.ts';
 import { declaredKeyColumn, whyUndeclared } from './declared-key-column.ts';
 import { mysqlKeyColumn, whyRefusedByMysql } from './mysql-key-column.ts';
@@ -161,13 +162,24 @@ export class PrimaryKey {
   isAsRead(entity: AnyEntity): boolean {
     if (this.#simple !== undefined) return this.#isLeafAsRead(0, (entity as Dictionary)[this.#simple]);
     const stored = storedKeyOf(entity);
-    return stored !== undefined && this.#leaves.every((_, index) => this.#isLeafAsRead(index, stored[index]));
+    // A Date is found where it is all of a key, and nothing around it.
+    return (
+      stored !== undefined &&
+      this.#leaves.every((leaf, index) => !isDate(leaf) && this.#isLeafAsRead(index, stored[index]))
+    );
   }
 
   /** The canonical form of a key as the driver has it, flat. */
   canonicalOfRaw(values: readonly unknown[]): CanonicalKey | undefined {
     const wire = this.#join(this.#leaves.map(({ column }, index) => column.write(values[index])));
     return wire === undefined ? undefined : this.canonical(wire);
+  }
+
+  /** The Date that MikroORM makes of a key as the driver has it, where that is all of it. */
+  dateOf([value]: readonly unknown[]): Date | undefined {
+    const [leaf] = this.#leaves;
+    const wire = this.#simple !== undefined && isDate(leaf!) ? leaf!.column.write(value) : undefined;
+    return wire === undefined ? undefined : (readKeyValue(wire) as Date);
   }
 
   /** The canonical form of a key by its spelling in the database, flat and as the driver has it. */
@@ -225,6 +237,8 @@ export class PrimaryKey {
     return `${column.expected} for ${property.name}`;
   }
 }
+
+const isDate = ({ property }: Leaf): boolean => property.runtimeType === 'Date';
 
 /** How keys of a type travel that `types` has named. */
 export const columnsOfType = (type: string, platform: Platform): readonly KeyColumn[] =>

@@ -113,6 +113,7 @@ const WRITTEN = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(z|[
  */
 export function timestamp(isZoned: boolean, isDate: boolean, precision = MICROSECONDS): KeyColumn {
   const unit = 10n ** BigInt(MICROSECONDS - precision);
+  const step = Math.max(1, Number(unit) / 1_000);
   const readFine = (wire: JsonValue): string | undefined =>
     typeof wire === 'string' && wireOf(microsecondsIn(wire, isZoned) ?? 0n, isZoned) === wire ? wire : undefined;
   const readDate = (wire: JsonValue): unknown => {
@@ -135,7 +136,8 @@ export function timestamp(isZoned: boolean, isDate: boolean, precision = MICROSE
       return wireOf(rounded(BigInt(Date.parse(dateTime.canonical(wire) as string)) * 1_000n, unit), isZoned);
     },
     read: (wire) => readFine(wire) ?? readDate(wire),
-    isAsRead: never,
+    // A Date is found by itself, if it is none that the column rounds.
+    isAsRead: isDate ? (held) => types.isDate(held) && held.getTime() % step === 0 : never,
     canonical: (wire) => (typeof wire === 'string' ? wire : dateTime.canonical(wire)),
   };
 }

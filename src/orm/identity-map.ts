@@ -1,8 +1,14 @@
 import type { AnyEntity, EntityManager, EntityMetadata } from '@mikro-orm/core';
 
+/** Where an EntityManager has the entities of an inheritance tree: under each of their keys, in the order in which they came. */
+export type EntityStore = ReadonlyMap<string, AnyEntity>;
+
+export const storeOf = (em: EntityManager, { root }: EntityMetadata): EntityStore =>
+  em.getUnitOfWork(false).getIdentityMap().getStore(root) as EntityStore;
+
 /** The entities of an inheritance tree that an EntityManager manages, in no order. */
 export const managedEntities = (em: EntityManager, metadata: EntityMetadata): Iterable<AnyEntity> =>
-  new Set(em.getUnitOfWork(false).getIdentityMap().getStore(metadata.root).values() as Iterable<AnyEntity>);
+  new Set(storeOf(em, metadata).values());
 
 /** All entities that an EntityManager manages, references too. */
 export const allManaged = (em: EntityManager): AnyEntity[] => [

@@ -1,19 +1,7 @@
 import type { AnyEntity, EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { rowSchemaOf } from './entity.ts';
-import { managedEntities } from './identity-map.ts';
 import { loadsRelations, ownSchema, targetsOf } from './metadata.ts';
-
-/** How the keys of an inheritance tree are compared. */
-export interface ComparedKeys {
-  /** False where MikroORM finds each managed entity by what the driver reads. */
-  readonly isRespelled: boolean;
-  /** True for an entity that MikroORM does find. */
-  isAsRead(entity: AnyEntity): boolean;
-  canonicalOf(entity: AnyEntity): string | undefined;
-  /** Of a key as the driver has it, flat. */
-  canonicalOfRaw(key: readonly unknown[]): string | undefined;
-}
+import { type ComparedKeys, keyIn, RespelledIndex } from './respelled-index.ts';
 
 /** What a query reads. */
 export interface QueriedRows {
@@ -101,7 +89,8 @@ function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): vo
   const { getById } = unit;
   const trees = new Map<EntityMetadata, Respelled>();
   unit.getById = (name, id, schema, isDatabaseForm = false) => {
-    const found = getById.call(unit, name, id, schema, isDatabaseForm);
+    const own = (key: unknown): AnyEntity | undefined => getById.call(unit, name, key, schema, isDatabaseForm);
+    const found = own(id);
     if (found !== undefined || id === undefined || id === null || within.getStore() === undefined) return found;
     const root = em.getMetadata().find(name as never)?.root as EntityMetadata | undefined;
     if (root === undefined) return undefined;
@@ -109,16 +98,16 @@ function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): vo
     if (!keys.isRespelled) return undefined;
     let tree = trees.get(root);
     if (tree === undefined) trees.set(root, (tree = new Respelled(em, root, keys)));
-    return tree.find(id, schema, isDatabaseForm);
+    return tree.find(id, schema, isDatabaseForm, own);
   };
 }
 
-/** The managed entities of one tree that MikroORM may not find, by schema and canonical key. */
+/** What one query finds of the managed entities of a tree that MikroORM does not. */
 class Respelled {
   readonly #em: EntityManager;
   readonly #root: EntityMetadata;
   readonly #keys: ComparedKeys;
-  readonly #byKey = new Map<string, AnyEntity>();
+  #index: RespelledIndex | undefined;
   /** What was looked for in vain: MikroORM makes the entity then, and may not find it the next time. */
   readonly #missed = new Set<string>();
 
@@ -126,10 +115,15 @@ class Respelled {
     this.#em = em;
     this.#root = root;
     this.#keys = keys;
-    this.#index();
   }
 
-  find(id: unknown, schema: string | undefined, isDatabaseForm: boolean): AnyEntity | undefined {
+  /** `own` is MikroORM's way. */
+  find(
+    id: unknown,
+    schema: string | undefined,
+    isDatabaseForm: boolean,
+    own: (key: unknown) => AnyEntity | undefined,
+  ): AnyEntity | undefined {
     const parts = Array.isArray(id) ? (id.flat(Infinity) as unknown[]) : [id];
     // Rows are looked up by a single key as the driver has it; the parts of a composite one, and what a foreign key
     // points to, as properties hold them.
@@ -137,23 +131,19 @@ class Respelled {
     const canonical =
       (isHeld ? undefined : this.#keys.canonicalOfRaw(parts)) ?? this.#keys.canonicalOfRaw(this.#databaseForm(parts));
     if (canonical === undefined) return undefined;
+    const date = this.#keys.dateOf(parts);
+    // MikroORM files a Date that is all of a key as its text, under which two of one second are one.
+    const dated = date && own(String(date));
+    if (dated !== undefined && this.#keys.canonicalOf(dated) === canonical) return dated;
     const key = this.#keyOf(canonical, schema);
-    if (this.#missed.has(key) && !this.#byKey.has(key)) this.#index();
+    const index = (this.#index ??= RespelledIndex.of(this.#em, this.#root, this.#keys));
+    if (this.#missed.has(key) && !index.has(key)) index.update(this.#em);
     this.#missed.add(key);
-    return this.#byKey.get(key);
-  }
-
-  #index(): void {
-    for (const entity of managedEntities(this.#em, this.#root)) {
-      const canonical = this.#keys.isAsRead(entity) ? undefined : this.#keys.canonicalOf(entity);
-      if (canonical === undefined) continue;
-      const key = this.#keyOf(canonical, rowSchemaOf(entity));
-      if (!this.#byKey.has(key)) this.#byKey.set(key, entity);
-    }
+    return index.get(key);
   }
 
   #keyOf(canonical: string, schema: string | undefined): string {
-    return JSON.stringify([schema ?? this.#em.schema ?? ownSchema(this.#root, this.#em.config), canonical]);
+    return keyIn(schema ?? this.#em.schema ?? ownSchema(this.#root, this.#em.config), canonical);
   }
 
   #databaseForm(held: readonly unknown[]): unknown[] {
