@@ -9,4 +9,9 @@ export { ByReferenceHealth, type Health, type HealthOptions } from './health.ts'
 export { ByReferenceModule } from './module.ts';
 export { Revive } from './revive.ts';
 export { SignedEntityPipe } from './signed-entity-pipe.ts';
-export type { ByReferenceAsyncOptions, ByReferenceModuleOptions, ByReferenceRootOptions } from './options.ts';
+export type {
+  ByReferenceAsyncOptions,
+  ByReferenceModuleOptions,
+  ByReferenceOptionsFactory,
+  ByReferenceRootOptions,
+} from './options.ts';

@@ -10,6 +10,7 @@ import { bullMqModule } from './load-bullmq.ts';
 import {
   type ByReferenceAsyncOptions,
   type ByReferenceModuleOptions,
+  type ByReferenceOptionsFactory,
   type ByReferenceRootOptions,
   checkAsyncOptions,
   checkModuleOptions,
@@ -39,7 +40,7 @@ export class ByReferenceModule {
   static forRoot(options: ByReferenceRootOptions = {}): DynamicModule {
     checkRootOptions(options);
     const names = ALL.filter((name) => options[name] !== undefined);
-    return moduleOf({ provide: OPTIONS, useValue: options }, options.contextName, names);
+    return moduleOf([{ provide: OPTIONS, useValue: options }], options.contextName, names);
   }
 
   /**
@@ -49,7 +50,8 @@ export class ByReferenceModule {
    */
   static forRootAsync({ imports = [], ...options }: ByReferenceAsyncOptions): DynamicModule {
     checkAsyncOptions(options);
-    const { contextName, inject = [], useFactory } = options;
+    const { contextName, useClass } = options;
+    const { inject = [], useFactory } = factoryOf(options);
     const provider: FactoryProvider<ByReferenceModuleOptions> = {
       provide: OPTIONS,
       inject,
@@ -59,15 +61,34 @@ export class ByReferenceModule {
         return given;
       },
     };
-    return moduleOf(provider, contextName, ALL, imports);
+    return moduleOf([provider, ...(useClass === undefined ? [] : [useClass])], contextName, ALL, imports);
   }
 }
 
 Module({})(ByReferenceModule);
 
+/** What makes the options: a function, or a provider with a method of that name. */
+function factoryOf({ inject, useFactory, useClass, useExisting }: ByReferenceAsyncOptions): {
+  readonly inject?: FactoryProvider['inject'];
+  readonly useFactory: NonNullable<ByReferenceAsyncOptions['useFactory']>;
+} {
+  if (useFactory !== undefined) return { ...(inject && { inject }), useFactory };
+  return {
+    inject: [(useClass ?? useExisting)!],
+    useFactory: (factory: ByReferenceOptionsFactory) => factory.createByReferenceOptions(),
+  };
+}
+
+/**
+ * What begins and ends with the application has a module of its own, which is not global: those end after all others,
+ * in the order of imports, and MikroORM's is one, which takes the connections away.
+ */
+class ByReferenceHosts {}
+
+Module({})(ByReferenceHosts);
+
 const ALL = Object.keys(FOUNDATIONS) as Foundation[];
 
-/** What begins and ends with the application. */
 const HOSTS: Partial<Record<Foundation, Provider>> = {
   engine: {
     provide: TaskHost,
@@ -96,7 +117,7 @@ const EVENTS: Provider = {
 };
 
 function moduleOf(
-  options: Provider,
+  options: readonly Provider[],
   contextName: ContextOption['contextName'],
   names: readonly Foundation[],
   imports: DynamicModule['imports'] = [],
@@ -107,11 +128,12 @@ function moduleOf(
     useFactory: (given: ByReferenceModuleOptions, ...orms: MikroORM[]) => new EntitySerializer(orms, given.serializer),
   };
   const services = servicesOf(names);
+  const hosts = { module: ByReferenceHosts, providers: names.flatMap((name) => HOSTS[name] ?? []) };
   return {
     module: ByReferenceModule,
     global: true,
-    imports: [...imports, bullMqModule()],
-    providers: [options, serializer, HEALTH, EVENTS, ...services, ...names.flatMap((name) => HOSTS[name] ?? [])],
+    imports: [...imports, bullMqModule(), hosts],
+    providers: [...options, serializer, HEALTH, EVENTS, ...services],
     exports: [OPTIONS, EntitySerializer, ByReferenceHealth, CommittedEvents, ...services.map(({ provide }) => provide)],
   };
 }

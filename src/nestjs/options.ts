@@ -1,8 +1,8 @@
 import type { MikroORM } from '@mikro-orm/core';
-import type { FactoryProvider, ModuleMetadata } from '@nestjs/common';
+import type { FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
 import type { BentoCacheLike } from '../cache/bento-like.ts';
 import type { EntityCacheOptions } from '../cache/options.ts';
-import { anObject, type Check, check, isName, isObject, oneOf } from '../check.ts';
+import { aFunction, anObject, type Check, check, isFunction, isName, isObject, oneOf } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import type { LockProvider } from '../locks/lock-provider.ts';
 import type { EntitySerializerOptions } from '../options.ts';
@@ -74,12 +74,32 @@ export interface ContextOption {
 /** What `ByReferenceModule.forRoot` takes: `{ engine: pgBossEngine(boss), work: true }`. */
 export type ByReferenceRootOptions = ByReferenceModuleOptions & ContextOption;
 
-/** What `ByReferenceModule.forRootAsync` takes: `{ inject: [ConfigService], useFactory: (config) => ({ … }) }`. */
+/** A provider that makes the options: what `useClass` and `useExisting` name. */
+export interface ByReferenceOptionsFactory {
+  /** The options: `createByReferenceOptions() { return { engine: pgBossEngine(this.boss) } }`. */
+  createByReferenceOptions(): ByReferenceModuleOptions | Promise<ByReferenceModuleOptions>;
+}
+
+/**
+ * What `ByReferenceModule.forRootAsync` takes: `{ inject: [ConfigService], useFactory: (config) => ({ … }) }`, or
+ * `{ useClass: ByReferenceConfig }`, or `{ useExisting: ByReferenceConfig, imports: [ConfigModule] }`.
+ */
 export interface ByReferenceAsyncOptions
   extends
     ContextOption,
     Pick<ModuleMetadata, 'imports'>,
-    Pick<FactoryProvider<ByReferenceModuleOptions>, 'inject' | 'useFactory'> {}
+    Partial<Pick<FactoryProvider<ByReferenceModuleOptions>, 'inject' | 'useFactory'>> {
+  /**
+   * The class of a provider that makes the options, and is made for it.
+   * @defaultValue none
+   */
+  readonly useClass?: Type<ByReferenceOptionsFactory>;
+  /**
+   * The same of a provider that there is, of a global module or one of `imports`.
+   * @defaultValue none
+   */
+  readonly useExisting?: Type<ByReferenceOptionsFactory>;
+}
 
 /** The injection token of the options. */
 export const OPTIONS = Symbol('mikro-orm-byref.nestjs.options');
@@ -124,11 +144,15 @@ const MODULE_CHECKS: Record<keyof ByReferenceModuleOptions, Check> = {
 
 const ROOT_CHECKS: Record<keyof ByReferenceRootOptions, Check> = { ...MODULE_CHECKS, contextName: aContext };
 
+const aClass: Check = ['a class', isFunction];
+
 const ASYNC_CHECKS: Record<keyof ByReferenceAsyncOptions, Check> = {
   contextName: aContext,
   imports: ['an array of modules', Array.isArray],
   inject: ['an array of tokens', Array.isArray],
-  useFactory: ['a function', (value) => typeof value === 'function'],
+  useFactory: aFunction,
+  useClass: aClass,
+  useExisting: aClass,
 };
 
 export function checkRootOptions(options: ByReferenceRootOptions): void {
@@ -143,8 +167,10 @@ export function checkModuleOptions(options: ByReferenceModuleOptions): void {
 
 export function checkAsyncOptions(options: ByReferenceAsyncOptions): void {
   check(options, ASYNC_CHECKS, 'option ');
-  if (options.useFactory === undefined)
-    throw ByReferenceError.invalidOption('option useFactory', 'a function', undefined);
+  const given = (['useFactory', 'useClass', 'useExisting'] as const).filter((name) => options[name] !== undefined);
+  if (given.length === 1) return;
+  const expected = 'one of useFactory, useClass and useExisting';
+  throw ByReferenceError.invalidOption('options of forRootAsync', expected, given.join(' and ') || undefined);
 }
 
 function checkMembers({ jobs = {}, tasks = {}, engine, outbox, work = false }: ByReferenceModuleOptions): void {

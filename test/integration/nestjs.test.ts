@@ -28,6 +28,7 @@ import {
   Inject,
   Injectable,
   type INestApplication,
+  Module,
   type ModuleMetadata,
   Param,
   Post,
@@ -40,7 +41,12 @@ import * as bullmq from 'bullmq';
 import { type FlowProducer, type Job, Queue, Worker } from 'bullmq';
 import { EntitySerializer } from 'mikro-orm-byref';
 import { byReference, bullmqEngine } from 'mikro-orm-byref/bullmq';
-import { ByReferenceModule, type ByReferenceRootOptions } from 'mikro-orm-byref/nestjs';
+import {
+  ByReferenceModule,
+  type ByReferenceModuleOptions,
+  type ByReferenceOptionsFactory,
+  type ByReferenceRootOptions,
+} from 'mikro-orm-byref/nestjs';
 import { type Change, inlineEngine, type JobContext, Task, Tasks } from 'mikro-orm-byref/tasks';
 import { domain, User } from '../../fixtures/domain.ts';
 import { Author, Book, library } from '../../fixtures/library.ts';
@@ -716,6 +722,20 @@ describe('tasks without BullMQ', () => {
       });
     }
   }
+  @Injectable()
+  class FromSettings implements ByReferenceOptionsFactory {
+    readonly settings: { readonly work: boolean };
+    constructor(@Inject('config') settings: { work: boolean }) {
+      this.settings = settings;
+    }
+
+    async createByReferenceOptions(): Promise<ByReferenceModuleOptions> {
+      return { engine: inlineEngine(), work: this.settings.work };
+    }
+  }
+  const config = { provide: 'config', useValue: { work: true } };
+  @Module({ providers: [config, FromSettings], exports: [config, FromSettings] })
+  class Settings {}
   const application = async (byRef: Imports[number], contextName?: string): Promise<INestApplication> =>
     closing(await start({ imports: [byRef, ormModule(database.url, contextName)], providers: [Reminders] }));
 
@@ -730,6 +750,14 @@ describe('tasks without BullMQ', () => {
           inject: ['config'],
           useFactory: async ({ work }: { work: boolean }) => ({ engine: () => inlineEngine(), work }),
         }),
+    ],
+    [
+      'forRootAsync with a class',
+      () => ByReferenceModule.forRootAsync({ imports: [Settings], useClass: FromSettings }),
+    ],
+    [
+      'forRootAsync with a provider',
+      () => ByReferenceModule.forRootAsync({ imports: [Settings], useExisting: FromSettings }),
     ],
   ])('%s: tasks can be injected, and run with the commit', async (_name, module) => {
     const app = await application(module());
@@ -884,8 +912,6 @@ describe('tasks without BullMQ', () => {
     expect(serializer.registry.names).toEqual(['Author', 'Book', 'Note']);
     expect(serializer.orm.em.name).toBe(first ?? 'default');
   });
-
-  const config = { provide: 'config', useValue: { work: true } };
 });
 
 test('a second copy of @nestjs/bullmq is refused: its processors would be handed tokens', async () => {
@@ -908,7 +934,19 @@ test('options are checked', async () => {
   for (const options of bad) {
     expect((await failureOf(() => ByReferenceModule.forRoot(options))).code).toBe('E_INVALID_OPTION');
   }
-  expect((await failureOf(() => ByReferenceModule.forRootAsync({} as never))).code).toBe('E_INVALID_OPTION');
+  const none = (): ByReferenceModuleOptions => ({});
+  class Options {
+    createByReferenceOptions = none;
+  }
+  for (const options of [
+    {},
+    { useFactory: none, useClass: Options },
+    { useClass: Options, useExisting: Options },
+    { useClass: 'Options' },
+    { useFactory: 'none' },
+  ] as never[]) {
+    expect((await failureOf(() => ByReferenceModule.forRootAsync(options))).code).toBe('E_INVALID_OPTION');
+  }
   for (const options of [
     { engine: () => ({}) as never },
     { serializer: { models: 'some' as never } },
