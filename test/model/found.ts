@@ -268,4 +268,16 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('find', 'Badge', [2], undefined),
     revive([['Team', 1]], { populate: { Team: ['members'] } }),
   ],
+  'an item that is kept, in a collection that the table says it is not in': [
+    revive([['Person', 2]]),
+    step('elsewhere: point', ['Person', 'boss'], 2, 2),
+    step('findOne', 'Person', 1),
+    revive(
+      [
+        ['Person', 2],
+        ['Person', 1],
+      ],
+      { freshness: 'managed', populate: { Person: ['staff.notes'] } },
+    ),
+  ],
 };

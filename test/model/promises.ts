@@ -203,7 +203,8 @@ class Promise_ {
       const isRefreshed = isMetByAll && !this.#isKept(relatedKey) && !this.#isRemoved(this.#managed.get(relatedKey));
       if (isRefreshed) this.#roles.set(relatedKey, 'read');
       else if (!this.#roles.has(relatedKey)) this.#roles.set(relatedKey, 'met');
-      this.#walk(target.root, related, path, isRefreshed, isSure && stored.includes(related) && !isMine);
+      const isIn = stored.includes(related) && !isMine && !(many !== undefined && this.#isOfOthers(related, id, many));
+      this.#walk(target.root, related, path, isRefreshed, isSure && isIn);
     }
   }
 
@@ -438,7 +439,7 @@ class Promise_ {
     }
     const stay = this.#itemsThatStay(view, many);
     if (role !== 'read' || !isSure) {
-      const loaded = [now, stay, this.#itemsWithChanges(view, many)];
+      const loaded = [now, stay, this.#itemsWithKept(view, many), this.#itemsWithChanges(view, many)];
       return isSure && was === undefined ? loaded : [was, ...loaded];
     }
     const isMine = this.#changes.get(view.entity)?.has(many.name) === true;
@@ -463,17 +464,29 @@ class Promise_ {
   }
 
   /** The rows of a collection, without those whose own foreign key says otherwise and stays. */
-  #itemsThatStay(view: View, many: Model['many'][number]): Text {
-    const id = idOf(view.entity);
+  #itemsThatStay({ entity }: View, many: Model['many'][number]): Text {
+    const id = idOf(entity);
+    return textOf(this.#rows.items(id, many).filter((item) => !this.#isOfOthers(item, id, many)));
+  }
+
+  #isOfOthers(item: number, id: number, { target, by }: Model['many'][number]): boolean {
+    const other = this.#managed.get(keyOf(target, item));
+    const side = other?.model.fields.find(({ column, role }) => column === by && role === 'relation');
+    const held = side === undefined ? undefined : other!.fields.get(side.name);
+    if (held === undefined || held === textOf(id)) return false;
     const spares = this.#options.unflushed !== 'overwrite';
-    const isOfOthers = (item: number): boolean => {
-      const other = this.#managed.get(keyOf(many.target, item));
-      const side = other?.model.fields.find(({ column, role }) => column === many.by && role === 'relation');
-      const held = side === undefined ? undefined : other!.fields.get(side.name);
-      if (held === undefined || held === textOf(id)) return false;
-      return this.#isKept(keyOfView(other!)) || (spares && this.#changes.get(other!.entity)!.has(side!.name));
-    };
-    return textOf(this.#rows.items(id, many).filter((item) => !isOfOthers(item)));
+    return this.#isKept(keyOfView(other!)) || (spares && this.#changes.get(other!.entity)!.has(side!.name));
+  }
+
+  /** The same, and those that are kept and whose own foreign key says that they are in it. */
+  #itemsWithKept(view: View, many: Model['many'][number]): Text {
+    const items = new Set(JSON.parse(this.#itemsThatStay(view, many)!) as number[]);
+    for (const other of this.#managed.values()) {
+      const side = other.model.fields.find(({ column, role }) => column === many.by && role === 'relation');
+      const isIn = side !== undefined && other.fields.get(side.name) === textOf(idOf(view.entity));
+      if (other.model.root === many.target && isIn && this.#isKept(keyOfView(other))) items.add(idOf(other.entity));
+    }
+    return textOf([...items].sort((a, b) => a - b));
   }
 
   /** The rows of a collection, and what the user has put in or taken out from the items' side. */
