@@ -3,14 +3,19 @@ import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import type { EntityManager } from '@mikro-orm/core';
 
-/** A line of versions, and a line about the machine. `url` is the database's. */
-export async function environment(em: EntityManager, url: string): Promise<readonly string[]> {
+/** A line of versions, and a line about the machine. `url` is the database's; `mariadb` the version of the other one. */
+export async function environment(
+  em: EntityManager,
+  url: string,
+  mariadb: string | undefined,
+): Promise<readonly string[]> {
   const [row] = await em.getConnection().execute<{ server_version: string }[]>('show server_version');
   const [postgres] = row!.server_version.split(' ');
   const versions = {
     Node: process.versions.node,
     MikroORM: versionOf('@mikro-orm/core'),
     PostgreSQL: postgres,
+    ...(mariadb !== undefined && { MariaDB: mariadb }),
     superjson: versionOf('superjson'),
     devalue: versionOf('devalue'),
   };

@@ -1,6 +1,6 @@
 /** Serializing and reviving lists of mixed references, against what a person would write by hand and against JSON alone. */
 import { deepStrictEqual } from 'node:assert/strict';
-import type { EntityManager } from '@mikro-orm/core';
+import type { EntityClass, EntityManager, RequiredEntityData } from '@mikro-orm/core';
 import { type EntitySerializer } from 'mikro-orm-byref';
 import { Comment, Post, User } from '../fixtures/domain.ts';
 import { race, type Race } from './measure.ts';
@@ -10,23 +10,50 @@ export interface ReferenceRaces {
   readonly size: number;
   /** `references` and `loaded`, which is `serialize` of entities without and with their rows, against `stringify`. */
   readonly codec: Race;
-  /** `revive` against `by hand`; `parse` is the floor of what revive does before its first query. */
+  /** Of `benchRevive`. */
   readonly database: Race;
 }
 
 type Entity = User | Post | Comment;
 const MODELS = { User, Post, Comment } as const;
 
+const [ROWS, ROWS_AT_ONCE] = [10_000, 1_000];
+
 /** Rows of 0.3 to 1 kB: 10,000 of each model. */
 export async function fill(em: EntityManager): Promise<void> {
-  const run = (sql: string): Promise<unknown> => em.getConnection().execute(sql);
-  await run(`insert into "user" (id, name, email, nickname, secret, version, updated_at)
-    select n, 'user ' || n, 'user' || n || '@example.org', repeat('n', 100 + n % 100), repeat('s', 100), 1, now() from generate_series(1, 10000) n`);
-  await run(`insert into post (id, title, body, version, author_id)
-    select n, 'post ' || n, n || repeat('b', 400 + n % 500), 1, n from generate_series(1, 10000) n`);
-  await run(`insert into comment (id, text, post_id, author_id)
-    select n, repeat('c', 250 + n % 300), n, 10001 - n from generate_series(1, 10000) n`);
-  await run('analyze');
+  await insertRows(em, User, (id) => ({
+    id,
+    name: `user ${id}`,
+    email: `user${id}@example.org`,
+    nickname: 'n'.repeat(100 + (id % 100)),
+    secret: 's'.repeat(100),
+    version: 1,
+    updatedAt: new Date(),
+  }));
+  await insertRows(em, Post, (id) => ({
+    id,
+    title: `post ${id}`,
+    body: `${id}${'b'.repeat(400 + (id % 500))}`,
+    version: 1,
+    author: id,
+  }));
+  await insertRows(em, Comment, (id) => ({
+    id: BigInt(id),
+    text: 'c'.repeat(250 + (id % 300)),
+    post: id,
+    author: ROWS + 1 - id,
+  }));
+}
+
+async function insertRows<T extends Entity>(
+  em: EntityManager,
+  model: EntityClass<T>,
+  row: (id: number) => RequiredEntityData<T>,
+): Promise<void> {
+  for (let from = 1; from <= ROWS; from += ROWS_AT_ONCE) {
+    const rows = Array.from({ length: ROWS_AT_ONCE }, (_, index) => row(from + index));
+    await em.insertMany<T>(model, rows);
+  }
 }
 
 /** The three models in turn, and every fifth reference names a row that the list has already. */
@@ -50,15 +77,8 @@ export async function benchReferences(
   const references = mixedList(globalEm.fork(), size);
   const text: string = serializer.serialize(references);
   const envelope = JSON.parse(text) as unknown;
-  const ids = references.map((entity) => [entity.constructor.name as keyof typeof MODELS, entity.id] as const);
-  const loaded = await handWritten(globalEm.fork(), ids);
-
-  const revive = { name: 'revive', run: () => serializer.deserialize<Entity[]>(text, { em: globalEm.fork() }) };
-  const byHand = { name: 'by hand', run: () => handWritten(globalEm.fork(), ids) };
-  // A race between contenders that do different work says nothing.
+  const loaded = await handWritten(globalEm.fork(), idsOf(references));
   deepStrictEqual(serializer.serialize(loaded), text);
-  for (const { run } of [revive, byHand]) deepStrictEqual((await run()).map(rowOf), loaded.map(rowOf));
-
   const codec = await race(
     [
       { name: 'references', run: () => serializer.serialize(references) },
@@ -67,9 +87,24 @@ export async function benchReferences(
     ],
     rounds,
   );
-  const parse = { name: 'parse', run: () => JSON.parse(text) as unknown };
-  const database = await race([revive, byHand, parse], rounds);
-  return { size, codec, database };
+  return { size, codec, database: await benchRevive(serializer, globalEm, size, rounds) };
+}
+
+/** `revive` against `by hand`; `parse` is the floor of what revive does before its first query. */
+export async function benchRevive(
+  serializer: EntitySerializer,
+  globalEm: EntityManager,
+  size: number,
+  rounds: number,
+): Promise<Race> {
+  const references = mixedList(globalEm.fork(), size);
+  const ids = idsOf(references);
+  const text: string = serializer.serialize(references);
+  const revive = { name: 'revive', run: () => serializer.deserialize<Entity[]>(text, { em: globalEm.fork() }) };
+  const byHand = { name: 'by hand', run: () => handWritten(globalEm.fork(), ids) };
+  // A race between contenders that do different work says nothing.
+  deepStrictEqual((await revive.run()).map(rowOf), (await byHand.run()).map(rowOf));
+  return race([revive, byHand, { name: 'parse', run: () => JSON.parse(text) as unknown }], rounds);
 }
 
 /** What a job usually carries: one reference, and two of two models, against finds by hand; each in a fresh fork. */
@@ -126,6 +161,9 @@ function rowOf(entity: Entity): readonly unknown[] {
 }
 
 type Ids = readonly (readonly [keyof typeof MODELS, number | bigint])[];
+
+const idsOf = (list: readonly Entity[]): Ids =>
+  list.map((entity) => [entity.constructor.name as keyof typeof MODELS, entity.id] as const);
 
 /** What a careful person writes: one find per model for the distinct ids, and the list put together again. */
 async function handWritten(em: EntityManager, ids: Ids): Promise<Entity[]> {

@@ -13,6 +13,7 @@ import { benchCache } from './cache.ts';
 import { environment } from './environment.ts';
 import { benchJobs } from './jobs.ts';
 import { benchLocks } from './locks.ts';
+import { benchMariadb } from './mariadb.ts';
 import { isShort } from './measure.ts';
 import { benchCrowded, benchFew, benchReferences, fill, type ReferenceRaces } from './references.ts';
 import { alternativesTable, barsTable, writeReport } from './report.ts';
@@ -39,6 +40,7 @@ const database = await createOrm(server.url, name, domain, { debug: false });
 const { orm, url } = database;
 try {
   await fill(orm.em.fork());
+  await orm.em.execute('analyze');
   const serializer = new EntitySerializer(orm);
   const { codec: values, signing } = await benchValues(serializer, orm.em, 200);
   const sizes: ReferenceRaces[] = [];
@@ -50,7 +52,9 @@ try {
     alternatives.push(await benchAlternatives(serializer, database, size, rounds));
   }
 
-  const ranOn = await environment(orm.em.fork(), url);
+  // Last of all: its ORM takes the classes over.
+  const { version, races: mariadb } = await benchMariadb(SIZES.filter(({ size }) => size >= 100));
+  const ranOn = await environment(orm.em.fork(), url, version);
   console.log(`${ranOn.join('\n')}\nmedians, ratios inside this run\n`);
   console.log(`${table(alternativesTable(alternatives), 3)}\n`);
   console.log(
@@ -75,6 +79,13 @@ try {
         ms(queries.ms('by hand')),
         ms(queries.ms('revive')),
         ratio(queries.ratio('revive', 'by hand')),
+      ]),
+      ...mariadb.map(({ size, race }) => [
+        `${size.toLocaleString('en')}, MariaDB`,
+        ms(race.ms('parse')),
+        ms(race.ms('by hand')),
+        ms(race.ms('revive')),
+        ratio(race.ratio('revive', 'by hand')),
       ]),
     ])}`,
   );
@@ -148,6 +159,9 @@ try {
           1,
         ),
       ),
+    ...mariadb.map(({ size, race }) =>
+      atMost(`the same of ${size.toLocaleString('en')} on MariaDB`, race.ratio('revive', 'by hand'), 1.1),
+    ),
     ...sizes
       .filter(({ size }) => size >= 1_000)
       .flatMap(({ size, codec }) => [
