@@ -135,7 +135,8 @@ if (!isMikroOrm6) {
     const ownerOfBoth = writing.create(Owner, { id: 1, one, two } as never);
     await writing.flush();
     const connection = own.orm.em.fork().getConnection();
-    await connection.execute(`update first set note = 'new'; update second set note = 'newer'`);
+    await connection.execute(`update first set note = 'new'`);
+    await connection.execute(`update second set note = 'newer'`);
     const serializing = new EntitySerializer(own.orm, { populate: { Owner: ['one', 'two'] } });
     await serializing.deserialize(serializing.serialize([ownerOfBoth]), { em: writing });
     expect([one!.note, two!.note]).toEqual(['new', 'newer']);

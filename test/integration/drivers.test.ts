@@ -209,7 +209,7 @@ if (driver !== 'postgresql') {
     let hasRun = false;
     const error = await failureOf(() => locks.run('key', () => void (hasRun = true)));
     expect([error.code, hasRun]).toEqual(['E_UNSUPPORTED', false]);
-    expect(error.message).toMatch(/take verrouLocks\(\)/);
+    expect(error.message).toMatch(/on other databases, verrouLocks\(\)/);
     await locks.close();
   });
 }

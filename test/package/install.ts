@@ -21,6 +21,7 @@ const PEERS: Readonly<Record<string, readonly string[]>> = {
   './bullmq': ['bullmq', 'ioredis'],
   './class-transformer': ['class-transformer', 'reflect-metadata'],
   './graphile-worker': ['graphile-worker'],
+  './microservices': ['@nestjs/common', '@nestjs/core', '@nestjs/microservices', 'reflect-metadata', 'rxjs'],
   './nestjs': ['@mikro-orm/nestjs', '@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs'],
 };
 const entryPoints = Object.entries(manifest.exports).flatMap(([path, target]) =>
