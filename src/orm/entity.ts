@@ -78,11 +78,16 @@ export function storedValue(entity: AnyEntity, property: string): unknown {
 export function changesOf(entity: AnyEntity): ReadonlySet<string> {
   const wrapped = helper(entity);
   const stored = wrapped.__originalEntityData;
-  if (stored === undefined || wrapped.__em === undefined || isUntouchedReference(wrapped)) return NONE;
+  const { __touched } = wrapped as { readonly __touched?: boolean };
+  const isReference = !wrapped.__initialized;
+  // MikroORM 6 may tell a reference of a 1:1 from the other side, and writes nothing of one that nobody else has set.
+  if (stored === undefined || wrapped.__em === undefined || (isReference && __touched === false)) return NONE;
   settleSnapshot(entity);
   const comparator = wrapped.__em.getComparator();
-  const diff = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
+  const diff: Dictionary = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
   const names = new Set(Object.keys(diff));
+  // Of one that has been touched it writes all but what is undefined.
+  if (isReference && __touched === true) for (const name of names) if (diff[name] === undefined) names.delete(name);
   // MikroORM 6 compares the class of a reference with nothing.
   const { discriminatorColumn } = wrapped.__meta.root;
   if (discriminatorColumn !== undefined && !(discriminatorColumn in stored)) names.delete(discriminatorColumn);
@@ -90,12 +95,6 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
 }
 
 const NONE: ReadonlySet<string> = new Set();
-
-/** MikroORM 6 may tell a reference of a 1:1 from the other side, and writes nothing of one that nobody else has set. */
-const isUntouchedReference = (wrapped: object): boolean => {
-  const { __initialized, __touched } = wrapped as { readonly __initialized: boolean; readonly __touched?: boolean };
-  return !__initialized && __touched === false;
-};
 
 /** Whether MikroORM makes the entities of rows by their constructors. */
 export const constructsEntities = (em: EntityManager): boolean => em.config.get('forceEntityConstructor') !== false;

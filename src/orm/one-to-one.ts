@@ -63,6 +63,8 @@ export function withForeignKeysOfOthers(
       if (holder === undefined || holder === entity) continue;
       const [key, inverse] = property.owner ? [property.name, other.name] : [other.name, property.name];
       keys.push(sideOf(holder, key));
+      // What the user has given another row is that one's on both sides.
+      if (property.owner && changesOf(holder).has(key)) inverses.push(sideOf(partner, inverse));
       // What loses the row, or its partner, belongs to another one as before.
       const left = property.owner ? before : entityIn(holder, key);
       if (left !== undefined && left !== entity && (!property.owner || left === partner)) {

@@ -400,6 +400,28 @@ describe('relations', () => {
       expect(await written()).toHaveLength(isMikroOrm6 ? 0 : 1);
     });
 
+    test("of a reference, set by the user, is undefined after MikroORM 6's own find of the row that had it: no change", async () => {
+      await execute('update profile set badge_id = 2 where id = 2');
+      const [badge] = await em.find(Badge, [1, 2], { orderBy: { id: 1 } });
+      const bob = em.getReference(Profile, 2);
+      badge!.profile = ref(bob);
+      await em.find(Profile, 1);
+      expect(bob.badge?.id).toBe(isMikroOrm6 ? undefined : 1);
+      await revive(token('Profile', 2), { unflushed: isMikroOrm6 ? 'throw' : 'keep' });
+      expect(bob).toMatchObject({ name: 'Bob', badge: { id: isMikroOrm6 ? 2 : 1 } });
+      expect(await written()).toHaveLength(isMikroOrm6 ? 0 : 2);
+    });
+
+    test('is that of the row which the user has given it, when the reference is read that had it', async () => {
+      await execute('update profile set badge_id = 2 where id = 2');
+      const badge = await em.findOneOrFail(Badge, 2);
+      const ann = await em.findOneOrFail(Profile, 1);
+      ann.badge = ref(badge);
+      await revive(token('Profile', 2));
+      expect(ann.badge.unwrap()).toBe(badge);
+      expect(badge.profile!.unwrap()).toBe(ann);
+    });
+
     test('follows a change that is not flushed', async () => {
       const bob = await em.findOneOrFail(Profile, 2);
       const badge = await em.findOneOrFail(Badge, 2);

@@ -268,6 +268,13 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('find', 'Badge', [2], undefined),
     revive([['Team', 1]], { populate: { Team: ['members'] } }),
   ],
+  'the 1:1 of a reference, which MikroORM 6 leaves undefined where a find takes back what the user has set': [
+    step('lazies', ['Badge', 'print'], 2),
+    step('find', 'Badge', [1], undefined),
+    step('relate', ['Badge', 'person'], 1, 2),
+    step('findOne', 'Person', 1),
+    revive([['Person', 2]]),
+  ],
   'an item that is kept, in a collection that the table says it is not in': [
     revive([['Person', 2]]),
     step('elsewhere: point', ['Person', 'boss'], 2, 2),

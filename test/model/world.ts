@@ -6,6 +6,7 @@ import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { clock } from './entities.ts';
 import {
   idOf,
+  isLoaded,
   type Many,
   type Model,
   modelOf,
@@ -86,6 +87,9 @@ export class Rows {
     return textOf([...this.#tables].map(([name, rows]) => [name, rows.map(textOf).sort()]));
   }
 }
+
+/** MikroORM 6 writes of these what the user has touched, but for what is undefined. */
+const isReferenceOf6 = (entity: AnyEntity): boolean => isMikroOrm6 && !isLoaded(entity);
 
 const TABLES = [...new Set([...models.flatMap(({ tables }) => tables), 'person_teams'])];
 
@@ -174,8 +178,10 @@ export class World {
   /** The fields and collections of which an entity holds the user's value, or what MikroORM takes for it. */
   changes(view: View): ReadonlySet<string> {
     const bases = this.touched.get(view.entity) ?? new Map<string, Text>();
-    const isChanged = ([name, base]: [string, Text]): boolean =>
-      (view.fields.get(name) ?? view.many.get(name)) !== base;
+    const isChanged = ([name, base]: [string, Text]): boolean => {
+      const value = view.fields.get(name) ?? view.many.get(name);
+      return value !== base && !(value === undefined && isReferenceOf6(view.entity));
+    };
     const told = this.#told.get(view.entity)?.keys() ?? [];
     return new Set([...[...bases].filter(isChanged).map(([name]) => name), ...told]);
   }
@@ -185,18 +191,22 @@ export class World {
     const diffs = new Map<AnyEntity, Map<string, Text>>();
     for (const { entity, model, fields } of this.views().values()) {
       const stored = helper(entity).__originalEntityData as Row | undefined;
-      // Of a reference MikroORM 6 writes what the user has touched.
-      const { __initialized, __touched } = helper(entity) as { __initialized: boolean; __touched?: boolean };
-      if (stored === undefined || (!__initialized && __touched === false)) continue;
+      const isReference = isReferenceOf6(entity);
+      const { __touched } = helper(entity) as { __touched?: boolean };
+      if (stored === undefined || (isReference && __touched === false)) continue;
       const comparator = this.em.getComparator();
       const { __meta } = helper(entity);
       const prepared = comparator.prepareEntity(entity) as Row;
-      const diff = comparator.diffEntities((isMikroOrm6 ? __meta.className : __meta.class) as never, stored, prepared);
+      const diff: Row = comparator.diffEntities(
+        (isMikroOrm6 ? __meta.className : __meta.class) as never,
+        stored,
+        prepared,
+      );
       const names = new Map<string, Text>();
       for (const { name, kind } of model.fields) {
         const column = name.replaceAll('.', '_');
         const old = stored[column];
-        if (!(column in diff)) continue;
+        if (!(column in diff) || (isReference && diff[column] === undefined)) continue;
         const base = old === undefined ? undefined : textOf(old === null ? null : kind.read(old));
         // See `LEFT_OUT`: what is in JSON, of entities that are made by their constructors.
         const isUnread = typeof old === 'string' && typeof prepared[column] === 'object' && fields.get(name) === base;
