@@ -76,15 +76,13 @@ export type Outcome =
 /**
  * An error as it is kept with a job: tokens of rows, never their data.
  * `{ name: 'TypeError', message: '…', stack: '…' }`; of a `ByReferenceError` with `code`, `retryable`, `path` and
- * `tokens` in the place of the stack; of a job that could not be read with `unread: true`.
+ * `tokens` in the place of the stack; of a job that could not be read, so that no handler was called, with `unread: true`.
  */
 export interface JobFailure extends JsonObject {
   /** The error's name: `TypeError`. */
   readonly name: string;
   /** The error's message. */
   readonly message: string;
-  /** Set where the job could not be read, so that no handler was called. */
-  readonly unread?: true;
 }
 
 /** Runs received jobs; one outcome for each, in their order. Never rejects. */

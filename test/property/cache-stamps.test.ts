@@ -7,7 +7,7 @@ import { TagStamps } from '../../src/cache/tag-stamps.ts';
 import { type Stamps, Witness } from '../../src/cache/witness.ts';
 import { SlowStore } from '../support/slow-store.ts';
 
-const numRuns = process.env['CI'] === undefined ? 300 : 2_000;
+const numRuns = process.env['CI'] === undefined ? 300 : 1_000;
 const ROWS = [0, 1, 2];
 const MODEL = 'model:Row';
 const rowTag = (row: number): string => `row:${row}`;
