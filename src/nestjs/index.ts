@@ -4,7 +4,7 @@
  * @module mikro-orm-byref/nestjs
  * @packageDocumentation
  */
-export { CommittedEvents, type PublishOptions } from './committed-events.ts';
+export { CommittedEvents, type DefinedEvent, type PublishOptions } from './committed-events.ts';
 export { ByReferenceHealth, type Health, type HealthOptions } from './health.ts';
 export { ByReferenceModule } from './module.ts';
 export { Revive } from './revive.ts';

@@ -3,6 +3,7 @@ import { getMikroORMToken } from '@mikro-orm/nestjs';
 import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { EntitySerializer } from '../entity-serializer.ts';
+import { Outbox } from '../outbox/outbox.ts';
 import { Tasks } from '../tasks/tasks.ts';
 import { CommittedEvents } from './committed-events.ts';
 import { ByReferenceHealth } from './health.ts';
@@ -112,8 +113,9 @@ const ormToken = (contextName: string | undefined) =>
 
 const EVENTS: Provider = {
   provide: CommittedEvents,
-  inject: [EntitySerializer],
-  useFactory: (serializer: EntitySerializer) => new CommittedEvents(serializer),
+  inject: [EntitySerializer, OPTIONS, { token: Outbox, optional: true }],
+  useFactory: (serializer: EntitySerializer, { outbox: given }: ByReferenceModuleOptions, outbox?: Outbox) =>
+    new CommittedEvents(serializer, given && outbox),
 };
 
 function moduleOf(

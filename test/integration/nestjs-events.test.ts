@@ -128,6 +128,25 @@ test('events come after the commit, with the row of then in the handler’s own 
   expect((await database.orm.em.fork().findOneOrFail(Author, 1)).password).toBe('seen');
 });
 
+test('those of a definition too, where there is no outbox', async () => {
+  const heard: Author[] = [];
+  const defined = events.define('author.named', ({ author }: { author: Author }) => void heard.push(author));
+  await request((em) =>
+    em.transactional(async (own) => {
+      const author = await own.findOneOrFail(Author, 1);
+      await defined.publish({ author });
+      author.email = 'ann@new.example';
+      await own.flush();
+      await sleep(50);
+      expect(heard).toEqual([]);
+    }),
+  );
+  await until(() => heard.length === 1);
+  expect(heard[0]!.email).toBe('ann@new.example');
+  for (const use of [() => events.define('author.named', () => 0), () => events.define('', () => 0)])
+    expect((await failureOf(use)).code).toBe('E_INVALID_OPTION');
+});
+
 test('after a rollback there are none, that of a savepoint too', async () => {
   await request(async (em) => {
     const rolledBack = em.transactional(async (own) => {

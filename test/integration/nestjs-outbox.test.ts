@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { EntityManager } from '@mikro-orm/core';
 import type { INestApplication } from '@nestjs/common';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
-import { ByReferenceModule, type ByReferenceRootOptions } from 'mikro-orm-byref/nestjs';
+import { ByReferenceModule, type ByReferenceRootOptions, CommittedEvents } from 'mikro-orm-byref/nestjs';
 import { Outbox, OutboxMessage } from 'mikro-orm-byref/outbox';
 import { Tasks } from 'mikro-orm-byref/tasks';
 import { Author, library } from '../../fixtures/library.ts';
@@ -25,6 +25,7 @@ afterAll(() => database.close());
 afterEach(async () => {
   for (const app of apps.splice(0)) await app.close();
   await database.orm.em.fork().nativeDelete(OutboxMessage, {});
+  await database.orm.em.fork().nativeDelete(Author, {});
 });
 
 async function application(byRef: ReturnType<typeof ByReferenceModule.forRoot>): Promise<INestApplication> {
@@ -78,8 +79,49 @@ testWith('redis-server')('an engine is made with the outbox', async () => {
     return job;
   });
   expect(await handle.wait()).toBe('ann@example.org');
-  await em.nativeDelete(Author, { id: 7 });
 });
+
+test.each(ways)(
+  'an event that is defined is a row of the transaction, and published where it is relayed, again after a failure: %s',
+  async (_name, module) => {
+    const heard: { email: string; isOwn: boolean }[] = [];
+    const options = { outbox: { retries: { delayMs: 50 }, onError: () => undefined } };
+    const [producer, worker] = [
+      await application(module(options)),
+      await application(module({ ...options, work: true })),
+    ];
+    const define = (app: INestApplication, to: (event: { author: Author }) => unknown) =>
+      app.get(CommittedEvents).define<{ author: Author }>('author.moved', to);
+    const moved = define(producer, () => heard.push({ email: 'in the process that has added it', isOwn: false }));
+    const em = producer.get(EntityManager).fork();
+    const author = em.create(Author, { id: 8, email: 'old' });
+    await em.flush();
+    const rolledBack = em.transactional(async (tx) => {
+      await moved.publish({ author: await tx.findOneOrFail(Author, 8) });
+      throw new Error('on purpose');
+    });
+    await expect(rolledBack).rejects.toThrow('on purpose');
+    await em.transactional(async () => {
+      await moved.publish({ author });
+      author.email = 'new';
+    });
+    // A relay that does not know it yet leaves it to the next one, or to itself.
+    await soon(async () => (await em.count(OutboxMessage, { error: { $ne: null } })) === 1);
+    let calls = 0;
+    define(worker, (event) => {
+      if (++calls === 1) throw new Error('not now');
+      const own = worker.get(EntityManager);
+      heard.push({ email: event.author.email, isOwn: own.getReference(Author, 8) === event.author });
+    });
+    await soon(() => heard.length === 1);
+    await soon(async () => (await em.fork().count(OutboxMessage)) === 0);
+    expect([heard, calls]).toEqual([[{ email: 'new', isOwn: true }], 2]);
+    expect((await failureOf(() => define(worker, () => undefined))).code).toBe('E_INVALID_OPTION');
+    expect((await failureOf(() => moved.publish({ author: em.create(Author, { id: 9, email: '' }) }))).code).toBe(
+      'E_UNPERSISTED',
+    );
+  },
+);
 
 test('without its option it can be injected with forRootAsync alone, and says so when it is used', async () => {
   const app = await application(ByReferenceModule.forRootAsync({ useFactory: async () => ({}) }));
