@@ -1,15 +1,16 @@
 /**
  * A rolling deploy: processes of two releases side by side on the same queues. The earlier one runs on the library of
- * before `byref requeue`, fixtures/earlier-release.tar.gz: `npm pack` of commit "Tasks: a failure says whether the job
- * was read, and an unknown task has a code", with nothing but the modules in dist that it runs.
+ * before `byref requeue`, fixtures/earlier-release.json.gz: what `npm pack` packs of commit "Tasks: a failure says whether
+ * the job was read, and an unknown task has a code", with nothing but the modules in dist that it runs, text by path.
  */
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { domain } from '../../fixtures/domain.ts';
@@ -94,8 +95,12 @@ export default await open(application, process.env.DATABASE_URL);
   if (release === 'after') return own;
   const modules = join(own, 'node_modules');
   rmSync(join(modules, 'mikro-orm-byref'));
-  await run('tar', ['-xzf', path('../../fixtures/earlier-release.tar.gz'), '-C', modules]);
-  renameSync(join(modules, 'package'), join(modules, 'mikro-orm-byref'));
+  const packed = gunzipSync(readFileSync(path('../../fixtures/earlier-release.json.gz'))).toString();
+  for (const [name, text] of Object.entries(JSON.parse(packed) as Record<string, string>)) {
+    const file = join(modules, 'mikro-orm-byref', name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
   return own;
 }
 
