@@ -23,7 +23,7 @@ export function textReport({ findings, rows }: Inspection): string {
     ...indented('Tags', tagLines(finding)),
     ...indented('Payload problems', problemLines(finding)),
   ]);
-  return sections.map((lines) => `${lines.map(printable).join('\n')}\n`).join('\n');
+  return sections.map(printedLines).join('\n');
 }
 
 function heading({ path, kind, report }: Finding): string {
@@ -121,8 +121,7 @@ export function jsonReport({ findings, rows, failure }: Inspection): string {
     tags: report.tags,
     problems: report.problems,
   }));
-  const lines = JSON.stringify({ payloads, failure }, null, 2).split('\n');
-  return `${lines.map(printable).join('\n')}\n`;
+  return printedJson({ payloads, failure });
 }
 
 function jsonState(state: RowState | undefined): { readonly [name: string]: JsonValue | undefined } {
@@ -137,3 +136,9 @@ function jsonState(state: RowState | undefined): { readonly [name: string]: Json
     problem: error === undefined ? undefined : { code: error.code, message: messageOf(error) },
   };
 }
+
+/** Lines as a terminal may show them. */
+export const printedLines = (lines: readonly string[]): string => `${lines.map(printable).join('\n')}\n`;
+
+/** JSON as a terminal may show it. */
+export const printedJson = (value: object): string => printedLines(JSON.stringify(value, null, 2).split('\n'));

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { aFunction, type Check, check, isName } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
@@ -90,12 +89,12 @@ export class CommittedEvents {
     return {
       publish: async (event, options = {}) => {
         check(options, PUBLISH_CHECKS, 'option ');
+        if (this.#outbox !== undefined) {
+          await this.#outbox.write(TOPICS + name, event, options);
+          return;
+        }
         const entities = new Set<AnyEntity>();
-        if (this.#outbox === undefined)
-          return this.#afterCommit(this.#read(this.#encode(event, entities)), to, entities, options);
-        const payload = this.#serializer.encodeTelling(event, {}, { entity: (entity) => void entities.add(entity) });
-        const em = transactionFor(this.#serializer, options.em, entities);
-        await this.#outbox.insert([{ id: randomUUID(), topic: TOPICS + name, payload }], em);
+        this.#afterCommit(this.#read(this.#encode(event, entities)), to, entities, options);
       },
     };
   }

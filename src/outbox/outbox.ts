@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { about, pause } from '../locks/waiting.ts';
-import { logError } from '../orm/logger.ts';
+import { telling } from '../tasks/error-report.ts';
 import type { Retries } from '../tasks/engine.ts';
 import { describe } from '../tasks/outcome.ts';
 import { canHoldJobs, transactionFor } from '../tasks/transaction.ts';
@@ -62,6 +62,11 @@ export class Outbox {
    */
   async add(topic: string, value: unknown, options: AddOptions = {}): Promise<string> {
     checkAdding(topic, options);
+    return this.write(topic, value, options);
+  }
+
+  /** @internal As `add`, whatever the topic begins with. */
+  async write(topic: string, value: unknown, options: AddOptions): Promise<string> {
     const entities = new Set<AnyEntity>();
     const payload = this.#serializer.encodeTelling(value, {}, { entity: (entity) => void entities.add(entity) });
     const em = transactionFor(this.#serializer, options.em, entities);
@@ -80,7 +85,7 @@ export class Outbox {
     checkRelayOptions(options);
     const { signal = new AbortController().signal, batch = 100, pollMs = 1_000, leaseMs = 30_000 } = options;
     const retries = { ...RETRIES, ...this.#options.retries };
-    const tell = (report: OutboxErrorReport): void => this.#tell(report);
+    const tell = telling(this.#serializer, this.#options.onError, lineOf);
     const fails = (error: unknown): void => tell({ messages: [], final: false, error });
     const carriers = new Carriers(this.#options.publish, this.#openers, fails);
     const relay = new Relay({ table: this.table, carriers, retries, batch, leaseMs, tell });
@@ -121,17 +126,6 @@ export class Outbox {
   /** @internal */
   isOf(em: EntityManager): boolean {
     return canHoldJobs(em, this.#serializer);
-  }
-
-  #tell(report: OutboxErrorReport): void {
-    const { onError = (failed) => logError(this.#serializer.orm, lineOf(failed)) } = this.#options;
-    const failed = (error: unknown): void =>
-      process.emitWarning(`onError failed: ${describe(error).message}`, 'ByReferenceWarning');
-    try {
-      void Promise.resolve(onError(report)).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
   }
 }
 

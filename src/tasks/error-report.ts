@@ -26,8 +26,18 @@ export interface ErrorReport {
 export type OnError = (report: ErrorReport) => void | Promise<void>;
 
 /** Tells somebody, and never throws: `onError`, else one line of MikroORM's logger. */
-export function tellingOf({ orm }: EntitySerializer, onError: OnError | undefined): (report: ErrorReport) => void {
-  const tell: OnError = onError ?? ((report) => logError(orm, lineOf(report)));
+export const tellingOf = (
+  serializer: EntitySerializer,
+  onError: OnError | undefined,
+): ((report: ErrorReport) => void) => telling(serializer, onError, lineOf);
+
+/** The same of any report, which `lineOf` makes a line of. */
+export function telling<Report>(
+  { orm }: EntitySerializer,
+  onError: ((report: Report) => void | Promise<void>) | undefined,
+  lineOf: (report: Report) => string,
+): (report: Report) => void {
+  const tell = onError ?? ((report) => logError(orm, lineOf(report)));
   return (report) => {
     const failed = (error: unknown): void =>
       process.emitWarning(`onError failed: ${describe(error).message}`, 'ByReferenceWarning');
