@@ -5,6 +5,7 @@ import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { freePort } from '../../fixtures/free-port.ts';
 import { startPostgres } from '../../fixtures/postgres.ts';
 import { startRedis } from '../../fixtures/redis.ts';
 import manifest from '../../package.json' with { type: 'json' };
@@ -34,17 +35,30 @@ const TSCONFIG = tsconfigIn(pages.join('\n'))!;
 /** On standard output, with ids that no page can show. */
 const GRAPHILE_WORKER_LOG = /^\[\w+(?:\([\w-]+\))?\] INFO: /;
 
-/** Without the lines that pin the other major. */
+const suffix = randomBytes(4).toString('hex');
+/** The ports that examples listen on, and free ones for them: another run may be beside this one. */
+const ports = new Map<string, string>();
+for (const port of examples.flatMap(({ code }) => code.match(/(?<=\bport: |\bstart\()\d{4}\b/g) ?? []))
+  ports.set(port, `${await freePort()}`);
+const withPorts = (text: string): string => text.replaceAll(/\b\d{4}\b/g, (number) => ports.get(number) ?? number);
+
+/** Without the lines that pin the other major, and with databases and ports of this run. */
 const ofMajor = examples
   .filter(({ major }) => major === undefined || major === MAJOR)
-  .map((example) => ({ ...example, installs: example.installs.filter((line) => MAJOR === 7 || !PINS_7.test(line)) }));
-const suffix = randomBytes(4).toString('hex');
+  .map((example) => ({
+    ...example,
+    installs: example.installs.filter((line) => MAJOR === 7 || !PINS_7.test(line)),
+    code: withPorts(withDatabasesOf(suffix, example.code)),
+    prints: example.prints.map(withPorts),
+  }));
 const database = `byref_examples_${suffix}`;
 const server = await startPostgres();
 const redis = await startRedis();
 const folder = mkdtempSync(join(tmpdir(), 'byref-examples-'));
 const clients: pg.Client[] = [];
 let packed: string;
+/** Of the examples that do something else; the others run all the same. */
+const failures: unknown[] = [];
 try {
   packed = tarball(folder);
   const programs = ofMajor.filter(({ prints, runner }) => prints.length > 0 || runner !== undefined);
@@ -59,8 +73,14 @@ try {
     process.stdout.write(`npm install ${lines || FIRST}\n`);
     const cwd = await folderWith([...installs, ...tools]);
     for (const example of group) {
-      await (example.runner === undefined ? printsWhatItSays(cwd, example) : passes(cwd, example));
-      await bystander.isUntouched(example);
+      try {
+        await (example.runner === undefined ? printsWhatItSays(cwd, example) : passes(cwd, example));
+        await bystander.isUntouched(example);
+      } catch (error) {
+        process.stdout.write(`  ${example.name}.ts fails\n`);
+        failures.push(error);
+        await bystander.cleanUp();
+      }
     }
   }
 
@@ -69,6 +89,7 @@ try {
   const together = await folderWith([...all.filter((line) => !isPinned(line)), ...all.filter(isPinned)]);
   await run(together, 'npm', ['exec', '--', 'tsc', '--noEmit']);
 
+  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} of ${runnable.length} examples fail`);
   process.stdout.write(`${runnable.length} examples print what they say, or pass\n`);
   const left = programs.length - runnable.length;
   if (left > 0) process.stdout.write(`Left out for want of a server: ${left} examples (redis-server ${left})\n`);
@@ -96,7 +117,7 @@ function packagesOf(line: string): string[] {
 async function folderWith(lines: readonly string[]): Promise<string> {
   const cwd = await project(folder, randomBytes(4).toString('hex'), packagesOf(FIRST));
   for (const line of lines) await install(cwd, packagesOf(line));
-  for (const { name, code } of ofMajor) writeFileSync(join(cwd, `${name}.ts`), withDatabasesOf(suffix, code));
+  for (const { name, code } of ofMajor) writeFileSync(join(cwd, `${name}.ts`), code);
   writeFileSync(join(cwd, 'tsconfig.json'), TSCONFIG);
   writeFileSync(join(cwd, 'jest.config.js'), JEST_CONFIG);
   return cwd;
@@ -137,7 +158,7 @@ async function passes(cwd: string, { name, runner }: Example): Promise<void> {
 }
 
 /** What somebody else keeps in the database of the examples: a table of their own, and rows in tables of the models. */
-async function openBystander(): Promise<{ isUntouched(example: Example): Promise<void> }> {
+async function openBystander(): Promise<{ isUntouched(example: Example): Promise<void>; cleanUp(): Promise<void> }> {
   await (await connect('postgres')).query(`create database "${database}"`);
   const client = await connect(database);
   await client.query(`
@@ -155,6 +176,10 @@ async function openBystander(): Promise<{ isUntouched(example: Example): Promise
       `);
       const untouched = { bystander: [1], users: [{ id: 999, email: 'bystander', version: 1 }], posts: 0, tags: 0 };
       assert.deepEqual(rows, [untouched], `${name}.ts leaves other rows than it found`);
+    },
+    /** After an example that has failed, for those that follow. */
+    async cleanUp() {
+      for (const from of ['post', 'tag', '"user" where id <> 999']) await client.query(`delete from ${from}`);
     },
   };
 }
