@@ -6,7 +6,7 @@ export const ONCE = [
   'test/clock/(?:chaos|cron|growth|memory|outbox)',
   'test/docs/',
   'test/package/(?:contents|docstrings)',
-  'test/property/(?:fuzz|schema)',
+  'test/property/(?:cache-stamps|fuzz|schema)',
   'test/unit/databases',
 ];
 
