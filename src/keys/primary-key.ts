@@ -137,6 +137,18 @@ export class PrimaryKey {
     return this.refusal === undefined && this.#readLeaf(index, wire) !== undefined;
   }
 
+  /** Whether a row that the driver has so is the one that the wire form of a part names. */
+  isPart(index: number, raw: unknown, wire: JsonValue): boolean {
+    const { column } = this.#leaves[index]!;
+    const own = column.write(raw);
+    return own !== undefined && column.canonical(own) === column.canonical(wire);
+  }
+
+  /** What MikroORM makes of a part that is an instant. */
+  heldAs(index: number): 'Date' | 'string' {
+    return isDate(this.#leaves[index]!) ? 'Date' : 'string';
+  }
+
   /** A key as `read` took it, as properties without types of their own hold it. */
   held({ wire, value }: DatabaseKey): unknown {
     const heldBy = (index: number, part: JsonValue, read: unknown): unknown =>
@@ -241,13 +253,11 @@ export class PrimaryKey {
 const isDate = ({ property }: Leaf): boolean => property.runtimeType === 'Date';
 
 /** How keys of a type travel that `types` has named. */
-export const columnsOfType = (type: string, platform: Platform): readonly KeyColumn[] =>
-  // A timestamp is written in the one way or the other.
-  ['Date', 'string'].map((runtimeType) => {
-    const property = { columnTypes: [type], runtimeType: type === 'boolean' ? type : runtimeType } as EntityProperty;
-    const nativeEnumName = type === 'enum' ? type : undefined;
-    return columnsOf(platform).of({ ...property, nativeEnumName } as EntityProperty, false);
-  });
+export function columnOfType(type: string, held: 'Date' | 'string', platform: Platform): KeyColumn {
+  const property = { columnTypes: [type], runtimeType: type === 'boolean' ? type : held } as EntityProperty;
+  const nativeEnumName = type === 'enum' ? type : undefined;
+  return columnsOf(platform).of({ ...property, nativeEnumName } as EntityProperty, false);
+}
 
 function typeOf({ columnTypes, nativeEnumName, runtimeType }: EntityProperty): string {
   if (nativeEnumName !== undefined) return 'enum';

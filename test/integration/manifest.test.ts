@@ -179,7 +179,7 @@ test('--check: with what it advises nothing breaks', async () => {
   const { status, stdout } = await byref('manifest', '--check');
   expect([status, stdout]).toEqual([
     1,
-    expect.stringMatching(/model User: has a key of type varchar.*, which does not read all of int: 0\n/),
+    expect.stringMatching(/model User: has a key of type varchar.*, under which not all of int are found: 0\n/),
   ]);
 });
 

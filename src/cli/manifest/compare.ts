@@ -1,6 +1,7 @@
 import type { EntitySerializer } from '../../entity-serializer.ts';
+import { clipped } from '../../text.ts';
 import { compareShapes, compareValues, type ShapeReader } from './compare-shapes.ts';
-import { unreadKey } from './key-types.ts';
+import { lostKey } from './key-types.ts';
 import { type Manifest, type ModelFacts, modelNow, type TaskFacts } from './manifest.ts';
 
 /** What would keep a stored payload from being read. */
@@ -73,10 +74,10 @@ function modelBreaks(
     });
   } else {
     for (const [part, type] of key.entries()) {
-      const unread = unreadKey(type, model.primaryKey, part, platform);
-      if (unread === undefined) continue;
-      const example = JSON.stringify(unread);
-      const problem = `has a key of type ${types[part]}, which does not read all of ${type}: ${example}`;
+      const lost = lostKey(type, model.primaryKey, part, platform);
+      if (lost === undefined) continue;
+      const example = clipped(JSON.stringify(lost));
+      const problem = `has a key of type ${types[part]}, under which not all of ${type} are found: ${example}`;
       breaks.push({ subject, problem, advice: KEY_ADVICE });
     }
   }
