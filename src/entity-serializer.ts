@@ -23,6 +23,7 @@ import {
   checkSerializeOptions,
   checkSerializerOptions,
   checkTokenOptions,
+  checkVerifyOptions,
   type DeserializeOptions,
   type EntitySerializerOptions,
   type LocateOptions,
@@ -358,6 +359,7 @@ export class EntitySerializer {
   verify<T extends object = object>(text: string, options: VerifyOptions): Promise<T>;
   async verify(text: string, options: VerifyOptions): Promise<object> {
     refuseUnawaited(text);
+    checkVerifyOptions(options);
     const { purpose, ...others } = options ?? {};
     const call = this.#settle({ ...others, missing: 'throw' });
     return this.#reviveToken(this.#signer.verifyToken(text, purpose), call);

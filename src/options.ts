@@ -351,12 +351,20 @@ export function checkPlainOptions(options: DeserializeOptions): void {
 
 /** Text can come from anybody: it names only what the caller admits. */
 export function checkLocateOptions(options: LocateOptions, hasText: boolean): void {
-  for (const name of ['signed', 'limits', 'as'] as const) {
-    const value = (options as DeserializeOptions | undefined)?.[name];
-    if (value !== undefined) throw ByReferenceError.invalidOption(`option ${name}`, 'none to locate a token', value);
-  }
+  refuseAll(options, ['signed', 'limits', 'as'], 'none to locate a token');
   if (!hasText || Array.isArray(options?.only)) return;
   throw ByReferenceError.invalidOption('option only', 'the classes that the text of a token may name', options?.only);
+}
+
+/** Who holds a signed token is answered with its row, or not at all. */
+export const checkVerifyOptions = (options: Omit<VerifyOptions, 'purpose'>): void =>
+  refuseAll(options, ['missing', 'signed', 'limits', 'as'], 'none to verify a token');
+
+function refuseAll(options: object | undefined, names: readonly (keyof DeserializeOptions)[], expected: string): void {
+  for (const name of names) {
+    const value = (options as DeserializeOptions | undefined)?.[name];
+    if (value !== undefined) throw ByReferenceError.invalidOption(`option ${name}`, expected, value);
+  }
 }
 
 export function checkSerializerOptions(options: EntitySerializerOptions): void {

@@ -1,7 +1,7 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError, type ErrorCode } from '../errors.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
-import type { VerifyOptions } from '../options.ts';
+import { checkVerifyOptions, type VerifyOptions } from '../options.ts';
 import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { HttpError } from './http-error.ts';
@@ -39,6 +39,7 @@ export function signedEntity<const Model extends EntityType, Request = unknown>(
   options: SignedEntityOptions<Request>,
 ): SignedEntityReader<EntityOf<Model>, Request> {
   const { authorize, purpose, ...others } = options ?? {};
+  checkVerifyOptions(others);
   const only = [model] as const;
   serializer.refuseWrongOptions({
     ...others,

@@ -190,6 +190,7 @@ test('options are checked where the reader is made, and where the application st
     { purpose, populate: { Nobody: [] } },
     { purpose, authorise: () => true } as never,
     { purpose, authorize: true as never },
+    { purpose, missing: 'null' } as never,
   ];
   for (const options of wrong) {
     expect(await failureOf(() => signedEntity(serializer, Author, options))).toMatchObject({

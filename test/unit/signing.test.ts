@@ -308,6 +308,14 @@ describe('a signed payload', () => {
     expect(await codeOf(() => broken.verify(serializer.sign(user, link), undefined as never))).toBe('E_INVALID_OPTION');
   });
 
+  test('who verifies is told which options there are none of', async () => {
+    const text = serializer.sign(user, link);
+    for (const option of [{ missing: 'null' }, { missing: 'throw' }, { signed: false }, { limits: {} }, { as: User }]) {
+      const verified = () => serializer.verify(text, { purpose: 'reset', em, ...option } as never);
+      expect(await codeOf(verified)).toBe('E_INVALID_OPTION');
+    }
+  });
+
   test('plain JSON can’t be asked for a signature', async () => {
     const options = { em, only: [User], signed: { purpose: 'reset' } } as never;
     expect(await codeOf(() => serializer.revive({}, options))).toBe('E_INVALID_OPTION');
