@@ -45,7 +45,8 @@ export class Outbox {
 
   /**
    * `new Outbox(serializer, { publish })`.
-   * @throws E_INVALID_OPTION, also where `OutboxMessage` is not among the entities of the serializer's (first) ORM.
+   * @throws E_INVALID_OPTION, also where `OutboxMessage` is not among the entities of the serializer's (first) ORM, or
+   * that has no transactions (`disableTransactions`).
    */
   constructor(serializer: EntitySerializer, options: OutboxOptions = {}) {
     checkOutboxOptions(options);

@@ -54,8 +54,12 @@ export class OutboxTable {
   /** As the ORM knows it. */
   readonly #entity: EntityClass<OutboxMessage>;
 
-  /** Throws E_INVALID_OPTION where the ORM does not know the table. */
+  /** Throws E_INVALID_OPTION where the ORM does not know the table, or makes no transactions that a row could be of. */
   constructor(orm: MikroORM) {
+    if (orm.config.get('disableTransactions')) {
+      const expected = 'one whose (first) ORM has transactions: its option disableTransactions is set';
+      throw ByReferenceError.invalidOption('serializer', expected, undefined);
+    }
     const metadata = [...orm.getMetadata()].find(({ className }) => className === OutboxMessage.name);
     if (metadata === undefined) {
       const expected = 'one with OutboxMessage of mikro-orm-byref/outbox among the entities of its (first) ORM';

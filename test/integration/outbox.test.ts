@@ -44,6 +44,13 @@ const newUser = (em: EntityManager): User => {
 /** Until all is handed on, or has found its end. */
 const settled = async (): Promise<boolean> => (await fork().count(OutboxMessage, { availableAt: { $ne: null } })) === 0;
 
+test('where MikroORM makes no transactions there is no outbox', async () => {
+  const without = await openDatabase([...domain, OutboxMessage] as never, { disableTransactions: true });
+  const error = await failureOf(() => new Outbox(new EntitySerializer(without.orm)));
+  expect([error.code, error.message]).toEqual(['E_INVALID_OPTION', expect.stringContaining('disableTransactions')]);
+  await without.close();
+});
+
 test('a message that commits is handed on, its entities as their rows are by then', async () => {
   const box = new Mailbox(serializer);
   const em = fork();
