@@ -115,8 +115,12 @@ export class OutboxEngine implements Engine {
     yield* this.#redis.stored();
   }
 
-  requeue(queue: string, ids: readonly string[]): Promise<number> {
-    return this.#redis.requeue(queue, ids);
+  /** A dead letter is brought to Redis first. */
+  async requeue(queue: string, ids: readonly string[]): Promise<number> {
+    const { table } = this.#outbox;
+    const dead = new Set(await table.deadAmong(ids));
+    const others = ids.filter((id) => !dead.has(id));
+    return (await table.putBack([...dead])) + (await this.#redis.requeue(queue, others));
   }
 
   async #findRow(id: string): Promise<JobSnapshot | undefined> {
@@ -166,7 +170,7 @@ function jobOf({ id, payload, createdAt }: PublishedMessage): QueuedJob {
 
 function storedJob(row: OutboxMessage): StoredJob {
   const { queue, data } = row.payload as RowOfJob;
-  const own = { id: row.id, queue: queue.name, name: queue.name, data };
+  const own = { id: row.id, queue: queue.name, name: queue.name, data, store: 'outbox' };
   if (row.availableAt !== null) return { ...own, state: 'waiting' };
   return { ...own, state: 'failed', failure: failureOf(row) };
 }
@@ -174,4 +178,6 @@ function storedJob(row: OutboxMessage): StoredJob {
 const failureOf = ({ error }: OutboxMessage): JobFailure => ({
   name: 'Error',
   message: `it stayed in the outbox: ${error}`,
+  unread: true,
+  undelivered: true,
 });

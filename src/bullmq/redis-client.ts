@@ -3,6 +3,9 @@ import type { Queue } from 'bullmq';
 /** The part of a client of Redis that is used here. */
 export interface RedisClient {
   scanStream(options: { match: string; count: number }): AsyncIterable<readonly string[]>;
+  info(section: string): Promise<string>;
+  /** The number of its database; a cluster has but one. */
+  readonly options?: { readonly db?: number };
   get(key: string): Promise<string | null>;
   set(key: string, value: string, unit: 'EX', seconds: number): Promise<unknown>;
 }

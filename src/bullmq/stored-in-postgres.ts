@@ -28,20 +28,25 @@ const SCHEDULERS = `
   select queue, scheduler_id as id, coalesce(name, queue) as name, 'scheduled' as state, template_data as data
   from scheduler where template_data is not null order by queue, scheduler_id`;
 
+/** Which schema of which database of which server. */
+const STORE = `select concat_ws(' ', pg_postmaster_start_time(), current_database(), current_schema()) as store`;
+
 /** The jobs of all queues in the schema that the pool's connections are in, read in a transaction that can't write. */
 export async function* storedInPostgres(pool: PoolLike): AsyncGenerator<readonly StoredJob[]> {
   const client = (await pool.connect()) as Client;
   try {
     await client.query('begin transaction read only');
+    const [{ store }] = (await client.query(STORE)).rows as [{ store: string }];
     yield* portions<JobRow>(
       async (after) => (await client.query(JOBS, [after?.queue ?? '', after?.id ?? ''])).rows as JobRow[],
       ({ reason, stacktrace, ...job }) => ({
         ...job,
+        store,
         ...(job.state === 'failed' && { failure: failureOf(reason ?? undefined, stacktrace) }),
       }),
     );
     const schedulers = (await client.query(SCHEDULERS)).rows as StoredJob[];
-    if (schedulers.length > 0) yield schedulers;
+    if (schedulers.length > 0) yield schedulers.map((job) => ({ ...job, store }));
   } finally {
     await client.query('rollback').finally(() => client.release());
   }

@@ -23,26 +23,31 @@ export async function* storedInRedis(options: QueueOptions): AsyncGenerator<read
     queue.on('error', () => undefined);
     return queue;
   };
-  for (const name of await queuesOf(open('byref'), prefix)) {
+  const { names, store } = await keptIn(open('byref'), prefix);
+  const placed = (jobs: readonly StoredJob[]): StoredJob[] => jobs.map((job) => ({ ...job, store }));
+  for (const name of names) {
     const queue = open(name);
     try {
-      for (const [type, state] of Object.entries(STATES)) yield* jobsOf(queue, type as keyof typeof STATES, state);
-      yield await schedulersOf(queue);
+      for (const [type, state] of Object.entries(STATES)) {
+        for await (const jobs of jobsOf(queue, type as keyof typeof STATES, state)) yield placed(jobs);
+      }
+      yield placed(await schedulersOf(queue));
     } finally {
       await queue.close();
     }
   }
 }
 
-/** By what BullMQ keeps of each queue. */
-async function queuesOf(queue: Queue, prefix: string): Promise<readonly string[]> {
+/** The queues, by what BullMQ keeps of each, and which database of which server they are in. */
+async function keptIn(queue: Queue, prefix: string): Promise<{ names: readonly string[]; store: string }> {
   try {
     const names = new Set<string>();
     const client = await clientOf(queue);
+    const server = /run_id:(\w+)/.exec(await client.info('server'))?.[1];
     for await (const keys of client.scanStream({ match: `${escaped(prefix)}:*:meta`, count: PORTION })) {
       for (const key of keys) names.add(key.slice(prefix.length + 1, -':meta'.length));
     }
-    return [...names].sort();
+    return { names: [...names].sort(), store: `${server} ${client.options?.db ?? 0} ${prefix}` };
   } finally {
     await queue.close();
   }

@@ -66,9 +66,9 @@ function fateOf({ job: { failure }, problem }: Found, engine: Engine): 'requeued
   return problem === undefined ? 'requeued' : 'unreadable';
 }
 
-/** Whether other code may have read what this failure is about. A missing row is missing to all. */
+/** Whether other code may read what this failure is about. A missing row is missing to all. */
 const wasUnknown = (failure: JobFailure | undefined): boolean =>
-  failure?.['unread'] === true && OF_THE_CODE.has(failure['code'] as string);
+  failure?.['unread'] === true && (failure['undelivered'] === true || OF_THE_CODE.has(failure['code'] as string));
 
 const OF_THE_CODE: ReadonlySet<string> = new Set([
   'E_UNKNOWN_TASK',

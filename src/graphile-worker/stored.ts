@@ -29,6 +29,10 @@ export async function* storedJobs(em: EntityManager, { worker, own }: Schemas): 
     where job.id > $1::bigint order by job.id limit ${PORTION}`;
   yield* portions<JobRow>(
     async (after) => (await executeInTransaction(em, sql, [after?.number ?? '0'])) as JobRow[],
-    ({ id, queue, state, data, failure: left }) => ({ id, queue, state, data, failure: left ?? undefined }),
+    ({ failure: left, number: _number, ...job }) => ({
+      ...job,
+      failure: left ?? undefined,
+      store: `graphile ${worker}`,
+    }),
   );
 }

@@ -125,6 +125,20 @@ export class OutboxTable {
     await this.#update(messages, { claim: null, availableAt: 0, attempts: raw('attempts - 1') });
   }
 
+  /** Those of the ids that are dead letters'. */
+  async deadAmong(ids: readonly string[]): Promise<readonly string[]> {
+    const dead = { id: { $in: [...ids] }, availableAt: null };
+    const found = await ownFork(this.#orm).find(this.#entity, dead, { ...READING, fields: ['id'] });
+    return found.map(({ id }) => id);
+  }
+
+  /** Gives dead letters back to the relays, as new ones; resolves with how many those are. */
+  putBack(ids: readonly string[]): Promise<number> {
+    const dead = { id: { $in: [...ids] }, availableAt: null };
+    const fresh = { availableAt: 0, attempts: 0 };
+    return this.#write((em) => em.nativeUpdate(this.#entity, dead, fresh, { filters: false }));
+  }
+
   /** A message that waits, or a dead letter. */
   async find(id: string): Promise<OutboxMessage | undefined> {
     return (await ownFork(this.#orm).findOne(this.#entity, { id }, READING)) ?? undefined;

@@ -20,16 +20,17 @@ const SCHEMAS = `
 /** The jobs of all instances of pg-boss in the database, and what their schedules send. */
 export async function* storedJobs(em: EntityManager): AsyncGenerator<readonly StoredJob[]> {
   for (const { schema } of (await executeInTransaction(em, SCHEMAS)) as { schema: string }[]) {
+    const store = `pg-boss ${schema}`;
     yield* portions<JobRow>(
       async (after) =>
         (await executeInTransaction(em, jobsOf(schema), [after?.queue ?? '', after?.id ?? NIL])) as JobRow[],
-      ({ failure, ...job }) => ({ ...job, failure: failure ?? undefined }),
+      ({ failure, ...job }) => ({ ...job, failure: failure ?? undefined, store }),
     );
     const schedules = await executeInTransaction(
       em,
       `select name as queue, name || ' ' || key as id, 'scheduled' as state, data from ${schema}.schedule order by 1, 2`,
     );
-    if (schedules.length > 0) yield schedules as StoredJob[];
+    if (schedules.length > 0) yield (schedules as StoredJob[]).map((job) => ({ ...job, store }));
   }
 }
 

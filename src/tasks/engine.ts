@@ -76,7 +76,8 @@ export type Outcome =
 /**
  * An error as it is kept with a job: tokens of rows, never their data.
  * `{ name: 'TypeError', message: '…', stack: '…' }`; of a `ByReferenceError` with `code`, `retryable`, `path` and
- * `tokens` in the place of the stack; of a job that could not be read, so that no handler was called, with `unread: true`.
+ * `tokens` in the place of the stack; of a job that could not be read, so that no handler was called, with `unread: true`;
+ * of one that has not come to its queue at all with `undelivered: true` beside it.
  */
 export interface JobFailure extends JsonObject {
   /** The error's name: `TypeError`. */
@@ -115,6 +116,8 @@ export interface StoredJob {
   readonly data: unknown;
   /** What a failed one has left; undefined where that was not kept. */
   readonly failure?: JobFailure | undefined;
+  /** What it is stored in, the same whichever engine finds it there; undefined where no other engine does. */
+  readonly store?: string;
 }
 
 /** Whether tasks of an engine can be `transactional`. */

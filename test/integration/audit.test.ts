@@ -163,6 +163,18 @@ describe.each(engineKinds)('$name', ({ needs, schedule, write, read }) => {
       expect(JSON.stringify(problems)).not.toMatch(/ann@example|Hello|Bob/);
     });
 
+    test('counts once what two engines find in one store', async () => {
+      const other = await read(database.url);
+      const serializer = new EntitySerializer(database.orm, settings);
+      const others = new Tasks(serializer, other.engine, { onError: () => undefined });
+      others.define('elsewhere', async () => undefined);
+      const both = { ...application, tasks: [...application.tasks, others] } as never;
+      const alone = await look();
+      expect(await audit(both, { rows: false, sample: 1, progress: undefined })).toEqual(alone);
+      await others.stop();
+      await other.close();
+    });
+
     // The last: what sessions have done they tell when they end.
     test('runs nothing and writes nothing', async () => {
       await look({ rows: true });

@@ -7,6 +7,7 @@ import { bullmqEngine, type BullMqEngineOptions } from 'mikro-orm-byref/bullmq';
 import { Outbox, OutboxMessage, type OutboxOptions } from 'mikro-orm-byref/outbox';
 import { type Change, type DelayOptions, type JobHandle, type Task, Tasks } from 'mikro-orm-byref/tasks';
 import { audit } from '../../src/cli/audit/audit.ts';
+import { requeue } from '../../src/cli/requeue.ts';
 import { domain, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { redisConnection } from '../support/bullmq.ts';
@@ -197,6 +198,49 @@ describeWith('redis-server')('BullMQ with an outbox', () => {
       /stayed in the outbox: ByReferenceError: .*relay in a process that has/,
     );
     expect(await handle.cancel()).toBe(false);
+  });
+
+  test('byref requeue gives dead letters back to the relays that this code can read', async () => {
+    const { tasks, outbox, task, queue, ran } = counting();
+    const handle = await inTransaction(task, { n: 1 });
+    const unknown = await inTransaction(task, { n: 2 });
+    const waiting = await inTransaction(task, { n: 3 });
+    const died = { availableAt: null, attempts: 51, error: 'Error: its Redis is away' };
+    await fork().nativeUpdate(OutboxMessage, { id: { $in: [handle.id, unknown.id] } }, died);
+    const row = await fork().findOneOrFail(OutboxMessage, unknown.id);
+    const payload = { ...row.payload, data: { $byref: 1, data: { $entity: ['Invoice', 1] } } };
+    await fork().nativeUpdate(OutboxMessage, { id: unknown.id }, { payload });
+
+    const application = { serializer: new EntitySerializer(database.orm), tasks: [tasks] };
+    const call = (dryRun: boolean) =>
+      requeue(application as never, { names: [queue], dryRun, progress: undefined }) as Promise<unknown>;
+    const counted = [{ task: queue, queue, requeued: 1, unreadable: 1, left: 0 }];
+    expect(await call(true)).toEqual(counted);
+    expect([await handle.state(), await rows()]).toEqual(['failed', 3]);
+    expect(await call(false)).toEqual(counted);
+    expect([await handle.state(), await unknown.state(), await waiting.state()]).toEqual([
+      'waiting',
+      'failed',
+      'waiting',
+    ]);
+    expect(await call(false)).toEqual([{ ...counted[0], requeued: 0 }]);
+    relays.start(outbox);
+    await tasks.work();
+    expect([await handle.wait(), await waiting.wait()]).toEqual([1, 3]);
+    expect(ran.toSorted()).toEqual([1, 3]);
+  });
+
+  test('byref audit counts a job once that an engine without the outbox finds as well', async () => {
+    const { tasks, task, queue } = counting();
+    await inTransaction(task, { n: 1 });
+    await task.delay({ n: 2 });
+    const serializer = new EntitySerializer(database.orm);
+    const plain = new Tasks(serializer, bullmqEngine({ connection: redisConnection() }));
+    started.push(plain);
+    plain.define(queueName(), async () => undefined);
+    const application = { serializer, tasks: [tasks, plain] };
+    const { tasks: counts } = await audit(application as never, { rows: false, sample: 1, progress: undefined });
+    expect(counts.filter((count) => count.queue === queue)).toMatchObject([{ jobs: { waiting: 2 } }]);
   });
 
   test('byref audit reads jobs in the outbox as it does those in Redis', async () => {

@@ -50,16 +50,29 @@ export async function lookAtStored(
   // What one engine finds may be for the tasks of another one, which is on the same store.
   const look = new Look(serializer, insides, rows);
   let count = 0;
-  for (const engine of new Set(insides.map((each) => each.engine))) {
+  const engines = new Set(insides.map((each) => each.engine));
+  const isNew = engines.size > 1 ? once() : () => true;
+  for (const engine of engines) {
     if (engine.stored === undefined) continue;
     await inReading(serializer.orm.em.fork(), async (em) => {
-      for await (const jobs of engine.stored!(em)) {
+      for await (const stored of engine.stored!(em)) {
+        const jobs = stored.filter(isNew);
         for (const found of await look.at(jobs, em)) tell(found, engine);
         progress?.(`${(count += jobs.length)} jobs`);
       }
     });
   }
   progress?.('');
+}
+
+/** Tells a job of a store that several engines are on from one that another of them has told of. */
+function once(): (job: StoredJob) => boolean {
+  const met = new Set<string>();
+  return ({ store, queue, id, state }) => {
+    if (store === undefined) return true;
+    const { size } = met;
+    return met.add(JSON.stringify([store, queue, id, state === 'scheduled'])).size > size;
+  };
 }
 
 /** No jobs are in other databases than PostgreSQL, and their transactions need not take what it does. */
