@@ -11,12 +11,12 @@ type Method = (this: never, ...args: never[]) => unknown;
 const COMPANION = Symbol.for('mikro-orm-byref.bullmq');
 
 /** From here on the methods of `host` find its companion. */
-export const accompany = (host: object, companion: Companion): unknown =>
+export const accompany = (host: object, companion: object): unknown =>
   Object.defineProperty(host, COMPANION, { value: companion });
 
 export const isByReference = (host: object): boolean => COMPANION in host;
 
-export const companionOf = <Own extends Companion>(host: object): Own =>
+export const companionOf = <Own extends object>(host: object): Own =>
   (host as { readonly [COMPANION]: Own })[COMPANION];
 
 /**
@@ -29,7 +29,7 @@ export function replaceMethods(host: object, methods: Readonly<Record<string, Me
   }
   Object.defineProperty(host, 'Job', {
     get(this: object) {
-      return companionOf(this).job;
+      return companionOf<Companion>(this).job;
     },
     configurable: true,
   });

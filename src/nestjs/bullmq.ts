@@ -1,11 +1,19 @@
-import { BullModule, BullRegistrar, getFlowProducerToken, getQueueToken, WorkerHost } from '@nestjs/bullmq';
+import {
+  BullModule,
+  BullRegistrar,
+  getFlowProducerToken,
+  getQueueToken,
+  QueueEventsHost,
+  WorkerHost,
+} from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { LazyModuleLoader, ModulesContainer } from '@nestjs/core';
-import type { FlowProducer, Queue, Worker } from 'bullmq';
-import { isByReference } from '../bullmq/host.ts';
+import type { FlowProducer, Queue, QueueEvents, Worker } from 'bullmq';
+import { accompany, isByReference } from '../bullmq/host.ts';
 import { makeFlowProducerByReference, makeQueueByReference, makeWorkerByReference } from '../bullmq/in-place.ts';
 import { JobCodec } from '../bullmq/job-codec.ts';
 import type { Writing } from '../bullmq/options.ts';
+import { QueueEventReading } from '../bullmq/queue-event.ts';
 import { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { goFirst, workerClass } from './nest.ts';
@@ -104,6 +112,7 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
         BullModule.workerClass = before;
       }
       this.#checkWorkers();
+      this.#accompanyEvents();
     };
   }
 
@@ -120,6 +129,14 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
     };
   }
 
+  /** Handlers with `@Revive()` find what reads by it. */
+  #accompanyEvents(): void {
+    for (const { instance } of providersOf(this.#modules)) {
+      const events = instance instanceof QueueEventsHost ? eventsOf(instance) : undefined;
+      if (events !== undefined && !isByReference(events)) accompany(events, new QueueEventReading(this.#writing.codec));
+    }
+  }
+
   /** A worker that was made another way would hand tokens to its processor. */
   #checkWorkers(): void {
     for (const { name, instance } of providersOf(this.#modules)) {
@@ -131,6 +148,24 @@ class BullMqHost implements OnModuleInit, BeforeApplicationShutdown {
         );
       }
     }
+  }
+}
+
+/** Undefined for a class without `@Processor()`. */
+function workerOf(host: WorkerHost): Worker | undefined {
+  return madeOr(() => host.worker);
+}
+
+/** Undefined for a class without `@QueueEventsListener()`. */
+function eventsOf(host: QueueEventsHost): QueueEvents | undefined {
+  return madeOr(() => host.queueEvents);
+}
+
+function madeOr<T>(get: () => T): T | undefined {
+  try {
+    return get();
+  } catch {
+    return undefined;
   }
 }
 
@@ -146,15 +181,6 @@ const isFlowProducer = (instance: unknown): instance is FlowProducer => {
 
 const isQueue = (instance: unknown): instance is Queue =>
   isFlowProducer(instance) && typeof (instance as unknown as Partial<Queue>).upsertJobScheduler === 'function';
-
-/** Undefined for a class without `@Processor()`. */
-function workerOf(host: WorkerHost): Worker | undefined {
-  try {
-    return host.worker;
-  } catch {
-    return undefined;
-  }
-}
 
 /** Their workers start with the queue, before anything can be done about them, and would be handed tokens. */
 function refuseProcessors(queue: Queue): void {

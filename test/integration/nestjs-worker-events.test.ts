@@ -1,6 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { EntityManager, RequestContext } from '@mikro-orm/core';
-import { BullModule, getQueueToken, OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
+import {
+  BullModule,
+  getQueueToken,
+  OnQueueEvent,
+  OnWorkerEvent,
+  Processor,
+  QueueEventsHost,
+  QueueEventsListener,
+  WorkerHost,
+} from '@nestjs/bullmq';
 import { Inject, type INestApplication, type Type } from '@nestjs/common';
 import * as bullmq from 'bullmq';
 import { type Job, Queue } from 'bullmq';
@@ -47,7 +56,7 @@ describeStores('@OnWorkerEvent with @Revive', ({ name: kind, open }) => {
 
   const application = async (
     name: string,
-    Reader: Type<WorkerHost>,
+    readers: Type | readonly Type[],
     options: ByReferenceRootOptions = {},
   ): Promise<INestApplication> => {
     const app = await start({
@@ -57,7 +66,7 @@ describeStores('@OnWorkerEvent with @Revive', ({ name: kind, open }) => {
         BullModule.registerQueue({ name }),
         ByReferenceModule.forRoot({ ...options, jobs: { retryMissingForMs: 0, ...options.jobs } }),
       ],
-      providers: [Reader],
+      providers: [readers].flat(),
     });
     running.push(app);
     return app;
@@ -182,6 +191,69 @@ describeStores('@OnWorkerEvent with @Revive', ({ name: kind, open }) => {
     await until(() => seen.length === 2);
     expect(seen).toEqual([['forged', expect.stringMatching(/signature/)], 'E_BAD_SIGNATURE']);
     expect(app.get(Reader)).toBeInstanceOf(Reader);
+  });
+
+  test('events of a queue bring the rows of now in results and progress, whoever ran the job', async () => {
+    const name = queueName();
+    const { Reader } = readerOf(name, async (job) => {
+      await job.updateProgress({ reading: job.data.author } as never);
+      if (job.name === 'removes it') await em().nativeDelete(Author, { id: 1 });
+      return { sentTo: job.data.author };
+    });
+    const seen: unknown[][] = [];
+    @QueueEventsListener(name)
+    class Listener extends QueueEventsHost {
+      readonly em: EntityManager;
+      constructor(@Inject(EntityManager) own: EntityManager) {
+        super();
+        this.em = own;
+      }
+
+      @OnQueueEvent('completed')
+      @Revive()
+      async onCompleted({
+        jobId,
+        returnvalue,
+      }: {
+        jobId: string;
+        returnvalue: { sentTo: Author | null };
+      }): Promise<void> {
+        const { sentTo } = returnvalue;
+        const isOwn = sentTo === null || this.em.getReference(Author, 1) === sentTo;
+        seen.push(['completed', jobId, sentTo?.email, isOwn]);
+        if (sentTo !== null) throw new Error('on purpose');
+      }
+
+      @OnQueueEvent('progress')
+      @Revive()
+      onProgress({ data }: { data: { reading: Author } }): void {
+        seen.push(['progress', data.reading.email]);
+      }
+
+      @OnQueueEvent('completed')
+      plain({ returnvalue }: { returnvalue: unknown }): void {
+        seen.push(['plain', returnvalue]);
+      }
+
+      @OnQueueEvent('error' as never)
+      onError({ message }: Error): void {
+        seen.push(['error', message]);
+      }
+    }
+    const of = (event: string): unknown[][] => seen.filter(([own]) => own === event);
+    const serializer = { signingKeys: ['a secret of at least thirty-two bytes'], signed: { purpose: 'jobs' } };
+    const app = await application(name, [Reader, Listener], { serializer });
+    await app.get(Listener).queueEvents.waitUntilReady();
+    const author = await ann();
+    const first = await queueOf(app, name).add('x', { author });
+    await until(() => of('error').length === 1);
+    expect(of('progress')).toEqual([['progress', 'ann@old.example']]);
+    expect(of('completed')).toEqual([['completed', first.id, 'ann@old.example', true]]);
+    expect(of('error')).toEqual([['error', 'on purpose']]);
+    expect(of('plain')).toEqual([['plain', expect.objectContaining({ data: { sentTo: token } })]]);
+    const second = await queueOf(app, name).add('removes it', { author });
+    await until(() => of('completed').length === 2);
+    expect(of('completed')[1]).toEqual(['completed', second.id, undefined, true]);
   });
 
   test('what a handler fails with is an event of the worker', async () => {
