@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Batches } from '../tasks/batches.ts';
 import type { JobFailure, Outcome, QueueSettings, ReceivedJob, RunJobs } from '../tasks/engine.ts';
+import { onceWritten } from '../tasks/once-written.ts';
 import { takenOver } from '../tasks/outcome.ts';
 import { withoutCron } from './cron.ts';
 import { type Execute, inTransactionOf } from './database.ts';
@@ -10,8 +11,6 @@ import type { GraphileHelpers, GraphileJob } from './worker-like.ts';
 const SWEEP_EVERY_MS = 60_000;
 /** No retry waits longer, however often its delay has doubled. */
 const LONGEST_DELAY_MS = 365 * 86_400_000;
-/** How often a failed job is looked at until graphile-worker has unlocked it; each look waits twice as long, 10 s in all. */
-const LOOKS = 10;
 
 /** For how long a locked job may be on its way here: with graphile-worker's local queue, which batches have, five minutes. */
 const [FETCH_MS, LOCAL_QUEUE_MS] = [5_000, 330_000];
@@ -120,16 +119,12 @@ export class QueueWorker {
 
   /**
    * graphile-worker's own delay is e to the power of attempts, in seconds, and its functions leave a locked job alone:
-   * the queue's delay is set once it is unlocked, which happens after this attempt's task has ended. Where this does not
-   * come to pass, its own delay applies.
+   * the queue's delay is set once it is unlocked, which happens after this attempt's task has ended.
    */
   async #postpone(job: GraphileJob, given: number | undefined): Promise<void> {
     const { delayMs, backoff } = this.#queue.retries;
     const delay = Math.min(given ?? delayMs * (backoff ? 2 ** (job.attempts - 1) : 1), LONGEST_DELAY_MS);
-    for (let look = 0; look < LOOKS; look++) {
-      await sleep(10 * 2 ** look);
-      if (await this.#finishing.postpone(this.#execute, job, delay)) return;
-    }
+    await onceWritten(() => this.#finishing.postpone(this.#execute, job, delay));
   }
 
   #sweep(): void {

@@ -1,5 +1,4 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
 import { requirePostgres } from '../orm/platform.ts';
@@ -16,6 +15,7 @@ import type {
   StoredJob,
 } from '../tasks/engine.ts';
 import { lockDedupeKeys } from '../tasks/dedupe-locks.ts';
+import { onceWritten } from '../tasks/once-written.ts';
 import { takenOver } from '../tasks/outcome.ts';
 import { SameDatabase } from '../tasks/same-database.ts';
 import type { JsonObject, JsonValue } from '../wire/json.ts';
@@ -49,9 +49,6 @@ export function pgBossEngine(boss: PgBossLike, options: PgBossEngineOptions = {}
 
 /** While a job of a key is in it and waits, another one of that key is refused. */
 const POLICY = 'short';
-
-/** How often a failed job is looked at until pg-boss has written that; each look waits twice as long, 10 s in all. */
-const LOOKS = 10;
 
 const STATES: Readonly<Record<string, JobState>> = {
   created: 'waiting',
@@ -184,13 +181,9 @@ class PgBossEngine implements Engine {
   #postpone(queue: string, id: string, outcome: Outcome, onError: (error: unknown) => void): void {
     if (outcome.status !== 'retry' || outcome.delayMs === undefined) return;
     const startAfter = outcome.delayMs / 1_000;
-    const postpone = async (): Promise<void> => {
-      for (let look = 0; look < LOOKS; look++) {
-        await sleep(10 * 2 ** look);
-        if ((await this.#boss.update(queue, undefined, { id, startAfter })).jobs.length > 0) return;
-      }
-    };
-    void postpone().catch(onError);
+    const postpone = async (): Promise<boolean> =>
+      (await this.#boss.update(queue, undefined, { id, startAfter })).jobs.length > 0;
+    void onceWritten(postpone).catch(onError);
   }
 
   /** Inserts what is new, and finds the waiting job for what is not. */

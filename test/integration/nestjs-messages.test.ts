@@ -49,6 +49,13 @@ afterEach(async () => {
   for (const one of running.splice(0).toReversed()) await one.close();
 });
 
+/** Of handlers that get the current rows, and have the EntityManager that those are of. */
+@Controller()
+@UseInterceptors(ByReferenceInterceptor)
+class OwnController {
+  @Inject(EntityManager) readonly em!: EntityManager;
+}
+
 /** As in a request of the client's own process. */
 const inRequest = <T>(run: () => Promise<T>): Promise<T> => RequestContext.create(database.orm.em, run);
 /** What a call ends with where it fails. */
@@ -83,14 +90,7 @@ for (const { name, needs, open } of transportKinds) {
 
     test('a request and its reply hold the rows of now, each in its own side’s EntityManager', async () => {
       const pattern = { cmd: queueName() };
-      @Controller()
-      @UseInterceptors(ByReferenceInterceptor)
-      class Authors {
-        readonly em: EntityManager;
-        constructor(@Inject(EntityManager) own: EntityManager) {
-          this.em = own;
-        }
-
+      class Authors extends OwnController {
         @MessagePattern(pattern)
         async rename(@Payload() { author, email }: { author: Author; email: string }): Promise<unknown> {
           const isManaged = this.em.getReference(Author, author.id) === author;
@@ -117,14 +117,7 @@ for (const { name, needs, open } of transportKinds) {
     test('an event has the rows of now, for each of its handlers in an EntityManager of its own', async () => {
       const pattern = queueName();
       const seen: unknown[] = [];
-      @Controller()
-      @UseInterceptors(ByReferenceInterceptor)
-      class Listener {
-        readonly em: EntityManager;
-        constructor(@Inject(EntityManager) own: EntityManager) {
-          this.em = own;
-        }
-
+      class Listener extends OwnController {
         @EventPattern<string>(pattern)
         async first(@Payload('author') author: Author): Promise<void> {
           await sleep(50);
@@ -152,14 +145,7 @@ for (const { name, needs, open } of transportKinds) {
 
     test('a reply is read in the request that asked, whoever has opened the connection', async () => {
       const pattern = queueName();
-      @Controller()
-      @UseInterceptors(ByReferenceInterceptor)
-      class Authors {
-        readonly em: EntityManager;
-        constructor(@Inject(EntityManager) own: EntityManager) {
-          this.em = own;
-        }
-
+      class Authors extends OwnController {
         @MessagePattern(pattern)
         async find(id: number): Promise<Author> {
           if (id === 1) await sleep(100);
@@ -190,14 +176,7 @@ for (const { name, needs, open } of transportKinds) {
 
     test('a stream of replies comes in its order, and ends after the last', async () => {
       const pattern = queueName();
-      @Controller()
-      @UseInterceptors(ByReferenceInterceptor)
-      class Authors {
-        readonly em: EntityManager;
-        constructor(@Inject(EntityManager) own: EntityManager) {
-          this.em = own;
-        }
-
+      class Authors extends OwnController {
         @MessagePattern(pattern)
         list(): Observable<unknown> {
           const steps = [1, 'plain', 2, 1];
@@ -333,14 +312,7 @@ for (const { name, needs, open } of transportKinds) {
 
     test('a client that knows nothing of this is served, and has plain answers to what is plain', async () => {
       const pattern = queueName();
-      @Controller()
-      @UseInterceptors(ByReferenceInterceptor)
-      class Authors {
-        readonly em: EntityManager;
-        constructor(@Inject(EntityManager) own: EntityManager) {
-          this.em = own;
-        }
-
+      class Authors extends OwnController {
         @MessagePattern(pattern)
         async emailOf(id: number): Promise<unknown> {
           return { email: (await this.em.findOneOrFail(Author, id)).email };
