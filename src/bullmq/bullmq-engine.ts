@@ -63,7 +63,8 @@ export class BullMqEngine implements Engine {
     this.#pool.database.serve(em);
   }
 
-  check({ priority }: NewJob): void {
+  check({ priority, queue }: NewJob): void {
+    checkName(queue);
     if (Math.abs(priority) >= MIDDLE_PRIORITY) {
       throw ByReferenceError.invalidOption('option priority', `below ${MIDDLE_PRIORITY} either way`, priority);
     }
@@ -140,6 +141,7 @@ export class BullMqEngine implements Engine {
   }
 
   async work(queue: QueueSettings, run: RunJobs, onError: (error: unknown) => void): Promise<void> {
+    checkName(queue);
     const { connection } = this.#options;
     if (isPool(connection)) checkPoolSize('option connection', connection, this.#workers.length);
     await this.#pool?.reach();
@@ -204,6 +206,11 @@ export class BullMqEngine implements Engine {
 }
 
 const mergedKey = (queue: Queue, id: string): string => queue.toKey(`mikro-orm-byref:merged:${id}`);
+
+/** What BullMQ refuses, which would be too late after a commit. */
+function checkName({ name }: Pick<QueueSettings, 'name'>): void {
+  if (name.includes(':')) throw ByReferenceError.invalidOption('option queue', 'a name without a colon', name);
+}
 
 function bulkJob({ id, queue, data, delayMs, priority, dedupeKey, enqueuedAt }: QueuedJob): {
   name: string;

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ByReferenceError } from '../errors.ts';
 import type { Carrier } from '../outbox/carriers.ts';
-import { ENGINE_TOPICS, type PublishedMessage } from '../outbox/options.ts';
+import { ENGINE_TOPICS, LONGEST_TOPIC, type PublishedMessage } from '../outbox/options.ts';
 import type { OutboxMessage } from '../outbox/message.ts';
 import type { Outbox } from '../outbox/outbox.ts';
 import { transactionOf } from '../orm/transaction.ts';
@@ -57,6 +57,10 @@ export class OutboxEngine implements Engine {
 
   check(job: NewJob): void {
     this.#redis.check(job);
+    const { name } = job.queue;
+    const longest = LONGEST_TOPIC - TOPICS.length;
+    if (name.length > longest)
+      throw ByReferenceError.invalidOption('option queue', `at most ${longest} characters`, name);
   }
 
   /** Where there is no transaction there is nothing that a job could commit with: it goes to Redis at once. */
@@ -169,8 +173,8 @@ function jobOf({ id, payload, createdAt }: PublishedMessage): QueuedJob {
 }
 
 function storedJob(row: OutboxMessage): StoredJob {
-  const { queue, data } = row.payload as RowOfJob;
-  const own = { id: row.id, queue: queue.name, name: queue.name, data, store: 'outbox' };
+  const queue = row.topic.slice(TOPICS.length);
+  const own = { id: row.id, queue, name: queue, data: row.payload['data'], store: 'outbox' };
   if (row.availableAt !== null) return { ...own, state: 'waiting' };
   return { ...own, state: 'failed', failure: failureOf(row) };
 }

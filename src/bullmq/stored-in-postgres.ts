@@ -28,15 +28,18 @@ const SCHEDULERS = `
   select queue, scheduler_id as id, coalesce(name, queue) as name, 'scheduled' as state, template_data as data
   from scheduler where template_data is not null order by queue, scheduler_id`;
 
-/** Which schema of which database of which server. */
-const STORE = `select concat_ws(' ', pg_postmaster_start_time(), current_database(), current_schema()) as store`;
+/** Which schema of which database of which server; whether BullMQ's tables are there. */
+const STORE = `
+  select concat_ws(' ', pg_postmaster_start_time(), current_database(), current_schema()) as store,
+    to_regclass('job') is not null as "isThere"`;
 
 /** The jobs of all queues in the schema that the pool's connections are in, read in a transaction that can't write. */
 export async function* storedInPostgres(pool: PoolLike): AsyncGenerator<readonly StoredJob[]> {
   const client = (await pool.connect()) as Client;
   try {
     await client.query('begin transaction read only');
-    const [{ store }] = (await client.query(STORE)).rows as [{ store: string }];
+    const [{ store, isThere }] = (await client.query(STORE)).rows as [{ store: string; isThere: boolean }];
+    if (!isThere) return;
     yield* portions<JobRow>(
       async (after) => (await client.query(JOBS, [after?.queue ?? '', after?.id ?? ''])).rows as JobRow[],
       ({ reason, stacktrace, ...job }) => ({

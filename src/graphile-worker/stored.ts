@@ -15,9 +15,13 @@ interface JobRow {
 
 /** graphile-worker's jobs. What it schedules is in the crontabs of processes. */
 export async function* storedJobs(em: EntityManager, { worker, own }: Schemas): AsyncGenerator<readonly StoredJob[]> {
-  const [{ isKept }] = (await executeInTransaction(em, 'select to_regclass($1) is not null as "isKept"', [
-    `${own}.finished`,
-  ])) as [{ isKept: boolean }];
+  const isThere = async (table: string): Promise<boolean> => {
+    const rows = await executeInTransaction(em, 'select to_regclass($1) is not null as "isThere"', [table]);
+    return (rows as [{ isThere: boolean }])[0].isThere;
+  };
+  // No program has enqueued or worked anything yet.
+  if (!(await isThere(`${worker}._private_jobs`))) return;
+  const isKept = await isThere(`${own}.finished`);
   const failure = isKept ? `(select output from ${own}.finished where id = job.key and state = 'failed')` : 'null';
   // The public view has no payloads.
   const sql = `

@@ -1,4 +1,5 @@
 import { BigIntType, EntitySchema } from '@mikro-orm/core';
+import { ExactText } from './exact-text.ts';
 import { ByReference } from '../models/by-reference.ts';
 import type { JsonObject } from '../wire/json.ts';
 
@@ -36,7 +37,7 @@ export const outboxSchema: EntitySchema<OutboxMessage> = new EntitySchema<Outbox
   class: OutboxMessage,
   tableName: 'byref_outbox',
   properties: {
-    id: { type: 'string', fieldName: 'id', length: 255, primary: true },
+    id: { type: ExactText, fieldName: 'id', length: 255, primary: true },
     topic: { type: 'string', fieldName: 'topic', length: 255 },
     payload: { type: 'json', fieldName: 'payload' },
     createdAt: { type: 'Date', fieldName: 'created_at', length: 3 },

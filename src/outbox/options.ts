@@ -103,8 +103,11 @@ export interface RelayOptions {
 
 const positive: Check = ['positive milliseconds', (value) => Number.isSafeInteger(value) && (value as number) > 0];
 
+/** How many characters their column holds. */
+export const LONGEST_TOPIC = 255;
+
 /** What the columns hold. */
-const isShort = (value: unknown): value is string => isName(value) && value.length <= 255;
+const isShort = (value: unknown): value is string => isName(value) && value.length <= LONGEST_TOPIC;
 
 const anId: Check = ['a name of at most 255 characters', isShort];
 

@@ -7,6 +7,7 @@ import {
   type MikroORM,
   raw,
   type RequiredEntityData,
+  TableNotFoundException,
 } from '@mikro-orm/core';
 import { randomUUID } from 'node:crypto';
 import { ByReferenceError } from '../errors.ts';
@@ -152,12 +153,15 @@ export class OutboxTable {
     return (await (transaction === undefined ? this.#write(remove) : remove(ownFork(this.#orm, transaction)))) > 0;
   }
 
-  /** All rows, some at a time, in the transaction of `em` where it is in one. */
+  /** All rows, some at a time, in the transaction of `em` where it is in one; none before a migration has made the table. */
   async *stored(em: EntityManager): AsyncGenerator<readonly OutboxMessage[]> {
     const own = ownFork(this.#orm, transactionOf(em));
     for (let after = ''; ;) {
       const options = { ...READING, orderBy: { id: 'asc' }, limit: PORTION } as const;
-      const rows = await own.find(this.#entity, { id: { $gt: after } }, options);
+      const rows = await own.find(this.#entity, { id: { $gt: after } }, options).catch((error: unknown) => {
+        if (error instanceof TableNotFoundException) return [];
+        throw error;
+      });
       if (rows.length > 0) yield rows;
       if (rows.length < PORTION) return;
       after = rows.at(-1)!.id;

@@ -16,6 +16,7 @@ import { pgBossEngine } from 'mikro-orm-byref/pg-boss';
 import { DiscardJobError, type Engine, Tasks } from 'mikro-orm-byref/tasks';
 import type { Application } from '../../src/cli/application.ts';
 import { type Audit, audit } from '../../src/cli/audit/audit.ts';
+import { requeue } from '../../src/cli/requeue.ts';
 import { domain, Post, User } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
@@ -185,6 +186,33 @@ describe.each(engineKinds)('$name', ({ needs, schedule, write, read }) => {
     });
   });
 });
+
+describe.each(engineKinds)('$name, before anything is stored', ({ needs, read, name }) => {
+  describeWith(...needs)('with its server', () => {
+    test('nothing is found, and nothing is put back', async () => {
+      const database = await openDatabase(domain);
+      // Where another test has stored nothing either.
+      const { engine, close } = name === 'BullMQ on Redis' ? await emptyRedis() : await read(database.url);
+      if (name === 'BullMQ on PostgreSQL') await database.orm.em.getConnection().execute('drop schema bullmq cascade');
+      const serializer = new EntitySerializer(database.orm);
+      const tasks = new Tasks(serializer, engine, { onError: () => undefined });
+      tasks.define('remind', async () => undefined);
+      const application = { serializer, tasks: [tasks] } as never;
+      const settings = { rows: true, sample: 1, progress: undefined };
+      expect(await audit(application, settings)).toEqual({ jobs: 0, tasks: [], problems: [] });
+      expect(await requeue(application, { names: [], dryRun: false, progress: undefined })).toEqual([]);
+      await tasks.stop();
+      await close();
+      await database.close();
+    });
+  });
+});
+
+async function emptyRedis(): Promise<Opened> {
+  const queue = { prefix: `empty-${randomUUID()}` };
+  const connection = { url: process.env['TEST_REDIS_URL']! };
+  return { engine: bullmqEngine({ connection, queue }), close: async () => undefined };
+}
 
 /** What is in a database once nobody else is connected, and by PostgreSQL's statistics how many rows were written. */
 async function contentsOf(connectionString: string): Promise<unknown> {

@@ -225,6 +225,11 @@ describeStores('BullMQ', ({ name: kind, open }) => {
     const task = tasksOf().define(name(), async () => undefined);
     const inTransaction = em().transactional(() => task.delay({}, { priority: 2 ** 20 }));
     expect((await failureOf(() => inTransaction)).code).toBe('E_INVALID_OPTION');
+    const misnamed = tasksOf();
+    const colon = misnamed.define(`${name()}:mails`, async () => undefined);
+    const delayed = em().transactional(() => colon.delay({}));
+    expect((await failureOf(() => delayed)).code).toBe('E_INVALID_OPTION');
+    expect((await failureOf(() => misnamed.work())).code).toBe('E_INVALID_OPTION');
     const mixed = kind === 'Redis' ? { backend: () => undefined } : {};
     const failure = await failureOf(() => bullmqEngine({ connection: store.connection, ...mixed }));
     expect(failure.code).toBe('E_INVALID_OPTION');

@@ -200,6 +200,15 @@ describeWith('redis-server')('BullMQ with an outbox', () => {
     expect(await handle.cancel()).toBe(false);
   });
 
+  test('a queue that BullMQ or the outbox has no name for is refused before the commit', async () => {
+    const { tasks } = program();
+    for (const queue of [`${queueName()}:mails`, 'x'.repeat(250)]) {
+      const task = tasks.define(queue, async (_args: { n: number }) => 1);
+      expect((await failureOf(() => inTransaction(task, { n: 1 }))).code).toBe('E_INVALID_OPTION');
+    }
+    expect(await rows()).toBe(0);
+  });
+
   test('byref requeue gives dead letters back to the relays that this code can read', async () => {
     const { tasks, outbox, task, queue, ran } = counting();
     const handle = await inTransaction(task, { n: 1 });
@@ -228,6 +237,21 @@ describeWith('redis-server')('BullMQ with an outbox', () => {
     await tasks.work();
     expect([await handle.wait(), await waiting.wait()]).toEqual([1, 3]);
     expect(ran.toSorted()).toEqual([1, 3]);
+  });
+
+  test('byref audit finds nothing in an outbox that no migration has made yet', async () => {
+    const before = await openDatabase([...domain, OutboxMessage] as never);
+    await before.orm.em.getConnection().execute('drop table byref_outbox');
+    const serializer = new EntitySerializer(before.orm);
+    const queue = { prefix: queueName() };
+    const engine = bullmqEngine({ connection: redisConnection(), outbox: new Outbox(serializer), queue });
+    const tasks = new Tasks(serializer, engine);
+    tasks.define('remind', async () => undefined);
+    const application = { serializer, tasks: [tasks] };
+    const found = await audit(application as never, { rows: true, sample: 1, progress: undefined });
+    expect(found).toEqual({ jobs: 0, tasks: [], problems: [] });
+    await tasks.stop();
+    await before.close();
   });
 
   test('byref audit counts a job once that an engine without the outbox finds as well', async () => {

@@ -51,6 +51,17 @@ test('where MikroORM makes no transactions there is no outbox', async () => {
   await without.close();
 });
 
+test('ids are told apart as they are written', async () => {
+  const box = new Mailbox(serializer);
+  const ids = ['Order-7', 'order-7', 'order-7 ', 'ordér-7', 'x'.repeat(255), '→'.repeat(255), "it's", 'a\\b', '%'];
+  for (const id of [...ids, ...ids]) await box.outbox.add('order.paid', { id }, { id });
+  expect((await waiting()).map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  relays.start(box.outbox);
+  await soon(settled);
+  expect(box.messages.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  expect(await waiting()).toEqual([]);
+});
+
 test('a message that commits is handed on, its entities as their rows are by then', async () => {
   const box = new Mailbox(serializer);
   const em = fork();
