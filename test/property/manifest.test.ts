@@ -57,14 +57,17 @@ async function failingOf(
 /** Whether a token of a job finds no row, once MikroORM's migrations have cast the columns to their types of now. */
 async function hasLost({ data }: NewJob, before: Spec, now: Spec, { serializer }: Program): Promise<boolean> {
   for (const { token } of serializer.inspect(data).tokens) {
-    const types = Object.entries(before.models).find(
+    const { key: types, isTurned: wasTurned = false } = Object.entries(before.models).find(
       ([name, { aliases }]) => name === token.model || aliases.includes(token.model),
-    )![1].key;
+    )![1];
     const model = serializer.registry.find(token.model);
-    const key = model && now.models[model.name]!.key;
+    const { key, isTurned = false } = model ? now.models[model.name]! : {};
     if (key?.length !== types.length) return true;
+    const parts = [token.primaryKey].flat();
+    // Of the same types or not, they are of other columns.
+    if (parts.length > 1 && isTurned !== wasTurned) return true;
     for (const [part, type] of key.entries()) {
-      if (!(await moved.isFound([token.primaryKey].flat()[part], types[part]!, type))) return true;
+      if (!(await moved.isFound(parts[part], types[part]!, type))) return true;
     }
   }
   return false;

@@ -21,6 +21,8 @@ export interface Spec {
 export interface ModelSpec {
   readonly aliases: readonly string[];
   readonly key: readonly KeyType[];
+  /** Its properties are declared in the reverse order. */
+  readonly isTurned?: boolean;
   readonly version?: 'integer' | 'date';
 }
 
@@ -116,7 +118,7 @@ export class Program {
     this.tasks = [tasks];
   }
 
-  #schema(name: string, { key, version }: ModelSpec): EntitySchema {
+  #schema(name: string, { key, isTurned, version }: ModelSpec): EntitySchema {
     const parts = key.map((columnType, part) => [
       `key${part}`,
       { type: KEYS[columnType].type, columnType, primary: true, autoincrement: false },
@@ -125,7 +127,7 @@ export class Program {
     return new EntitySchema({
       class: this.#entities.get(name)!,
       tableName: name.toLowerCase(),
-      properties: { ...Object.fromEntries(parts), ...(dated && { version: dated }) },
+      properties: { ...Object.fromEntries(isTurned ? parts.toReversed() : parts), ...(dated && { version: dated }) },
     } as never);
   }
 

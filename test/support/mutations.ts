@@ -9,6 +9,7 @@ export const base: Spec = {
     User: { aliases: ['Account'], key: ['int'], version: 'integer' },
     Order: { aliases: [], key: ['uuid'], version: 'date' },
     OrderLine: { aliases: [], key: ['uuid', 'smallint'] },
+    Seat: { aliases: [], key: ['int', 'int'] },
     Country: { aliases: [], key: ['varchar(20)'] },
     Comment: { aliases: [], key: ['bigint'] },
   },
@@ -29,7 +30,7 @@ export const base: Spec = {
       queue: 'ship',
       shapes: [
         {
-          order: { is: 'reference', models: ['Order', 'OrderLine'], nullable: true },
+          order: { is: 'reference', models: ['Order', 'OrderLine', 'Seat'], nullable: true },
           lines: { is: 'object', shape: line, each: true },
           to: { is: 'object', shape: { street: { is: 'any' }, in: { is: 'reference', models: ['Country'] } } },
         },
@@ -92,6 +93,11 @@ function mutation(spec: Spec): Arbitrary<Change> {
       ),
     model.map((name) =>
       named(`a longer key of ${name}`, (now) => withModel(now, name, (own) => ({ ...own, key: [...own.key, 'int'] }))),
+    ),
+    model.map((name) =>
+      named(`the key of ${name} the other way round`, (now) =>
+        withModel(now, name, (own) => ({ ...own, isTurned: own.isTurned !== true })),
+      ),
     ),
     fc.constant(
       named('add a model', (now) => ({ ...now, models: { ...now.models, New: { aliases: [], key: ['int'] } } })),

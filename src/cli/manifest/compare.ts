@@ -2,7 +2,7 @@ import type { EntitySerializer } from '../../entity-serializer.ts';
 import { clipped } from '../../text.ts';
 import { compareShapes, compareValues, type ShapeReader } from './compare-shapes.ts';
 import { lostKey } from './key-types.ts';
-import { type Manifest, type ModelFacts, modelNow, type TaskFacts } from './manifest.ts';
+import { keyColumns, type Manifest, type ModelFacts, modelNow, type TaskFacts } from './manifest.ts';
 
 /** What would keep a stored payload from being read. */
 export interface Break {
@@ -52,7 +52,7 @@ function signedBreaks(subject: string, before: string | undefined, now: string |
 
 function modelBreaks(
   name: string,
-  { aliases = [], key, version }: ModelFacts,
+  { aliases = [], key, columns = [], version }: ModelFacts,
   { registry, orm }: EntitySerializer,
 ): Break[] {
   const subject = `model ${name}`;
@@ -72,6 +72,9 @@ function modelBreaks(
       problem: `has a key of ${types.length} columns, and had ${key.length}`,
       advice: KEY_ADVICE,
     });
+  } else if (isTurned(columns, keyColumns(model))) {
+    const problem = `has the columns of its key in another order: ${keyColumns(model).join(', ')}`;
+    breaks.push({ subject, problem, advice: `declare them as they were: ${columns.join(', ')}` });
   } else {
     for (const [part, type] of key.entries()) {
       const lost = lostKey(type, model.primaryKey, part, platform);
@@ -88,6 +91,10 @@ function modelBreaks(
   }
   return breaks;
 }
+
+/** Whether a column is another part of the key: a token would name another row. */
+const isTurned = (before: readonly string[], now: readonly string[]): boolean =>
+  before.some((name, part) => now.includes(name) && now[part] !== name);
 
 const KEY_ADVICE = 'let what waits run out first, or give the new table a model of its own beside it';
 

@@ -23,6 +23,8 @@ export interface ModelFacts {
   readonly aliases?: readonly string[];
   /** The types of the columns of its key. */
   readonly key: readonly string[];
+  /** Their names, where there are several. */
+  readonly columns?: readonly string[];
   /** What tokens with a version have as one. */
   readonly version?: 'integer' | 'date';
 }
@@ -65,10 +67,16 @@ export async function manifestOf({ serializer, tasks }: Application): Promise<Ma
   };
 }
 
-function modelFacts({ aliases, primaryKey, version }: Model): ModelFacts {
+/** The names of the columns of a key, in the order of its parts. */
+export const keyColumns = ({ metadata }: Model): readonly string[] =>
+  metadata.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+
+function modelFacts(model: Model): ModelFacts {
+  const { aliases, primaryKey, version } = model;
   return {
     ...(aliases.length > 0 && { aliases: aliases.toSorted() }),
     key: primaryKey.types,
+    ...(primaryKey.width > 1 && { columns: keyColumns(model) }),
     ...(version !== undefined && { version: version.isDate ? 'date' : 'integer' }),
   };
 }
