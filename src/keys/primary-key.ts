@@ -112,11 +112,11 @@ export class PrimaryKey {
 
   /** True when the entity has another key now than its row, which no flush has written. */
   isChanged(entity: AnyEntity): boolean {
-    if (this.#simple !== undefined && (entity as Dictionary)[this.#simple] === storedPart(entity, this.#simple)) {
-      return false;
-    }
-    const [before, now] = [this.#writeStored(entity), this.#writeHeld(entity)];
-    return before !== undefined && (now === undefined || this.canonical(before) !== this.canonical(now));
+    const before = this.#writeStored(entity);
+    // A reference, which has nothing to tell a change by.
+    if (before === undefined || this.#isAsStored(entity)) return false;
+    const now = this.#writeHeld(entity);
+    return now === undefined || this.canonical(before) !== this.canonical(now);
   }
 
   /** Reads a key from the wire, or returns what was expected where it is not one of this model. */
@@ -207,8 +207,19 @@ export class PrimaryKey {
     return this.#leaves[index]!.column.isAsRead?.(value) ?? true;
   }
 
+  /** True where the property holds what the row has, in the same form: no other needs to be made of either. */
+  #isAsStored(entity: AnyEntity): boolean {
+    if (this.#simple === undefined) return false;
+    const held = (entity as Dictionary)[this.#simple] as unknown;
+    if (held === undefined || held === null) return false;
+    return toDatabase(this.#leaves[0]!.property, held, this.#platform) === storedPart(entity, this.#simple);
+  }
+
   #writeStored(entity: AnyEntity): JsonValue | undefined {
-    if (this.#simple !== undefined) return this.#leaves[0]!.column.write(storedPart(entity, this.#simple));
+    if (this.#simple !== undefined) {
+      const part = storedPart(entity, this.#simple);
+      return part === undefined ? undefined : this.#leaves[0]!.column.write(part);
+    }
     const stored = storedKeyOf(entity);
     if (stored?.length !== this.width) return undefined;
     return this.#join(this.#leaves.map(({ column }, index) => column.write(stored[index])));

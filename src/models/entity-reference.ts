@@ -1,7 +1,7 @@
 import type { AnyEntity } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
 import type { PrimaryKey } from '../keys/primary-key.ts';
-import { rowSchemaOf, stateOf } from '../orm/entity.ts';
+import { isUnidentified, rowSchemaOf, stateOf } from '../orm/entity.ts';
 import { EntityToken, type TokenBody, writeTokenBody } from '../wire/token.ts';
 
 /** What a reference needs to know of a class; a Model is one. */
@@ -26,10 +26,6 @@ export function referenceBody(
   const state = stateOf(entity);
   if (state === 'new') throw ByReferenceError.unpersisted(referable.name, path?.());
   if (state === 'removed') throw ByReferenceError.removed(referable.name, path?.());
-  if (state === 'unidentified') {
-    const what = `A reference to ${referable.name}, whose primary key is not known,`;
-    throw ByReferenceError.unserializable(what, 'load it first', path?.());
-  }
   const body = rowBody(entity, referable, version, path);
   // The row has its old key until the flush and the new one after it: which one a reader meets, nobody knows.
   if (referable.primaryKey.isChanged(entity)) throw ByReferenceError.unflushed([EntityToken.fromBody(body)], path?.());
@@ -45,6 +41,10 @@ export function rowBody(
 ): TokenBody {
   const key = primaryKey.write(entity);
   if (key === undefined) {
+    if (isUnidentified(entity)) {
+      const what = `A reference to ${name}, whose primary key is not known,`;
+      throw ByReferenceError.unserializable(what, 'load it first', path?.());
+    }
     const advice = primaryKey.refusal ?? `it has to be ${primaryKey.expected}`;
     throw ByReferenceError.unserializable(`The primary key of ${name}`, advice, path?.());
   }

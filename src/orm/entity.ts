@@ -23,20 +23,20 @@ export const configOf = (entity: AnyEntity): MikroORM['config'] => helper(entity
 /**
  * - `new`: never flushed, even if it already has a key of the application's own
  * - `removed`: deleted, or scheduled for it
- * - `unidentified`: a reference by another key than the primary one (`targetKey`), which is not known until it is loaded
  * - `stored`: read from or written to the database, or a reference to a row
  */
-export type EntityState = 'new' | 'removed' | 'unidentified' | 'stored';
+export type EntityState = 'new' | 'removed' | 'stored';
 
 export function stateOf(entity: AnyEntity): EntityState {
-  const wrapped = helper(entity);
-  const { __originalEntityData, __managed, __em } = wrapped;
+  const { __originalEntityData, __managed, __em } = helper(entity);
   // Rows of `em.stream` belong to no EntityManager, but are made without their constructor, as no new entity is.
   const isRow = __originalEntityData !== undefined || __managed === true;
   if (!isRow) return __em === undefined ? 'new' : 'removed';
-  if (!wrapped.isInitialized() && !wrapped.hasPrimaryKey()) return 'unidentified';
   return isScheduledForRemoval(__em, entity) ? 'removed' : 'stored';
 }
+
+/** A reference by another key than the primary one (`targetKey`), which is not known until it is loaded. */
+export const isUnidentified = (entity: AnyEntity): boolean => !isLoaded(entity) && !helper(entity).hasPrimaryKey();
 
 export function isScheduledForRemoval(em: EntityManager | undefined, entity: AnyEntity): boolean {
   if (em === undefined) return false;

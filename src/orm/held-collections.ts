@@ -6,7 +6,7 @@ import {
   type EntityProperty,
   Utils,
 } from '@mikro-orm/core';
-import { changesOf, entityManagerOf, stateOf } from './entity.ts';
+import { changesOf, entityManagerOf, isUnidentified, stateOf } from './entity.ts';
 
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
 export interface Held {
@@ -57,7 +57,7 @@ function hasChanges(collection: Collection<AnyEntity>, { kind, mappedBy }: Entit
 
 function isUnflushed(item: AnyEntity, foreignKey: string): boolean {
   const isOrphan = entityManagerOf(item)?.getUnitOfWork(false).getOrphanRemoveStack().has(item);
-  return isOrphan === true || stateOf(item) !== 'stored' || changesOf(item).has(foreignKey);
+  return isOrphan === true || stateOf(item) !== 'stored' || isUnidentified(item) || changesOf(item).has(foreignKey);
 }
 
 /** To one that has been loaded. */
