@@ -186,9 +186,9 @@ class Encoder {
 
   #encodeInstance(value: object): JsonValue {
     // Built-in types first: they are most of the instances in a payload.
-    if (types.isMap(value) || types.isSet(value)) this.#countKeys(value.keys());
     for (const type of OBJECT_VALUES) {
       if (!type.matches(value)) continue;
+      if (type.keys !== undefined) this.#countKeys(type.keys(value));
       this.#refuseExtra(value, `what travels as ${type.tag}`);
       return this.#tagged(type, value);
     }

@@ -7,6 +7,7 @@ import { type DecodeWalk, isBuiltIn, OMITTED, type ValueType } from './value-typ
 export const map: ValueType<Map<unknown, unknown>> = {
   tag: '$map',
   matches: (value) => types.isMap(value) && isBuiltIn(value, 2),
+  keys: (value) => value.keys(),
   encode: (value, encodeChild) =>
     Array.from(value, ([key, item], index) => [encodeChild(key, index, 0), encodeChild(item, index, 1)]),
   decode(body: JsonValue, walk: DecodeWalk) {

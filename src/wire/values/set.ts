@@ -6,6 +6,7 @@ import { type DecodeWalk, isBuiltIn, OMITTED, type ValueType } from './value-typ
 export const set: ValueType<Set<unknown>> = {
   tag: '$set',
   matches: (value) => types.isSet(value) && isBuiltIn(value, 2),
+  keys: (value) => value.keys(),
   encode: (value, encodeChild) => Array.from(value, (item, index) => encodeChild(item, index)),
   decode(body: JsonValue, walk: DecodeWalk) {
     if (!Array.isArray(body)) walk.malformed('an array');

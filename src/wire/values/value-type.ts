@@ -9,6 +9,8 @@ export interface ValueType<T = unknown> {
   /** True for exactly this type: a subclass has behaviour that would be lost. Recognises other realms' objects too. */
   matches(value: object): boolean;
   encode(value: T, encodeChild: EncodeChild): JsonValue;
+  /** What it is keyed by, where entries could be made to meet in it. */
+  keys?(value: T): Iterable<unknown>;
   /** Reads the body, or calls `walk.malformed` with what was expected. */
   decode(body: JsonValue, walk: DecodeWalk): T;
 }
