@@ -170,6 +170,7 @@ try {
           codec.ratio('references', 'stringify'),
           3,
         ),
+        shown('the same against making the tokens by hand, too', codec.ratio('references', 'by hand')),
         // Barred nowhere: at 10,000 it is the CPU's cache that is measured, not the walker.
         shown('the same with their rows loaded', codec.ratio('loaded', 'stringify')),
       ]),
@@ -192,6 +193,7 @@ try {
     ),
     countAtMost('statements to revive a batch of 100 such jobs', batchQueries, 2),
     atMost('an uncontended lock on PostgreSQL, against two `select 1`', uncontended.ratio('lock', 'floor'), 2),
+    shown('the same against its own statements, sent by hand', uncontended.ratio('lock', 'statements')),
     countAtMost('its statements', statements, 2),
     atMost('a cache hit without entities, against bentocache alone', plainHit, 1.2),
     atMost('the same with a tag', dependentHit, 1.2),
