@@ -2,7 +2,6 @@
 import { connect } from './mailing.ts';
 
 const { orm, boss, tasks } = await connect(process.argv[2]!);
-await tasks.work();
 
 process.once('SIGTERM', () => {
   void (async () => {
@@ -11,3 +10,4 @@ process.once('SIGTERM', () => {
     await orm.close();
   })();
 });
+await tasks.work();
