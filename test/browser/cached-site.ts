@@ -19,7 +19,7 @@ try {
   await page.getByLabel('Your name').fill('Ann');
   await page.getByLabel('Your comment').fill(text);
   await page.getByRole('button', { name: 'Post comment' }).click();
-  await page.waitForURL(site.url);
+  await page.locator('article p').waitFor();
   assert.deepEqual(await page.locator('article p').allInnerTexts(), [text]);
   await page.reload();
   assert.deepEqual(await page.locator('article p').allInnerTexts(), [text]);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { openChromium } from '../support/chromium.ts';
+import { until } from '../support/jobs.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const dist = join(root, 'docs/.vitepress/dist');
@@ -77,13 +78,18 @@ async function searchForCodes(of: Page): Promise<number> {
   const codes = Array.from(text.matchAll(/^## (E_\w+)$/gm), ([, code]) => code!);
   assert.ok(codes.includes('E_LOCKED'));
   await of.goto(`${ORIGIN}/`);
-  await of.getByRole('button', { name: 'Search' }).first().click();
+  const [button, input] = [of.getByRole('button', { name: 'Search' }).first(), of.locator('#localsearch-input')];
+  // A click before the page's scripts have run goes to nobody.
+  await until(async () => {
+    if (!(await input.isVisible())) await button.click({ timeout: 1_000 }).catch(() => undefined);
+    return input.isVisible();
+  });
   for (const code of codes) {
-    await of.locator('#localsearch-input').fill(code);
+    await input.fill(code);
     const section = `/operations/troubleshooting#${code.toLowerCase()}`;
     await of.locator(`.VPLocalSearchBox a.result[href$="${section}"]`).waitFor({ timeout: 30_000 });
   }
-  await of.locator('#localsearch-input').fill('missing');
+  await input.fill('missing');
   await of.locator('.VPLocalSearchBox a.result').first().waitFor({ timeout: 30_000 });
   return codes.length;
 }

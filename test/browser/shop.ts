@@ -1,17 +1,25 @@
 /** `npm run test:browser`: the shop of examples/nest, as a customer and its owner see it. */
 import assert from 'node:assert/strict';
+import { startPostgres } from '../../fixtures/postgres.ts';
 import { openChromium } from '../support/chromium.ts';
 import { until } from '../support/jobs.ts';
-import { startSite } from '../support/site.ts';
+import { startShop } from '../support/shop.ts';
 
-const shop = await startSite('nest/start.ts');
+const postgres = await startPostgres();
+const shop = await startShop({ DATABASE_URL: postgres.url });
 const browser = await openChromium();
 try {
   const page = await browser.newPage();
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-  const open = (name: string) => page.getByRole('navigation').getByRole('link', { name }).click();
+  /** Does what brings another page, and waits for that. */
+  const loading = async (act: () => Promise<void>): Promise<void> => {
+    const loaded = page.waitForEvent('load');
+    await act();
+    await loaded;
+  };
+  const open = (name: string) => loading(() => page.getByRole('navigation').getByRole('link', { name }).click());
   const rows = () => page.locator('tr:has(td)').allInnerTexts();
 
   await page.goto(shop.url);
@@ -19,20 +27,30 @@ try {
   await page.getByLabel('Quantity').fill('2');
   await page.getByLabel('Your name').fill('Ann');
   await page.getByLabel('Your mail address').fill('ann@old.example');
-  await page.getByRole('button', { name: 'Order' }).click();
+  const held = shop.holdOrder(1);
+  await loading(() => page.getByRole('button', { name: 'Order' }).click());
 
-  // It is packed for two seconds: time to change the address. What is typed stays while the page waits.
+  // While it is packed the address changes. What is typed stays while the page waits.
   const status = page.getByRole('status');
   assert.match(await status.innerText(), /^Packing: (?:waiting|active)$/);
   await page.getByLabel('Mails go to').fill('ann@new.example');
-  await page.getByRole('button', { name: 'Change' }).click();
-  assert.match(await status.innerText(), /^Packing: active$/);
+  await loading(() => page.getByRole('button', { name: 'Change' }).click());
+  await until(async () => {
+    await page.reload();
+    return (await status.innerText()) === 'Packing: active';
+  });
   await page.getByLabel('Mails go to').fill('half an addr');
+  await (
+    await held
+  )();
   await page.getByText('Packed: P-1').waitFor();
   assert.equal(await page.getByLabel('Mails go to').inputValue(), 'half an addr');
   if (process.env['SCREENSHOT'] !== undefined) await page.screenshot({ path: process.env['SCREENSHOT'] });
 
-  await open('Mails');
+  await until(async () => {
+    await open('Mails');
+    return (await rows()).length === 2;
+  });
   assert.deepEqual(await rows(), [
     'ann@new.example\tParcel P-1 is on its way\tunsubscribe',
     'ann@old.example\tWe have your order: 2 × Teapot\tunsubscribe',
@@ -50,8 +68,7 @@ try {
   // The index hears of it by a job.
   await until(async () => {
     await page.getByLabel('Search').fill('tea');
-    await page.getByLabel('Search').press('Enter');
-    await page.waitForURL(/q=tea/);
+    await loading(() => page.getByLabel('Search').press('Enter'));
     return (await rows()).join() === 'Tea\t€ 4.90\t100';
   });
   await open('Cache');
@@ -66,5 +83,6 @@ try {
 } finally {
   await browser.close();
   await shop.stop();
+  await postgres.stop();
 }
 process.exit(0);

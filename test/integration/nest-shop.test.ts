@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { until } from '../support/jobs.ts';
-import { type Site, startSite } from '../support/site.ts';
+import { type Shop, startShop } from '../support/shop.ts';
 import { describeWith } from '../support/test-with.ts';
 
 /** What Bull Board shows of a queue. */
@@ -15,12 +15,12 @@ const ENTITIES = { defineEntity: [], decorators: ['--decorated'] } as const;
 
 describeWith('redis-server')('the shop', () => {
   describe.each(Object.entries(ENTITIES))('with %s', (_, args) => {
-    let shop: Site;
+    let shop: Shop;
     beforeAll(async () => {
-      const servers = { DATABASE_URL: process.env['TEST_DATABASE_URL'], REDIS_URL: process.env['TEST_REDIS_URL'] };
-      shop = await startSite('nest/start.ts', servers, args);
-    }, 60_000);
-    afterAll(() => shop.stop(), 60_000);
+      const servers = { DATABASE_URL: process.env['TEST_DATABASE_URL']!, REDIS_URL: process.env['TEST_REDIS_URL']! };
+      shop = await startShop(servers, args);
+    });
+    afterAll(() => shop.stop());
 
     const request = (path: string, init?: RequestInit): Promise<Response> => fetch(new URL(path, shop.url), init);
     const get = async (path: string): Promise<string> => (await request(path)).text();
@@ -66,7 +66,9 @@ describeWith('redis-server')('the shop', () => {
     });
 
     test('packs an order, and mails to the address of then', async () => {
+      const held = shop.holdOrder(1);
       const placed = await order({});
+      const letGo = await held;
       const link = placed.headers.get('location')!;
       expect([placed.status, link]).toEqual([303, expect.stringMatching(/^\/orders\/v1\./)]);
       expect((await rows('/'))[0]).toEqual(['Tea', '€ 4.90', '98']);
@@ -75,6 +77,7 @@ describeWith('redis-server')('the shop', () => {
 
       const moved = await post(link, { email: 'ann@new.example' });
       expect([moved.status, moved.headers.get('location')]).toEqual([303, link]);
+      await letGo();
       expect(await get(`${link}/parcel`)).toBe('P-1');
       expect(await get(link)).toContain('Packed: P-1');
       await until(async () => (await mails())[0] === 'ann@new.example: Parcel P-1 is on its way');
