@@ -43,5 +43,5 @@ export default {
   reporters: ['default', '<rootDir>/test/support/left-out-reporter.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  testTimeout: 30_000,
+  testTimeout: 120_000,
 };

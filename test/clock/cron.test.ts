@@ -31,10 +31,10 @@ test('schedules of graphile-worker: declared before or after work(), replaced by
   await tasks.work();
   await after.schedule('*/1 * * * *', { user, n: 2 });
   // The minute puts all its jobs in at once, and stop() waits for those under way: nothing comes after it.
-  await soon(() => seen.length >= 2, 75_000);
+  await soon(() => seen.length >= 2, 120_000);
   await tasks.stop();
   expect(seen.sort()).toEqual([
     ['ann@example.org', 1],
     ['ann@example.org', 2],
   ]);
-}, 90_000);
+}, 180_000);

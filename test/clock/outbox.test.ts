@@ -7,7 +7,7 @@ test('10,000 messages through an outbox whose producers and relays are killed: n
   const script = fileURLToPath(new URL('../chaos/outbox.ts', import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, '10000'], {
     encoding: 'utf8',
-    timeout: 400_000,
+    timeout: 600_000,
   });
   expect([status, stderr, stdout]).toEqual([
     0,

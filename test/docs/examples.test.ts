@@ -13,7 +13,7 @@ test('votes.ts tells the authors of all three models', () => {
     'Bob, your answer to "Why?" has 1 votes.',
     'Cleo, your comment "Because." has 1 votes.',
   ]);
-}, 60_000);
+});
 
 test('cached-site.ts shows a comment to the next visitor, from a page that is kept for an hour', async () => {
   const site = await startSite('cached-site.ts', { DATABASE_URL: process.env['TEST_DATABASE_URL'] });
@@ -44,4 +44,4 @@ test('cached-site.ts shows a comment to the next visitor, from a page that is ke
   } finally {
     await site.stop();
   }
-}, 60_000);
+});

@@ -38,12 +38,12 @@ test('every TypeScript block is compiled', async () => {
   expect(pages.join('\n').match(/^```ts/gm)).toHaveLength(examples.length);
   expect(new Set(examples.map(({ name }) => name)).size).toBe(examples.length);
   expect(await compile()).toBe('');
-}, 60_000);
+});
 
 test('the published declarations have no errors of their own', async () => {
   const errors = await compile('--skipLibCheck', 'false');
   expect(errors.split('\n').filter((line) => /^(?:\.\.\/)*dist\//.test(line))).toEqual([]);
-}, 60_000);
+});
 
 test('every example prints something, but tests and the modules of others', () => {
   const modules = examples.filter(({ prints, runner }) => prints.length === 0 && runner === undefined);

@@ -92,4 +92,4 @@ test('its declarations have no errors of their own, neither for ES modules nor f
     expect.stringMatching(/^typed\.cts\(\d+,\d+\): error TS2322: Type 'User' is not assignable to type 'number'/),
     expect.stringMatching(/^typed\.mts\(\d+,\d+\): error TS2322: Type 'User' is not assignable to type 'number'/),
   ]);
-}, 60_000);
+});

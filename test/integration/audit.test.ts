@@ -378,7 +378,7 @@ All 1 stored jobs can be run by this code.
     const json = await byref(['mail'], ['--rows', '--json']);
     const problem = { task: 'mail', problem: 'row is gone', count: 1 };
     expect(JSON.parse(json.stdout)).toMatchObject({ jobs: 1, problems: [problem] });
-  }, 60_000);
+  });
 
   test('ends with 2 where it can’t look', async () => {
     const stderr = expect.stringContaining('What is stored could not be read');
@@ -386,5 +386,5 @@ All 1 stored jobs can be run by this code.
     expect(await byref(['mail'], [], away)).toMatchObject({ status: 2, stdout: '', stderr });
     expect(await byref([])).toMatchObject({ status: 2, stderr: expect.stringContaining('no tasks') });
     expect(await byref(['mail'], ['--sample', 'x'])).toMatchObject({ status: 2 });
-  }, 60_000);
+  });
 });

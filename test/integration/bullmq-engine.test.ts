@@ -73,7 +73,7 @@ describeStores('BullMQ', ({ name: kind, open }) => {
     await tasks.work();
     await until(async () => (await handle.state()) === 'completed');
     expect(await handle.result()).toEqual({ before: isTransactional ? 0 : 1, attempt: 2 });
-  }, 60_000);
+  });
 
   test('dedupe: the waiting job does not start before the transaction of the second one has ended', async () => {
     const tasks = tasksOf();
@@ -119,13 +119,15 @@ describeStores('BullMQ', ({ name: kind, open }) => {
   test('batches come whole, and as many at once as concurrency says', async () => {
     const tasks = tasksOf();
     const sizes: number[] = [];
+    const both = Promise.withResolvers<void>();
     let [running, most] = [0, 0];
     const task = tasks.define(
       name(),
       async (list: { n: number }[]) => {
         sizes.push(list.length);
         most = Math.max(most, ++running);
-        await sleep(100);
+        if (running === 2) both.resolve();
+        await both.promise;
         running--;
         return list.map(({ n }) => n * 2);
       },

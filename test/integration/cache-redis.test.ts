@@ -257,7 +257,7 @@ describeWith('redis-server')('on Redis', () => {
     await sleep(COPY_MS + 100);
     expect(await count(deaf)).toBe(0);
     await otherOrm.close();
-  }, 20_000);
+  });
 
   test('a factory that read before a commit in another process is not believed after it', async () => {
     const prefix = randomUUID();

@@ -114,7 +114,7 @@ async function byref(args: readonly string[], input = ''): Promise<Ran> {
 /** Runs it as a user does: a process of its own, with standard input and an exit code. */
 function spawned(args: readonly string[], { input = '', env = {} as NodeJS.ProcessEnv } = {}): Promise<Ran> {
   return new Promise((resolve) => {
-    const options = { cwd: folder, env: { ...environment, ...env }, timeout: 20_000 };
+    const options = { cwd: folder, env: { ...environment, ...env }, timeout: 60_000 };
     const child = execFile(process.execPath, [command, ...args], options, (_error, stdout, stderr) =>
       resolve({ status: child.exitCode, stdout, stderr, selects: sentSelects() }),
     );

@@ -34,7 +34,7 @@ beforeAll(async () => {
   await execute(`insert into cell ("row", "column") select i, i * 10000000000 from generate_series(1, 200000) i`);
   await execute(`insert into wide select i + 0.5 from generate_series(1, 1000) i`);
   await execute('analyze');
-}, 60_000);
+});
 afterAll(() => database.close());
 beforeEach(() => {
   database.statements.length = 0;

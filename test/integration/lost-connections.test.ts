@@ -170,7 +170,7 @@ test('workers of transactional tasks, and producers, go on', async () => {
     await tasks.stop();
     await boss.stop({ graceful: false });
   }
-}, 60_000);
+});
 
 if (!isMikroOrm6) {
   test('where the pool is the application’s own and has no place left, that is told', async () => {

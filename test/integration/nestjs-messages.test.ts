@@ -117,16 +117,18 @@ for (const { name, needs, open } of transportKinds) {
     test('an event has the rows of now, for each of its handlers in an EntityManager of its own', async () => {
       const pattern = queueName();
       const seen: unknown[] = [];
+      const isOver = Promise.withResolvers<void>();
       class Listener extends OwnController {
         @EventPattern<string>(pattern)
         async first(@Payload('author') author: Author): Promise<void> {
-          await sleep(50);
+          await isOver.promise;
           seen.push(['first', author, this.em.getReference(Author, 1) === author]);
         }
 
         @EventPattern<string>(pattern)
         second({ author }: { author: Author }): void {
           seen.push(['second', author, this.em.getReference(Author, 1) === author]);
+          isOver.resolve();
         }
       }
       const { client, written } = await start(Listener);

@@ -28,7 +28,7 @@ describeWith('redis-server')('SIGTERM with enableShutdownHooks', () => {
         process.env['TEST_REDIS_URL']!,
         place,
       ];
-      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: 20_000 });
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: 60_000 });
       const [output, [, signal]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
       const lines = output.trimEnd().split('\n');
       const ended = ['the processor', 'the task', 'the request'].map((part) => `${part} has ended: ann@example.org`);

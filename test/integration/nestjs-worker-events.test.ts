@@ -139,7 +139,7 @@ describeStores('@OnWorkerEvent with @Revive', ({ name: kind, open }) => {
     });
     const app = await application(name, Reader);
     await queueOf(app, name).add('x', { author: await ann() });
-    await until(() => of('completed').length === 1 && of('progress').length === 1);
+    await until(() => ['active', 'completed', 'progress'].every((event) => of(event).length === 1));
     expect(of('active')).toEqual([['active', expect.stringMatching(/^ann@/), true, true]]);
     expect(of('progress')).toEqual([['progress', expect.stringMatching(/^ann@/), true, true, true, true]]);
     expect(of('completed')).toEqual([['completed', 'ann@new.example', true, true, true, true]]);
@@ -289,7 +289,7 @@ describeStores('@OnWorkerEvent with @Revive', ({ name: kind, open }) => {
     const serializer = { signingKeys: ['a secret of at least thirty-two bytes'], signed: { purpose: 'jobs' } };
     const app = await application(name, Reader, { serializer });
     await queueOf(app, name).add('x', { author: await ann() });
-    await until(() => of('completed').length === 1 && of('progress').length === 1);
+    await until(() => ['active', 'completed', 'progress'].every((event) => of(event).length === 1));
     expect(of('completed')).toEqual([['completed', 'ann@old.example', true, true, true, true]]);
   });
 });

@@ -42,9 +42,9 @@ test('each commit wakes it, and nothing else does; one announcement a transactio
     await sleep(100);
     expect(box.topics).toEqual([]);
   });
-  await soon(() => box.topics.length === 2, 2_000);
+  await soon(() => box.topics.length === 2);
   await box.outbox.add('outside', {});
-  await soon(() => box.topics.length === 3, 2_000);
+  await soon(() => box.topics.length === 3);
 });
 
 test('a savepoint that rolls back takes its announcement along, and that of what comes after it stands', async () => {
@@ -56,7 +56,7 @@ test('a savepoint that rolls back takes its announcement along, and that of what
     await expect(inner).rejects.toThrow('on purpose');
     await box.outbox.add('outer', {}, { em });
   });
-  await soon(() => box.topics.length === 1, 2_000);
+  await soon(() => box.topics.length === 1);
   expect(box.topics).toEqual(['outer']);
 });
 
@@ -65,9 +65,9 @@ test('a session that is lost is told of and made again, and what came meanwhile 
   await database.orm.em.fork().execute(`select pg_terminate_backend(${pid})`);
   await soon(() => reports.length > 0);
   await box.outbox.add('meanwhile', {});
-  await soon(() => box.topics.length === 1, 5_000);
+  await soon(() => box.topics.length === 1);
   await box.outbox.add('afterwards', {});
-  await soon(() => box.topics.length === 2, 2_000);
+  await soon(() => box.topics.length === 2);
   expect(reports).toMatchObject([{ messages: [], final: false }]);
 });
 

@@ -200,6 +200,7 @@ test('one that can’t be handed on holds up no other; in the end it is a dead l
   expect(await waiting()).toMatchObject([
     { id: 'poison', topic: 'x', availableAt: null, attempts: 3, claim: null, error: 'TypeError: it is poison' },
   ]);
+  await soon(() => reports.length >= 3);
   const told = reports.map(({ messages, final, error }) => [messages.length, messages[0]!.attempt, final, `${error}`]);
   const what = 'TypeError: it is poison';
   expect(told).toEqual([
@@ -277,7 +278,7 @@ test('one that its relays die of is a dead letter in the end, and not tried once
   await box.outbox.add('x', {});
   await leave(3);
   relays.start(box.outbox);
-  await soon(settled);
+  await soon(() => reports.length > 0);
   expect([box.calls, reports.map(({ final }) => final)]).toEqual([[], [true]]);
   expect(await waiting()).toMatchObject([{ availableAt: null, error: 'Error: Its relays have died.' }]);
 });

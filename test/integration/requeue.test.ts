@@ -124,7 +124,7 @@ describe.each(engineKinds)('$name', ({ needs, write }) => {
       await before.stop();
       await beforeSigned.stop();
       expect(done).toEqual([]);
-    }, 60_000);
+    });
     afterAll(async () => {
       for (const tasks of opened) await tasks.stop();
       await store.close();
@@ -158,7 +158,7 @@ describe.each(engineKinds)('$name', ({ needs, write }) => {
       expect(done.toSorted()).toEqual(['added', 'added', 'log', 'remind', 'sealed']);
       expect(await states('not')).toEqual(handles['not']!.map(() => 'failed'));
       expect(sums(await again())).toEqual({ log: [0, 1, 1], failing: [0, 0, 2] });
-    }, 60_000);
+    });
   });
 });
 

@@ -157,11 +157,11 @@ beforeAll(async () => {
     create table done (kind text not null, n int not null, said text not null);
     insert into person values (1, 'ann@example.org');
     insert into purchase values (7), (8)`);
-}, 60_000);
+});
 beforeEach(async () => {
   before = await Program.start(folders.before, database.url);
   after = await Program.start(folders.after, database.url);
-}, 30_000);
+});
 afterEach(async () => {
   await Promise.all([before!.end(), after!.end()]);
   await client.query('delete from pgboss.job; delete from done');
@@ -186,7 +186,7 @@ test('workers first: nothing is lost, and nothing is misread', async () => {
   await nothingWaits();
   expect(await done()).toEqual(expected(0, 3 * COUNT));
   expect(await jobs(['failed'])).toBe(0);
-}, 60_000);
+});
 
 test('producers first: what the earlier release can’t read is kept, and comes back', async () => {
   await before!.ask({ does: 'work' });
@@ -208,7 +208,7 @@ test('producers first: what the earlier release can’t read is kept, and comes 
   await nothingWaits();
   expect(await done()).toEqual(expected(0, COUNT));
   expect(await byref('requeue')).toEqual({ status: 0, stdout: 'Back in their queues: 0.\n', stderr: '' });
-}, 60_000);
+});
 
 test('both at once: whatever the earlier release has taken comes back', async () => {
   await before!.ask({ does: 'work' });
@@ -221,7 +221,7 @@ test('both at once: whatever the earlier release has taken comes back', async ()
   expect([status, stdout]).toEqual([0, expect.stringContaining(`Back in their queues: ${failed}.\n`)]);
   await nothingWaits();
   expect(await done()).toEqual(expected(0, 2 * COUNT));
-}, 60_000);
+});
 
 test('a lock that both take excludes them, and what both enqueue once is one job', async () => {
   const take: Request = { does: 'lock', purchase: 7 };
@@ -245,4 +245,4 @@ test('a lock that both take excludes them, and what both enqueue once is one job
   await after!.ask({ does: 'work' });
   await nothingWaits();
   expect(await done()).toEqual([7, 8].map((n) => ({ kind: 'a wider key', n, said: String(n) })));
-}, 60_000);
+});

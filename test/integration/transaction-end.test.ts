@@ -8,6 +8,7 @@ import { domain, User } from '../../fixtures/domain.ts';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { byHand } from '../support/by-hand.ts';
 import { openProxied, type Proxied } from '../support/proxied.ts';
+import { soon } from '../support/soon.ts';
 
 let proxied: Proxied;
 let told: string[];
@@ -334,13 +335,13 @@ test('a serialization failure at COMMIT is a rollback', async () => {
 });
 
 test('a ROLLBACK that succeeds after a COMMIT without an answer proves nothing', async () => {
-  const orm = openOrm(isMikroOrm6 ? { connection: { query_timeout: 300 } } : { query_timeout: 300 });
+  const orm = openOrm(isMikroOrm6 ? { connection: { query_timeout: 1_000 } } : { query_timeout: 1_000 });
   const late = orm.em.fork().transactional(async (em) => {
     await write(em, 'a');
-    proxied.proxy.commitAnswer = 600;
+    proxied.proxy.commitAnswer = 1_300;
   });
   await expect(late).rejects.toThrow('timeout');
-  await sleep(700);
+  await soon(() => told.length > 0);
   expect([told, await execute('select name from "user"')]).toEqual([['a: unknown'], [{ name: 'a' }]]);
 });
 
@@ -354,7 +355,7 @@ test('a ROLLBACK while COMMIT is under way does not tell of a rollback', async (
   await sleep(100);
   await em.rollback().catch(() => {});
   await committing;
-  await sleep(300);
+  await soon(() => told.length > 0);
   // Knex gives up the COMMIT where it is asked for a ROLLBACK.
   expect(told).toEqual([isMikroOrm6 ? 'a: unknown' : 'a: committed']);
 });

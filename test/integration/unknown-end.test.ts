@@ -157,6 +157,7 @@ if (redisUrl !== undefined) {
       const queue = new ByReferenceQueue(name(), { connection: connection(), serializer });
       started.push(() => queue.close());
       const job = await run(end, (_em, user) => queue.add('found', { user }));
+      if (hasJob) await until(async () => (await queue.getJob(job.id!)) !== undefined);
       await sleep(100);
       expect((await queue.getJob(job.id!)) !== undefined).toBe(hasJob);
     });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** What docs/reference/engines.md promises of an engine, as its suite asks for it. */
+/** What docs/reference/engines.md promises of an engine, as its suite asks for it, and time for a busy machine. */
 export function promisesOf(engine: string) {
   const says = engineTable(engine);
   return {
@@ -8,6 +8,7 @@ export function promisesOf(engine: string) {
     completesInTransaction: says['`transactional: true`: effects exactly once ✓'] === 'yes',
     postpones: says['attempts that reading from a broken database costs ✓'] === '0',
     schedules: says['schedules ✓'] !== 'none',
+    timeoutMs: 60_000,
   };
 }
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export const queueName = (): string => `queue-${randomUUID()}`;
 
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error('it took too long');
     await sleep(50);
