@@ -94,10 +94,10 @@ export function text(
 ): KeyColumn {
   return {
     expected,
-    write: (value) =>
-      typeof value === 'string' && isStorable(value) && normal(value) !== undefined
-        ? normal(stored(normal(value)!))
-        : undefined,
+    write(value) {
+      const given = typeof value === 'string' && isStorable(value) ? normal(value) : undefined;
+      return given === undefined ? undefined : normal(stored(given));
+    },
     read: (wire) => (typeof wire === 'string' && isStorable(wire) ? normal(wire) : undefined),
     canonical: (wire) => normal(wire as string)!,
     ...(normal !== same || stored !== same ? { isAsRead: never } : {}),
@@ -165,6 +165,7 @@ export const boolean: KeyColumn = {
 /** Of a database whose booleans are numbers. */
 export const numericBoolean: KeyColumn = {
   ...boolean,
+  isAsRead: never,
   read: (wire) => (typeof wire === 'boolean' ? Number(wire) : undefined),
 };
 

@@ -1,7 +1,7 @@
 import type { AnyEntity, EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { loadsRelations, ownSchema, targetsOf } from './metadata.ts';
-import { type ComparedKeys, keyIn, RespelledIndex } from './respelled-index.ts';
+import { loadsRelations, targetsOf } from './metadata.ts';
+import { type ComparedKeys, RespelledIndex } from './respelled-index.ts';
 
 /** What a query reads. */
 export interface QueriedRows {
@@ -87,7 +87,6 @@ function metByRows(metadata: EntityMetadata, all: Iterable<EntityMetadata>): Set
 
 function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): void {
   const { getById } = unit;
-  const trees = new Map<EntityMetadata, Respelled>();
   unit.getById = (name, id, schema, isDatabaseForm = false) => {
     const own = (key: unknown): AnyEntity | undefined => getById.call(unit, name, key, schema, isDatabaseForm);
     const found = own(id);
@@ -96,62 +95,40 @@ function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): vo
     if (root === undefined) return undefined;
     const keys = keysOf(root, em.getPlatform());
     if (!keys.isRespelled) return undefined;
-    let tree = trees.get(root);
-    if (tree === undefined) trees.set(root, (tree = new Respelled(em, root, keys)));
-    return tree.find(id, schema, isDatabaseForm, own);
-  };
-}
-
-/** What one query finds of the managed entities of a tree that MikroORM does not. */
-class Respelled {
-  readonly #em: EntityManager;
-  readonly #root: EntityMetadata;
-  readonly #keys: ComparedKeys;
-  #index: RespelledIndex | undefined;
-  /** What was looked for in vain: MikroORM makes the entity then, and may not find it the next time. */
-  readonly #missed = new Set<string>();
-
-  constructor(em: EntityManager, root: EntityMetadata, keys: ComparedKeys) {
-    this.#em = em;
-    this.#root = root;
-    this.#keys = keys;
-  }
-
-  /** `own` is MikroORM's way. */
-  find(
-    id: unknown,
-    schema: string | undefined,
-    isDatabaseForm: boolean,
-    own: (key: unknown) => AnyEntity | undefined,
-  ): AnyEntity | undefined {
     const parts = Array.isArray(id) ? (id.flat(Infinity) as unknown[]) : [id];
     // Rows are looked up by a single key as the driver has it; the parts of a composite one, and what a foreign key
     // points to, as properties hold them.
-    const isHeld = !isDatabaseForm && this.#root.compositePK;
+    const isHeld = !isDatabaseForm && root.compositePK;
     const canonical =
-      (isHeld ? undefined : this.#keys.canonicalOfRaw(parts)) ?? this.#keys.canonicalOfRaw(this.#databaseForm(parts));
+      (isHeld ? undefined : keys.canonicalOfRaw(parts)) ?? keys.canonicalOfRaw(databaseForm(em, root, parts));
     if (canonical === undefined) return undefined;
-    const date = this.#keys.dateOf(parts);
+    const date = keys.dateOf(parts);
     // MikroORM files a Date that is all of a key as its text, under which two of one second are one.
     const dated = date && own(String(date));
-    if (dated !== undefined && this.#keys.canonicalOf(dated) === canonical) return dated;
-    const key = this.#keyOf(canonical, schema);
-    const index = (this.#index ??= RespelledIndex.of(this.#em, this.#root, this.#keys));
-    if (this.#missed.has(key) && !index.has(key)) index.update(this.#em);
-    this.#missed.add(key);
-    return index.get(key);
-  }
+    if (dated !== undefined && keys.canonicalOf(dated) === canonical) return dated;
+    return RespelledIndex.of(em, root, keys).get(canonical, schema);
+  };
+}
 
-  #keyOf(canonical: string, schema: string | undefined): string {
-    return keyIn(schema ?? this.#em.schema ?? ownSchema(this.#root, this.#em.config), canonical);
-  }
+/** The managed entity of a row, by its key in database form and however the application has spelled that. */
+export function managedByKey(
+  em: EntityManager,
+  { class: model, root }: EntityMetadata,
+  keys: ComparedKeys,
+  { value, canonical }: { readonly value: unknown; readonly canonical: string },
+  schema: string | undefined,
+): AnyEntity | undefined {
+  const unit = em.getUnitOfWork(false) as unknown as UnitOfWork;
+  const found = unit.getById(model, value, schema, true);
+  if (found !== undefined && keys.canonicalOf(found) === canonical) return found;
+  return keys.isRespelled ? RespelledIndex.of(em, root, keys).get(canonical, schema) : undefined;
+}
 
-  #databaseForm(held: readonly unknown[]): unknown[] {
-    const platform = this.#em.getPlatform();
-    return this.#root
-      .getPrimaryProps(true)
-      .map(({ customType }, index) =>
-        customType === undefined ? held[index] : (customType.convertToDatabaseValue(held[index], platform) as unknown),
-      );
-  }
+function databaseForm(em: EntityManager, root: EntityMetadata, held: readonly unknown[]): unknown[] {
+  const platform = em.getPlatform();
+  return root
+    .getPrimaryProps(true)
+    .map(({ customType }, index) =>
+      customType === undefined ? held[index] : (customType.convertToDatabaseValue(held[index], platform) as unknown),
+    );
 }

@@ -19,60 +19,82 @@ export interface ComparedKeys {
 /** A memo of what is in a store, which goes with it when the EntityManager is cleared. */
 const made = new WeakMap<EntityStore, RespelledIndex>();
 
-export const keyIn = (schema: string | undefined, canonical: string): string => JSON.stringify([schema, canonical]);
-
 /**
- * The managed entities of a tree that MikroORM may not find by what the driver reads, by schema and canonical key. Kept
- * from query to query: of an EntityManager that manages many rows, each would otherwise look at them all for one.
+ * The managed entities of a tree that MikroORM may not find by what the driver reads, by schema and canonical key. Once
+ * made it hears what the store takes in and gives away: of an EntityManager that manages many rows, each query would
+ * otherwise look at them all for one.
  */
 export class RespelledIndex {
+  readonly #em: EntityManager;
   readonly #root: EntityMetadata;
   readonly #keys: ComparedKeys;
-  /** What has been looked at, in the order of the store, whose new entities come last. */
-  #known: AnyEntity[] = [];
-  readonly #byKey = new Map<string, AnyEntity>();
+  readonly #store: EntityStore;
+  /** The hashes in the store that nobody has looked at: not while it takes in what may be anything, as the user has made it. */
+  readonly #unseen = new Set<string>();
+  /** The hashes by key, in the order in which they came. */
+  readonly #hashes = new Map<string, readonly string[]>();
+  /** The keys by hash. */
+  readonly #filed = new Map<string, string>();
 
   static of(em: EntityManager, root: EntityMetadata, keys: ComparedKeys): RespelledIndex {
     const store = storeOf(em, root);
     let index = made.get(store);
-    if (index === undefined) made.set(store, (index = new RespelledIndex(root, keys)));
-    index.update(em);
+    if (index === undefined) made.set(store, (index = new RespelledIndex(em, root, keys, store)));
     return index;
   }
 
-  private constructor(root: EntityMetadata, keys: ComparedKeys) {
+  private constructor(em: EntityManager, root: EntityMetadata, keys: ComparedKeys, store: EntityStore) {
+    this.#em = em;
     this.#root = root;
     this.#keys = keys;
+    this.#store = store;
+    for (const [hash, entity] of store) this.#look(hash, entity);
+    const { set, delete: remove } = store;
+    store.set = (hash, entity) => {
+      if (store.get(hash) !== entity) {
+        this.#forget(hash);
+        this.#unseen.add(hash);
+      }
+      return set.call(store, hash, entity);
+    };
+    store.delete = (hash) => {
+      this.#forget(hash);
+      return remove.call(store, hash);
+    };
   }
 
-  has(key: string): boolean {
-    return this.#byKey.has(key);
+  get(canonical: string, schema: string | undefined): AnyEntity | undefined {
+    for (const hash of this.#unseen) this.#look(hash, this.#store.get(hash)!);
+    this.#unseen.clear();
+    const key = this.#key(canonical, schema);
+    // What has become of an entity in the meantime, nobody tells.
+    const hash = this.#hashes.get(key)?.find((filed) => this.#keyOf(this.#store.get(filed)!) === key);
+    return hash === undefined ? undefined : this.#store.get(hash);
   }
 
-  get(key: string): AnyEntity | undefined {
-    return this.#byKey.get(key);
+  #look(hash: string, entity: AnyEntity): void {
+    const key = this.#keyOf(entity);
+    if (key === undefined) return;
+    this.#filed.set(hash, key);
+    this.#hashes.set(key, [...(this.#hashes.get(key) ?? []), hash]);
   }
 
-  /** Looks at what has come since; at all where something has gone. */
-  update(em: EntityManager): void {
-    const known = this.#known;
-    let at = 0;
-    for (const entity of storeOf(em, this.#root).values()) {
-      if (at === known.length) this.#add(entity, em);
-      else if (known[at] !== entity) break;
-      at++;
-    }
-    if (at === known.length) return;
-    this.#known = [];
-    this.#byKey.clear();
-    this.update(em);
-  }
-
-  #add(entity: AnyEntity, em: EntityManager): void {
-    this.#known.push(entity);
+  #keyOf(entity: AnyEntity): string | undefined {
     const canonical = this.#keys.isAsRead(entity) ? undefined : this.#keys.canonicalOf(entity);
-    if (canonical === undefined) return;
-    const key = keyIn(rowSchemaOf(entity) ?? em.schema ?? ownSchema(this.#root, em.config), canonical);
-    if (!this.#byKey.has(key)) this.#byKey.set(key, entity);
+    return canonical && this.#key(canonical, rowSchemaOf(entity));
+  }
+
+  #forget(hash: string): void {
+    this.#unseen.delete(hash);
+    const key = this.#filed.get(hash);
+    if (key === undefined) return;
+    this.#filed.delete(hash);
+    const others = this.#hashes.get(key)!.filter((other) => other !== hash);
+    if (others.length > 0) this.#hashes.set(key, others);
+    else this.#hashes.delete(key);
+  }
+
+  #key(canonical: string, schema: string | undefined): string {
+    return JSON.stringify([schema ?? this.#em.schema ?? ownSchema(this.#root, this.#em.config), canonical]);
   }
 }

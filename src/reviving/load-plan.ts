@@ -1,9 +1,9 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { ByReferenceError } from '../errors.ts';
-import type { CanonicalKey } from '../keys/primary-key.ts';
-import { hasPendingChanges, isScheduledForRemoval, isWhole, rowSchemaOf } from '../orm/entity.ts';
-import { managedByKey, managedEntities, removesAnything } from '../orm/identity-map.ts';
+import { hasPendingChanges, isScheduledForRemoval, isWhole } from '../orm/entity.ts';
+import { removesAnything } from '../orm/identity-map.ts';
 import { lazyProperties, loadedLazyProperties } from '../orm/lazy.ts';
+import { managedByKey } from '../orm/managed-keys.ts';
 import type { Row, RowGroup } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
@@ -43,20 +43,16 @@ export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSetti
   return work;
 }
 
-/** The entity of a row, where MikroORM finds it by the key in database form. */
-function managedRow(em: EntityManager, { metadata, primaryKey, schema, ownSchema }: RowGroup, row: Row) {
-  const entity = managedByKey(em, metadata, row.key.value, schema ?? ownSchema);
-  return entity !== undefined && primaryKey.canonicalOf(entity) === row.key.canonical ? entity : undefined;
-}
+const managedRow = (em: EntityManager, { metadata, primaryKey, schema, ownSchema }: RowGroup, { key }: Row) =>
+  managedByKey(em, metadata, primaryKey, key, schema ?? ownSchema);
 
 /** Throws E_UNFLUSHED for rows of the payload that have unflushed changes here. */
 export function refuseUnflushed(em: EntityManager, groups: readonly RowGroup[]): void {
   // One row may be in several groups, each with options of its own.
   const byEntity = new Map<AnyEntity, Row>();
   for (const group of groups) {
-    const managed = indexManaged(em, group);
     for (const row of group.rows.values()) {
-      const entity = managed.get(row.key.canonical);
+      const entity = managedRow(em, group, row);
       if (entity === undefined || isScheduledForRemoval(em, entity) || !hasPendingChanges(entity)) continue;
       if (!byEntity.has(entity)) byEntity.set(entity, row);
     }
@@ -67,16 +63,4 @@ export function refuseUnflushed(em: EntityManager, groups: readonly RowGroup[]):
     rows.map((row) => row.token),
     rows[0]!.path,
   );
-}
-
-/** All of a group's tree that is managed, by our own canonical key. */
-function indexManaged(em: EntityManager, group: RowGroup): Map<CanonicalKey, AnyEntity> {
-  const managed = new Map<CanonicalKey, AnyEntity>();
-  const schema = group.schema ?? group.ownSchema;
-  for (const entity of managedEntities(em, group.metadata)) {
-    const canonical = group.primaryKey.canonicalOf(entity);
-    const isInSchema = (rowSchemaOf(entity) ?? group.ownSchema) === schema;
-    if (canonical !== undefined && isInSchema) managed.set(canonical, entity);
-  }
-  return managed;
 }
