@@ -63,6 +63,29 @@ const double = float();
 /** `isDate` says that MikroORM makes a Date of it, which holds milliseconds. */
 type Kind = (modifiers: Modifiers, isDate: boolean) => KeyColumn;
 
+/** A column of which values, or most, are known by their looks to be spelled as PostgreSQL itself spells them. */
+const asSpelled = (column: KeyColumn, spelling: RegExp): KeyColumn => ({
+  ...column,
+  isAsRead: (held) => typeof held === 'string' && spelling.test(held),
+});
+
+/** It fills up text to the length of the column, in characters. */
+const padded: Kind = ([length]) =>
+  length === undefined ? paddedText : asSpelled(paddedText, new RegExp(`^[^\\ud800-\\udfff]{${length}}$`));
+
+/** It writes a number with all the decimals that its column keeps, and no zero below zero. */
+function numeric([precision, scale = 0]: Modifiers): KeyColumn {
+  const column = decimal(undefined, undefined, precision === undefined ? undefined : scale);
+  if (precision === undefined || scale < 0) return column;
+  return asSpelled(column, new RegExp(`^(?!-[0.]+$)-?(?:0|[1-9]\\d*)${scale > 0 ? `\\.\\d{${scale}}` : ''}$`));
+}
+
+/** It writes a time with the seconds, and their decimals up to the last that is no zero. */
+function clock([precision = 6]: Modifiers): KeyColumn {
+  const fraction = precision > 0 ? `(?:\\.\\d{0,${precision - 1}}[1-9])?` : '';
+  return asSpelled(time(precision), new RegExp(`^\\d\\d:[0-5]\\d:[0-5]\\d${fraction}$`));
+}
+
 /** https://www.postgresql.org/docs/current/datatype-character.html, and the words of its grammar for the same. */
 const CHARACTERS = ['character', 'char', 'nchar', 'national character', 'national char'] as const;
 
@@ -75,20 +98,15 @@ const COLUMNS: Readonly<Record<string, Kind>> = {
   ...named(() => uuid, 'uuid'),
   ...named(() => anyText, 'text', 'citext'),
   ...named(varyingText, 'varchar', ...CHARACTERS.map((type) => `${type} varying`)),
-  ...named(() => paddedText, 'bpchar', ...CHARACTERS),
+  ...named(padded, 'bpchar', ...CHARACTERS),
   ...named(() => name, 'name'),
-  ...named(
-    ([precision, scale]) => decimal(undefined, undefined, precision === undefined ? undefined : (scale ?? 0)),
-    'numeric',
-    'decimal',
-    'dec',
-  ),
+  ...named(numeric, 'numeric', 'decimal', 'dec'),
   ...named(() => single, 'real', 'float4'),
   ...named(() => double, 'float8', 'double precision', 'double'),
   ...named(([digits]) => (digits !== undefined && digits <= 24 ? single : double), 'float'),
   ...named(() => bytes, 'bytea', 'blob', 'binary', 'varbinary'),
   ...named(() => boolean, 'boolean', 'bool'),
-  ...named(() => day, 'date'),
+  ...named(() => asSpelled(day, /^\d{4}-\d\d-\d\d$/), 'date'),
   ...named(([precision], isDate) => timestamp(true, isDate, precision), 'timestamptz', 'timestamp with time zone'),
   ...named(
     ([precision], isDate) => timestamp(false, isDate, precision),
@@ -96,7 +114,7 @@ const COLUMNS: Readonly<Record<string, Kind>> = {
     'timestamp without time zone',
     'datetime',
   ),
-  ...named(([precision]) => time(precision), 'time', 'time without time zone'),
+  ...named(clock, 'time', 'time without time zone'),
   ...named(([precision]) => zonedTime(precision), 'timetz', 'time with time zone'),
   ...named(() => inet, 'inet'),
   ...named(() => cidr, 'cidr'),
