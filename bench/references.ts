@@ -138,24 +138,6 @@ export async function benchFew(serializer: EntitySerializer, globalEm: EntityMan
   );
 }
 
-/** One reference into an EntityManager that manages 30,000 rows, against a find with `refresh` there. */
-export async function benchCrowded(
-  serializer: EntitySerializer,
-  globalEm: EntityManager,
-  rounds: number,
-): Promise<Race> {
-  const em = globalEm.fork();
-  for (const model of [User, Post, Comment]) await em.findAll<Entity>(model as never);
-  const text = serializer.serialize({ user: em.getReference(User, 7) });
-  return race(
-    [
-      { name: 'revive', run: () => serializer.deserialize(text, { em }) },
-      { name: 'find', run: () => em.find(User, { id: 7 }, { refresh: true, flushMode: 'commit' }) },
-    ],
-    rounds,
-  );
-}
-
 /** What the database told of an entity. */
 function rowOf(entity: Entity): readonly unknown[] {
   return [

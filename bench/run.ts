@@ -10,12 +10,13 @@ import { startPostgres } from '../fixtures/postgres.ts';
 import { type AlternativeRaces, benchAlternatives, BY_REFERENCE, FIND_PER_ID } from './alternatives.ts';
 import { atLeast, atMost, countAtMost, ratio, shown, us } from './bars.ts';
 import { benchCache } from './cache.ts';
+import { benchCrowded, crowdedSchemas } from './crowded.ts';
 import { environment } from './environment.ts';
 import { benchJobs } from './jobs.ts';
 import { benchLocks } from './locks.ts';
 import { benchMariadb } from './mariadb.ts';
 import { isShort } from './measure.ts';
-import { benchCrowded, benchFew, benchReferences, fill, type ReferenceRaces } from './references.ts';
+import { benchFew, benchReferences, fill, type ReferenceRaces } from './references.ts';
 import { alternativesTable, barsTable, writeReport } from './report.ts';
 import { table } from './tables.ts';
 import { benchValues } from './values.ts';
@@ -36,7 +37,7 @@ const JOB_SIZES = [
 let isMissed: boolean;
 const server = await startPostgres();
 const name = `byref_bench_${randomBytes(4).toString('hex')}`;
-const database = await createOrm(server.url, name, domain, { debug: false });
+const database = await createOrm(server.url, name, [...domain, ...crowdedSchemas], { debug: false });
 const { orm, url } = database;
 try {
   await fill(orm.em.fork());
@@ -144,10 +145,12 @@ try {
   const largest = alternatives.at(-1)!;
   const bars = [
     atMost('reviving one reference, against `findOneOrFail` by hand', oneRatio, 1.12),
-    atMost(
-      'reviving one into an EntityManager of 30,000 rows, against `find` with `refresh`',
-      crowded.ratio('revive', 'find'),
-      2,
+    ...[...crowded].map(([keys, crowd]) =>
+      atMost(
+        `reviving one into an EntityManager of 30,000 rows by ${keys}, against \`find\` with \`refresh\``,
+        crowd.ratio('revive', 'find'),
+        2,
+      ),
     ),
     atMost('reviving two of two models, against two of those at once', twoRatio, 1.15),
     ...sizes
