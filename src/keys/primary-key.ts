@@ -313,6 +313,9 @@ function refusalOf(leaves: readonly Leaf[], metadata: EntityMetadata, columns: C
     const type = property.columnTypes?.[0] ?? property.type;
     const why = columns.whyRefused?.(property);
     if (why !== undefined) return `its property ${property.name} is of type ${type}: ${why}`;
+    if (property.hasConvertToDatabaseValueSQL || property.hasConvertToJSValueSQL) {
+      return `its property ${property.name} is of a type that is converted in SQL: what the database has of it is not known here`;
+    }
     // Of a domain MikroORM has but the word.
     if ([property.runtimeType, property.type].includes('boolean') && isForeign(property, metadata)) {
       return `its property ${property.name} is a foreign key of type ${type}: MikroORM reads none of its rows`;

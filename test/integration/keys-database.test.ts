@@ -1,6 +1,6 @@
 /** What a key means to the database: spellings that it alone knows to be equal, values that it alone refuses. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { EntitySchema } from '@mikro-orm/core';
+import { EntitySchema, Type } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { ByReference, EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import { keys } from '../../fixtures/keys.ts';
@@ -310,6 +310,16 @@ describe('a data exception of the database', () => {
     expect(await decode([['Price', '-1']], { missing: 'null' })).toEqual([null]);
   });
 
+  test('is that of an enum whose label was renamed: tokens of before are refused, those of after find the row', async () => {
+    const rename = (from: string, to: string) =>
+      orm.em.fork().getConnection().execute(`alter type colour rename value '${from}' to '${to}'`);
+    await rename('red', 'crimson');
+    const error = await failureOf(() => decode([['Paint', 'red']]));
+    expect([error.code, error.path, (error.cause as { code: string }).code]).toEqual(['E_MALFORMED', '$[0]', '22P02']);
+    expect(await decode([['Paint', 'crimson']])).toMatchObject([{ note: 'red' }]);
+    await rename('crimson', 'red');
+  });
+
   test('of a formula passes through', async () => {
     const failed = decode([['Ticket', 2]]);
     await expect(failed).rejects.toMatchObject({ name: 'DriverException', code: '22012' });
@@ -349,6 +359,26 @@ describe('a data exception of the database', () => {
   });
 });
 
+test('a key that the database generates is that of its row, once it is flushed', async () => {
+  class Slug {
+    declare code: string;
+    declare title: string;
+  }
+  const code = { type: 'string', columnType: 'text', generated: '(lower(title)) stored', primary: true };
+  const slug = new EntitySchema({ class: Slug, properties: { title: { type: 'string' }, code } } as never);
+  const own = makeOrm({ clientUrl: database.url, entities: [slug] });
+  const sql = 'create table slug (title text, code text generated always as (lower(title)) stored primary key)';
+  await orm.em.fork().getConnection().execute(sql);
+  const by = new EntitySerializer(own);
+  const em = own.em.fork();
+  const made = em.create(Slug, { title: 'Ann' } as never);
+  expect((await failureOf(() => by.token(made))).code).toBe('E_UNPERSISTED');
+  await em.flush();
+  expect(by.token(made).primaryKey).toBe('ann');
+  expect(await by.deserialize(by.serialize(made), { em: own.em.fork() })).toMatchObject({ code: 'ann', title: 'Ann' });
+  await own.close(true);
+});
+
 describe('types that no key is made of', () => {
   const refused =
     'money interval interval(3) json jsonb xml point box int4range datemultirange int[] _text "char" regclass pg_lsn xid8'.split(
@@ -377,6 +407,69 @@ describe('types that no key is made of', () => {
     }
     const error = await failureOf(() => own.decode(payload(['Odd', '1']) as never, { em }));
     expect([error.code, error.message.includes(`of type ${columnType}`)]).toEqual(['E_MALFORMED', true]);
+  });
+});
+
+describe('a type that MikroORM converts in SQL', () => {
+  class Stored extends Type<string, string> {
+    override convertToDatabaseValueSQL(key: string): string {
+      return `lower(${key})`;
+    }
+    override getColumnType(): string {
+      return 'varchar(20)';
+    }
+  }
+  class Read extends Type<string, string> {
+    override convertToJSValueSQL(key: string): string {
+      return `upper(${key})`;
+    }
+    override getColumnType(): string {
+      return 'varchar(20)';
+    }
+  }
+  class Label {
+    declare id: string;
+  }
+  class LabelPart {
+    declare id: string;
+    declare rank: number;
+  }
+  class Labelled {
+    declare label: Label;
+    declare rank: number;
+  }
+
+  test.each([Stored, Read])('%p: refused as a key, as a part of one and in a foreign key', async (type) => {
+    const rank = { type: 'number', primary: true } as const;
+    const labels = [
+      new EntitySchema<Label>({ class: Label, properties: { id: { type, primary: true } } }),
+      new EntitySchema<LabelPart>({ class: LabelPart, properties: { id: { type, primary: true }, rank } }),
+      new EntitySchema<Labelled>({
+        class: Labelled,
+        properties: { label: { kind: 'm:1', entity: () => Label, primary: true }, rank },
+      }),
+    ];
+    const own = await openDatabase(labels);
+    const em = own.orm.em.fork();
+    const label = em.create(Label, { id: 'Ann' });
+    const entities = [label, em.create(LabelPart, { id: 'Ann', rank: 1 }), em.create(Labelled, { label, rank: 1 })];
+    await em.flush();
+    // Why: the key in memory is not the one in the database, or not the one that is read.
+    const [found] = await own.orm.em.fork().find(Label, {});
+    expect(found!.id).not.toBe(label.id);
+    const by = new EntitySerializer(own.orm);
+    for (const entity of entities) {
+      for (const write of [() => by.serialize(entity), () => by.token(entity), () => by.dedupeKey(entity)]) {
+        const error = await failureOf(write);
+        expect([error.code, error.message]).toEqual([
+          'E_UNSERIALIZABLE',
+          expect.stringMatching(/property id is of a type that is converted in SQL/),
+        ]);
+      }
+    }
+    const error = await failureOf(() => by.decode(payload(['Label', 'ann']) as never, { em: own.orm.em.fork() }));
+    expect([error.code, error.message]).toEqual(['E_MALFORMED', expect.stringContaining('converted in SQL')]);
+    await own.close();
   });
 });
 
