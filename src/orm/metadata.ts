@@ -44,8 +44,16 @@ export const loadsRelations = ({ relations }: EntityMetadata, populate: readonly
 export function queriedClass(metadata: EntityMetadata): EntityMetadata {
   const { root } = metadata;
   if (root === metadata || root.discriminatorColumn === undefined || isTablePerType(root)) return metadata;
-  return Object.keys(metadata.filters).every((name) => name in root.filters) ? root : metadata;
+  const isFiltered = Object.keys(metadata.filters).some((name) => !(name in root.filters));
+  return isFiltered || !findsBelow(root, metadata) ? metadata : root;
 }
+
+/**
+ * Whether a query of the root of a single-table tree finds rows of a class below. Where the root has rows of its own
+ * MikroORM 6 looks for the others by the name in `extends`, which decorators write, and not by a class or a schema.
+ */
+const findsBelow = (root: EntityMetadata, metadata: EntityMetadata): boolean =>
+  root.inheritanceType !== undefined || root.discriminatorValue === undefined || typeof metadata.extends === 'string';
 
 /** MikroORM 7 only: each class of the tree has a table of its own. */
 const isTablePerType = (root: EntityMetadata): boolean => root.inheritanceType === 'tpt';

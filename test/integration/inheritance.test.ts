@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { EntitySchema } from '@mikro-orm/core';
-import { EntitySerializer } from 'mikro-orm-byref';
+import { EntitySerializer, EntityToken } from 'mikro-orm-byref';
 import {
   Animal,
   Car,
@@ -14,7 +14,7 @@ import {
   Truck,
   Vehicle,
 } from '../../fixtures/inheritance.ts';
-import { schemaOf } from '../../fixtures/majors.ts';
+import { isMikroOrm6, schemaOf } from '../../fixtures/majors.ts';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
@@ -109,6 +109,62 @@ describe('single table', () => {
     expect(serializer.dedupeKey([await em.findOneOrFail(Dog, 1)])).toBe(serializer.dedupeKey([reference]));
   });
 });
+
+/** What `extends` of a schema may be. */
+const bases: Record<string, (cls: abstract new () => object, schema: EntitySchema) => unknown> = {
+  'a class': (cls) => cls,
+  'a schema': (_cls, schema) => schema,
+  // What decorators write there.
+  ...(isMikroOrm6 && { 'a name': (cls) => cls.name }),
+};
+
+test.each(Object.entries(bases))(
+  'a tree whose root has rows of its own, below an abstract base, by extends as %s: found is what em.findOne finds',
+  async (kind, baseOf) => {
+    abstract class Base {
+      declare id: number;
+    }
+    class Part extends Base {
+      declare type: string;
+    }
+    class Wheel extends Part {}
+    class Tyre extends Wheel {}
+    const below = (cls: abstract new () => object, base: EntitySchema, more: object): EntitySchema =>
+      new EntitySchema({ class: cls, extends: baseOf(base.meta.class as never, base), ...more } as never);
+    const base = new EntitySchema<Base>({
+      class: Base,
+      abstract: true,
+      properties: { id: { type: 'number', primary: true } },
+    }) as EntitySchema;
+    const part = below(Part, base, {
+      discriminatorColumn: 'type',
+      discriminatorValue: 'part',
+      properties: { type: { type: 'string' } },
+    });
+    const wheel = below(Wheel, part, { discriminatorValue: 'wheel', properties: {} });
+    const tyre = below(Tyre, wheel, { discriminatorValue: 'tyre', properties: {} });
+    const own = await openDatabase([base, part, wheel, tyre]);
+    const em = own.orm.em.fork();
+    const classes = [Part, Wheel, Tyre];
+    for (const [index, cls] of classes.entries()) em.create(cls, { id: index + 1 } as never);
+    await em.flush();
+    const parts = new EntitySerializer(own.orm);
+    for (const cls of classes) {
+      for (const id of [1, 2, 3]) {
+        const found = await own.orm.em.fork().findOne(cls, id as never);
+        const token = new EntityToken(cls.name, id);
+        const located = await parts.locate(token, { em: own.orm.em.fork(), missing: 'null' });
+        expect([cls.name, id, located?.constructor]).toEqual([cls.name, id, found?.constructor]);
+      }
+    }
+    own.statements.length = 0;
+    const text = classes.map((cls, index) => new EntityToken(cls.name, index + 1).toString());
+    const all = await parts.locateMany(text, { only: [Base], em: own.orm.em.fork() });
+    expect(all.map((entity) => entity.constructor)).toEqual(classes);
+    expect(selects(own.statements)).toHaveLength(isMikroOrm6 && kind !== 'a name' ? 3 : 1);
+    await own.close();
+  },
+);
 
 test('a subclass with a default filter of its own is read by itself, so that the filter applies', async () => {
   class Shape {
