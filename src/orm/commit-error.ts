@@ -18,6 +18,13 @@ export function endBy(error: unknown): Exclude<End, 'committed'> | undefined {
 }
 
 /**
+ * Whether the statement that failed with this has taken its transaction along: MySQL and MariaDB roll back all of the
+ * one that a deadlock is resolved by, and each statement after it is a transaction of its own.
+ */
+export const hasRolledBack = (error: unknown): boolean =>
+  String((Object(error) as { readonly sqlState?: unknown }).sqlState).startsWith('40');
+
+/**
  * https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exceptions, operator intervention, system
  * and internal errors, which poolers send too; and transaction_resolution_unknown, statement_completion_unknown.
  */

@@ -1,3 +1,4 @@
+import { hasRolledBack } from './commit-error.ts';
 import { type KyselyConnection, kyselyQuery, type KyselyTransaction } from './transaction.ts';
 
 const IN_FAILED_SQL_TRANSACTION = '25P02';
@@ -9,12 +10,15 @@ const IN_FAILED_SQL_TRANSACTION = '25P02';
  */
 export class FailedStatements {
   readonly #transaction: KyselyTransaction;
+  readonly #rolledBack: () => void;
   #any = false;
   #isOver = false;
   #restore = (): void => {};
 
-  constructor(transaction: KyselyTransaction) {
+  /** `rolledBack` is called where a failure has undone the whole transaction. */
+  constructor(transaction: KyselyTransaction, rolledBack: () => void) {
     this.#transaction = transaction;
+    this.#rolledBack = rolledBack;
     // Called at once, or when the query that is under way has ended.
     void transaction.getExecutor().provideConnection(async (connection) => this.#watch(connection));
   }
@@ -41,6 +45,7 @@ export class FailedStatements {
     const { executeQuery, streamQuery } = connection;
     const failed = (error: unknown): never => {
       this.#any = true;
+      if (hasRolledBack(error)) this.#rolledBack();
       throw error;
     };
     const own: KyselyConnection = {

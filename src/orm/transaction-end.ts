@@ -1,4 +1,4 @@
-import { type End, endBy } from './commit-error.ts';
+import { type End, endBy, hasRolledBack } from './commit-error.ts';
 import { FailedStatements } from './failed-statements.ts';
 import {
   isKnex,
@@ -20,6 +20,8 @@ interface Watch {
   /** COMMIT is sent, and its answer will tell. */
   isCommitting: boolean;
   readonly tell: Told;
+  /** Tells that all so far is rolled back, and the transaction not over for MikroORM: others may be told more later. */
+  readonly undone: () => void;
 }
 
 /** By the transaction itself, so that two copies of this package wrap it once. */
@@ -49,6 +51,9 @@ export function onEnd(transaction: object, told: Told): void {
       markEnded(transaction);
       for (const listener of watch.listeners) await listener(end, error);
     },
+    undone() {
+      for (const listener of watch.listeners) void listener('rolled back');
+    },
   };
   Reflect.defineProperty(watched, WATCH, { value: watch });
   if (isKnex(watched)) watchKnex(watched, watch);
@@ -61,7 +66,7 @@ export const isCommitting = (transaction: object): boolean => (transaction as Wa
 function watchKysely(transaction: KyselyTransaction, watch: Watch): void {
   const { commit, rollback } = transaction;
   if (commit === undefined || rollback === undefined) return;
-  const failures = new FailedStatements(transaction);
+  const failures = new FailedStatements(transaction, watch.undone);
   transaction.commit = () => {
     const command = commit.call(transaction);
     return {
@@ -102,6 +107,10 @@ function watchKnex(transaction: KnexTransaction, watch: Watch): void {
   };
   // A released savepoint has the end of what is around it.
   if (parentOf(transaction) !== undefined) return;
+  // Those of savepoints too.
+  transaction.client.on('query-error', (error) => {
+    if (hasRolledBack(error)) watch.undone();
+  });
   let committing: ReturnType<typeof commit> | undefined;
   transaction.commit = (value) => {
     watch.isCommitting = true;

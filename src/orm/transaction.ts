@@ -34,7 +34,10 @@ export interface KyselyConnection {
 
 /** Knex's transaction, a function with members, which is what MikroORM 6 has for one. */
 export interface KnexTransaction extends Noted {
-  readonly client: { acquireConnection(): Promise<PgClient> };
+  readonly client: {
+    acquireConnection(): Promise<PgClient>;
+    on(event: 'query-error', listener: (error: unknown) => void): unknown;
+  };
   readonly parentTransaction?: KnexTransaction;
   /** Settles with the end, and does not tell a commit from a rollback; MikroORM awaits it after `commit`. */
   executionPromise: Promise<unknown>;

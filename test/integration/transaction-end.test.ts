@@ -18,6 +18,14 @@ beforeAll(async () => {
   proxied = await openProxied(domain);
   await execute('create table late (id int primary key, other int references late deferrable initially deferred)');
   await execute('create table seats (id int primary key, taken int not null)');
+  for (const end of ['terminate', 'cancel']) {
+    await execute(`
+      create table ${end} (id int);
+      create function ${end}() returns trigger language plpgsql as
+        $$ begin perform pg_${end}_backend(pg_backend_pid()); perform pg_sleep(5); return null; end $$;
+      create constraint trigger ${end} after insert on ${end} deferrable initially deferred
+        for each row execute function ${end}()`);
+  }
 });
 afterAll(() => proxied.close());
 afterEach(() => proxied.closeOrms());
@@ -169,6 +177,18 @@ const cases: Record<string, Case> = {
       await write(em, 'a');
       await em.execute('insert into late values (1, 2)');
     },
+    told: ['a: rolled back'],
+    truth: [],
+    resolves: false,
+  },
+  'its session is terminated while COMMIT runs': {
+    work: (em) => write(em, 'a').then(() => em.execute('insert into terminate values (1)')),
+    told: ['a: unknown'],
+    truth: [],
+    resolves: false,
+  },
+  'COMMIT is cancelled while it runs': {
+    work: (em) => write(em, 'a').then(() => em.execute('insert into cancel values (1)')),
     told: ['a: rolled back'],
     truth: [],
     resolves: false,
