@@ -1,6 +1,7 @@
 import type { EntityManager, FilterQuery } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
+import { notify } from '../notify.ts';
 import type { Signed } from '../options.ts';
 import type { EntityOf, EntityType } from '../orm/entity-class.ts';
 import { reportOf } from '../orm/orm-error.ts';
@@ -60,11 +61,7 @@ export class EntityCache {
     const { onError = warn, singleProcess = false, signed = serializer.signed } = options;
     if (signed) serializer.refuseWrongOptions({ signed });
     const report: Report = (error) => {
-      try {
-        onError(error);
-      } catch (failure) {
-        warn(failure);
-      }
+      notify(onError, error, warn);
     };
     const invalidation = new Invalidation(serializer, bentocache, { report, singleProcess });
     this.#serializer = serializer;

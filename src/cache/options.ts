@@ -15,7 +15,7 @@ export interface EntityCacheOptions {
    * Told when a refresh behind a stale value fails, or the cache's store does; the visitor has a value all the same.
    * @defaultValue a process warning
    */
-  readonly onError?: (error: unknown) => void;
+  readonly onError?: (error: unknown) => unknown;
   /**
    * Signs what is stored, with its key, its age and its tags; anything else in the store is a miss. An older value of
    * the same key can't be told from one that is still fresh.

@@ -86,7 +86,7 @@ async function loadTelling(
     const queries = await loadGroups(groups, settings);
     const references = resolved.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value.references : []));
     trace.report = reportOf(groups, references, { queries, ms: performance.now() - startedAt });
-    settings.onRevive?.(trace.report);
+    await settings.onRevive?.(trace.report);
   };
   await (channel.hasSubscribers ? channel.tracePromise(read, trace) : read());
 }

@@ -1,6 +1,7 @@
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { logError } from '../orm/logger.ts';
+import { notify } from '../notify.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { describe } from './outcome.ts';
 
@@ -37,16 +38,10 @@ export function telling<Report>(
   onError: ((report: Report) => void | Promise<void>) | undefined,
   lineOf: (report: Report) => string,
 ): (report: Report) => void {
-  const tell = onError ?? ((report) => logError(orm, lineOf(report)));
-  return (report) => {
-    const failed = (error: unknown): void =>
-      process.emitWarning(`onError failed: ${describe(error).message}`, 'ByReferenceWarning');
-    try {
-      void Promise.resolve(tell(report)).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  };
+  const listener = onError ?? ((report) => logError(orm, lineOf(report)));
+  const failed = (error: unknown): void =>
+    process.emitWarning(`onError failed: ${describe(error).message}`, 'ByReferenceWarning');
+  return (report) => notify(listener, report, failed);
 }
 
 /** Says what happened, and of rows no more than their tokens. */

@@ -1,11 +1,13 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
+import { aFunction, type Check, check, isFunction } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { contextOf, runInContext } from '../orm/context.ts';
+import { contextOf, isEntityManager, isGlobal, runInContext } from '../orm/context.ts';
 import { reportOf } from '../orm/orm-error.ts';
 import { subscribe } from '../orm/subscribers.ts';
 import type { End } from '../orm/commit-error.ts';
 import { openTransactionOf } from '../orm/transaction.ts';
+import { notify } from '../notify.ts';
 import { TransactionScopes } from './transaction-scopes.ts';
 
 /** What runs after a commit; it gets an EntityManager of its own, because the transaction's has ended. */
@@ -18,7 +20,7 @@ export interface AfterCommitOptions {
    * The diagnostics channel `mikro-orm-byref:after-commit-error` hears of it too.
    * @defaultValue a process warning
    */
-  readonly onError?: (error: unknown) => void;
+  readonly onError?: (error: unknown) => unknown;
   /**
    * Called when the transaction, or the savepoint of this call, rolls back.
    * @defaultValue none
@@ -37,16 +39,28 @@ interface Pending extends AfterCommitOptions {
   readonly fn: CommitCallback;
 }
 
+const AFTER_COMMIT_CHECKS: Record<keyof AfterCommitOptions, Check> = {
+  onError: aFunction,
+  onRollback: aFunction,
+  onUnknown: aFunction,
+};
+
 const errors = channel('mikro-orm-byref:after-commit-error');
 
 /**
  * Runs `fn` once the outermost transaction of `em` has committed; at once, when there is no transaction. Else exactly
  * one of `onRollback` and `onUnknown` is called: a rollback is that of the transaction or of the savepoint of this
  * call. Nothing waits for any of them, and the failure of `fn` can't undo the commit: it goes to `onError`.
- * @throws E_INVALID_OPTION when no EntitySerializer was built for the ORM before the transaction began.
+ * @throws E_INVALID_OPTION; also when no EntitySerializer was built for the ORM before the transaction began, and
+ * outside a request and a transaction for the global EntityManager.
  */
 export function afterCommit(em: EntityManager, fn: CommitCallback, options: AfterCommitOptions = {}): void {
-  const context = contextOf(em);
+  if (!isEntityManager(em)) throw ByReferenceError.invalidOption('em', 'an EntityManager', em);
+  if (!isFunction(fn)) {
+    throw ByReferenceError.invalidOption('fn', 'a function, which is called after the commit: () => send(mail)', fn);
+  }
+  check(options, AFTER_COMMIT_CHECKS, 'option ');
+  const context = currentOf(em);
   const pending: Pending = { ...options, em: context, fn };
   const transaction = openTransactionOf(context);
   if (transaction === undefined) {
@@ -62,6 +76,17 @@ export function afterCommit(em: EntityManager, fn: CommitCallback, options: Afte
     );
   }
   listener.add(transaction, pending);
+}
+
+/** That of the transaction or request around the call, where `em` is the global one. */
+function currentOf(em: EntityManager): EntityManager {
+  try {
+    return contextOf(em);
+  } catch (cause) {
+    if (!isGlobal(em)) throw cause;
+    const advice = 'pass that of the transaction, em.transactional((tx) => afterCommit(tx, …))';
+    throw ByReferenceError.noEntityManager('whose commit could be waited for', advice, cause);
+  }
 }
 
 function listenerOf(em: EntityManager): CommitListener | undefined {
@@ -99,11 +124,7 @@ function run({ em, onError = warn }: Pending, callback: CommitCallback | undefin
   const settled = runInContext(own, async () => callback(own));
   settled.catch((error: unknown) => {
     errors.publish(error);
-    try {
-      onError(error);
-    } catch (failure) {
-      warn(failure);
-    }
+    notify(onError, error, warn);
   });
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
-import type { EntityManager, EventSubscriber } from '@mikro-orm/core';
+import { type EntityManager, type EventSubscriber, TransactionPropagation } from '@mikro-orm/core';
 import fc from 'fast-check';
 import { afterCommit, EntitySerializer } from 'mikro-orm-byref';
 import { domain, User } from '../../fixtures/domain.ts';
@@ -281,6 +281,52 @@ test('a released savepoint goes down with the transaction around it', async () =
   expect(ran).toEqual([]);
 });
 
+/** Where these are asked for inside a transaction, they take a connection beside it. */
+const BESIDE = new Set([TransactionPropagation.REQUIRES_NEW, TransactionPropagation.NOT_SUPPORTED]);
+const yesOrNo = [true, false];
+
+for (const propagation of Object.values(TransactionPropagation)) {
+  const testHere = testWith(...(BESIDE.has(propagation) ? (['connections'] as const) : []));
+
+  /** Writes rows, and returns the numbers of those that were written, with what was told of each. */
+  async function tellAll(isNested: boolean, innerFails: boolean, outerFails: boolean): Promise<Map<number, string>> {
+    const told = new Map<number, string>();
+    const write = async (em: EntityManager, id: number): Promise<void> => {
+      const tell = (end: string) => (): void => void told.set(id, told.get(id)! + end);
+      told.set(id, '');
+      afterCommit(em, tell('committed'), { onRollback: tell('rolled back') });
+      await em.insert(User, { id, name: '', email: '', version: 1, updatedAt: new Date() } as never);
+    };
+    const inner = async (em: EntityManager): Promise<void> => {
+      await write(em, 2);
+      if (innerFails) fail();
+    };
+    const outer = async (em: EntityManager): Promise<void> => {
+      await write(em, 1);
+      await em.transactional(inner, { propagation }).catch(() => {});
+      await write(em, 3);
+      if (outerFails) fail();
+    };
+    await (isNested ? fork().transactional(outer) : fork().transactional(inner, { propagation })).catch(() => {});
+    return told;
+  }
+
+  testHere(`propagation ${propagation}: what is told is what became of the rows, whatever fails`, async () => {
+    for (const isNested of yesOrNo) {
+      const isRefused = propagation === TransactionPropagation[isNested ? 'NEVER' : 'MANDATORY'];
+      const written = [...(isNested ? [1] : []), ...(isRefused ? [] : [2]), ...(isNested ? [3] : [])];
+      for (const innerFails of yesOrNo) {
+        for (const outerFails of yesOrNo) {
+          await schemaOf(database.orm).clear();
+          const told = await tellAll(isNested, innerFails, outerFails);
+          const rows = new Set((await fork().find(User, {})).map(({ id }) => id));
+          expect([...told]).toEqual(written.map((id) => [id, rows.has(id) ? 'committed' : 'rolled back']));
+        }
+      }
+    }
+  });
+}
+
 test('transactions side by side keep their callbacks apart', async () => {
   await Promise.all([
     fork().transactional(async (em) => {
@@ -387,6 +433,46 @@ test('a failing callback goes to onError; the transaction has committed all the 
   unsubscribe('mikro-orm-byref:after-commit-error', listener);
   expect([outcome, errors, heard.length, ran]).toEqual(['committed', ['sync', 'async'], 2, ['after them']]);
   expect(await fork().count(User)).toBe(1);
+});
+
+test('an onError that fails itself is told of, whether it throws or rejects', async () => {
+  const warnings = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  const reporters = [
+    () => {
+      throw new Error('it throws');
+    },
+    async () => {
+      throw new Error('it rejects');
+    },
+  ];
+  for (const onError of reporters) await fork().transactional(async (em) => afterCommit(em, fail, { onError }));
+  await soon(() => warnings.mock.calls.length > 1);
+  expect(warnings.mock.calls.map(([warning]) => /Error: (.*)/.exec(String(warning))?.[1])).toEqual([
+    'it throws',
+    'it rejects',
+  ]);
+  warnings.mockRestore();
+});
+
+test.each<[string, () => unknown, RegExp]>([
+  ['a call for a function', () => afterCommit(fork(), Promise.resolve() as never), /fn: expected a function.*promise/],
+  ['nothing to call', () => afterCommit(fork(), undefined as never), /fn: expected a function.*undefined/],
+  [
+    'a typo',
+    () => afterCommit(fork(), fail, { onRolback: fail } as never),
+    /option onRolback: expected one of onError/,
+  ],
+  ['no function', () => afterCommit(fork(), fail, { onRollback: true } as never), /option onRollback: .*a function/],
+  ['no options', () => afterCommit(fork(), fail, null as never), /options: expected an object/],
+  ['a promise of an EntityManager', () => afterCommit(Promise.resolve(fork()) as never, fail), /em: .*to be awaited/],
+  [
+    'the global one, outside',
+    () => afterCommit(database.orm.em, fail),
+    /no EntityManager whose commit.*that of the trans/,
+  ],
+])('refuses %s at once, saying what is expected', async (_what, call, message) => {
+  const error = await failureOf(call);
+  expect([error.code, error.message]).toEqual(['E_INVALID_OPTION', expect.stringMatching(message)]);
 });
 
 test('by default it is a process warning', async () => {

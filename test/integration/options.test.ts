@@ -417,6 +417,18 @@ describe('authorize', () => {
 });
 
 describe('onRevive and the tracing channel', () => {
+  test('what onRevive throws, or rejects with, the call fails with', async () => {
+    const failing = [
+      () => {
+        throw new Error('by onRevive');
+      },
+      async () => {
+        throw new Error('by onRevive');
+      },
+    ];
+    for (const onRevive of failing) await expect(decode([user(1)], { onRevive })).rejects.toThrow('by onRevive');
+  });
+
   test('hear of each call that met references, also of one that ends in an error', async () => {
     const heard: unknown[] = [];
     const listener = (trace: unknown): void => void heard.push((trace as ReviveTrace).report);
