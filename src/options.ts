@@ -133,10 +133,10 @@ export interface ReviveDefaults {
    */
   readonly authorize?: (entity: AnyEntity, token: EntityToken) => boolean | Promise<boolean>;
   /**
-   * Called after each call that met references.
+   * Called after each call that met references, and waited for; what it throws, the call fails with.
    * @defaultValue none
    */
-  readonly onRevive?: (report: ReviveReport) => void;
+  readonly onRevive?: (report: ReviveReport) => unknown;
   /**
    * Queries at once outside a transaction.
    * @defaultValue 4 for up to 1,000 rows, else 2, so that referenced rows are hydrated first
@@ -346,14 +346,19 @@ export function checkPlainOptions(options: DeserializeOptions): void {
     if (options?.[name]) throw ByReferenceError.invalidOption(`option ${name}`, 'none for plain JSON', options[name]);
   }
   if (Array.isArray(options?.only)) return;
-  throw ByReferenceError.invalidOption('option only', 'the classes that the JSON may name', options?.only);
+  throw ByReferenceError.invalidOption('option only', 'an array of the classes that the JSON may name', options?.only);
 }
 
 /** Text can come from anybody: it names only what the caller admits. */
 export function checkLocateOptions(options: LocateOptions, hasText: boolean): void {
+  if (!isObject(options)) throw ByReferenceError.invalidOption('options', 'an object', options);
   refuseAll(options, ['signed', 'limits', 'as'], 'none to locate a token');
-  if (!hasText || Array.isArray(options?.only)) return;
-  throw ByReferenceError.invalidOption('option only', 'the classes that the text of a token may name', options?.only);
+  if (!hasText || Array.isArray(options.only)) return;
+  throw ByReferenceError.invalidOption(
+    'option only',
+    'an array of the classes that the text of a token may name',
+    options.only,
+  );
 }
 
 /** Who holds a signed token is answered with its row, or not at all. */

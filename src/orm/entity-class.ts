@@ -22,7 +22,7 @@ export type EntityOf<Type> =
       : never;
 
 export const classes: Check = [
-  'an array of entity classes or schemas',
+  'an array of entity classes or schemas, not of names',
   isListOf((item) => isFunction(item) || isObject((item as SchemaLike | null)?.meta)),
 ];
 

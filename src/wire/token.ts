@@ -18,8 +18,8 @@ export type TokenBody = JsonArray;
 export interface TokenParts {
   readonly model: string;
   readonly key: JsonValue;
-  readonly schema?: string;
-  readonly version?: number | Date;
+  readonly schema: string | undefined;
+  readonly version: number | Date | undefined;
 }
 
 /** Marks the tokens of every copy of this package. */
@@ -55,7 +55,8 @@ export class EntityToken {
     details: { readonly schema?: string | undefined; readonly version?: number | Date | undefined } = {},
   ) {
     const key = isKeyList(primaryKey) ? Array.from(primaryKey, checkedLeaf) : checkedLeaf(primaryKey);
-    const parts = readTokenBody(writeTokenBody(model, key, details.schema, checkedVersion(details.version)), root);
+    const [schema, version] = [own(details, 'schema'), checkedVersion(own(details, 'version'))];
+    const parts = readTokenBody(writeTokenBody(model, key, schema, version), root);
     this.model = parts.model;
     this.schema = parts.schema;
     this.#key = parts.key;
@@ -98,8 +99,8 @@ export class EntityToken {
     if (!isPlainObject(plain)) throw unlike();
     if (keys.length === 1 && keys[0] === '$token') return EntityToken.fromBody((plain as JsonObject)['$token']);
     if (!keys.every((key) => FACTS.has(key))) throw unlike();
-    const { model, primaryKey, schema, version } = plain as EntityToken;
-    return new EntityToken(model, primaryKey, { schema, version });
+    const facts = plain as EntityToken;
+    return new EntityToken(own(facts, 'model')!, own(facts, 'primaryKey')!, facts);
   }
 
   /** @internal Reads a token body found at a path of a payload. */
@@ -202,12 +203,17 @@ export function readTokenBody(body: unknown, path: () => string): TokenParts {
       },
     );
   }
-  const parts = { model, key: key as JsonValue };
-  return body.length === 2 ? parts : { ...parts, ...readDetails(body[2], path, model) };
+  const details = body.length === 2 ? NO_DETAILS : readDetails(body[2], path, model);
+  return { model, key: key as JsonValue, schema: details.schema, version: details.version };
 }
 
-function readDetails(details: unknown, path: () => string, model: string): Pick<TokenParts, 'schema' | 'version'> {
-  const result: { schema?: string; version?: number | Date } = {};
+type Details = Pick<TokenParts, 'schema' | 'version'>;
+
+/** Says so, lest a prototype that somebody has written to says something else. */
+const NO_DETAILS: Details = { schema: undefined, version: undefined };
+
+function readDetails(details: unknown, path: () => string, model: string): Details {
+  const result: { -readonly [Name in keyof Details]: Details[Name] } = { ...NO_DETAILS };
   if (!isJsonObject(details))
     throw ByReferenceError.malformed("a token's details are an object", { path: path(), model });
   for (const name of Object.keys(details)) {
@@ -274,6 +280,10 @@ function checkedLeaf(value: KeyValue): JsonValue {
   const isOpaque = typeof value === 'object' && !types.isDate(value) && !types.isUint8Array(value);
   return isOpaque ? null : writeKeyValue(value);
 }
+
+/** What a prototype has is nobody's fact: somebody may have written to `Object.prototype`. */
+const own = <T extends object, Name extends keyof T>(object: T, name: Name): T[Name] | undefined =>
+  Object.hasOwn(object, name) ? object[name] : undefined;
 
 function checkedVersion(version: number | Date | undefined): number | Date | undefined {
   if (version === undefined || typeof version === 'number' || types.isDate(version)) return version;

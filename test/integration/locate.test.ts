@@ -87,6 +87,10 @@ describe('locate', () => {
     for (const options of [{ signed: { purpose: 'a' } }, { as: class {} }, { limits: {} }, { mising: 'null' }]) {
       expect(await codeOf(user(1), options)).toBe('E_INVALID_OPTION');
     }
+    for (const read of [serializer.locate, serializer.locateMany] as ((...args: unknown[]) => Promise<unknown>)[]) {
+      const error = await failureOf(() => read.call(serializer, [], null));
+      expect([error.code, error.message]).toEqual(['E_INVALID_OPTION', expect.stringContaining('options')]);
+    }
     expect(database.statements).toEqual([]);
   });
 

@@ -230,6 +230,39 @@ describe('EntityToken.from', () => {
     expect(() => EntityToken.from(copied(new EntityToken('User', Uint8Array.of(1))))).toThrow(/key/);
   });
 
+  test('takes facts of their own only, whatever a prototype has, and reads each once', () => {
+    const prototype = Object.prototype as Record<string, unknown>;
+    const evil = { model: 'Admin', primaryKey: 9, schema: 'evil', version: 7 };
+    const made: EntityToken[] = [];
+    const refused: unknown[] = [];
+    try {
+      Object.assign(prototype, evil);
+      made.push(new EntityToken('User', 1), EntityToken.parse('WyJVc2VyIiwxXQ'));
+      for (const plain of [{ model: 'User', primaryKey: 1 }, { $token: ['User', 1] }])
+        made.push(EntityToken.from(plain));
+      for (const nothing of [{}, { model: 'User' }, { primaryKey: 1 }, Object.create({ model: 'User', primaryKey: 1 })])
+        refused.push(passes(() => EntityToken.from(nothing)));
+    } finally {
+      for (const name of Object.keys(evil)) delete prototype[name];
+    }
+    for (const token of made) expect(isDeepStrictEqual(token, new EntityToken('User', 1))).toBe(true);
+    expect([made.length, refused]).toEqual([4, [false, false, false, false]]);
+    let reads = 0;
+    const counting = {
+      model: 'User',
+      get primaryKey() {
+        return ++reads;
+      },
+    };
+    expect([EntityToken.from(counting).primaryKey, reads]).toEqual([1, 1]);
+    expect(() => EntityToken.from(JSON.parse('{"model":"User","primaryKey":1,"__proto__":{"schema":"a"}}'))).toThrow();
+    expect(() => EntityToken.from(JSON.parse('{"$token":["User",1,{"__proto__":{"schema":"a"}}]}'))).toThrow(
+      /__proto__/,
+    );
+    const bare = Object.assign(Object.create(null), { model: 'User', primaryKey: 1 });
+    expect(isDeepStrictEqual(EntityToken.from(bare), new EntityToken('User', 1))).toBe(true);
+  });
+
   const facts = { model: 'User', primaryKey: 1 };
   test.each<[string, unknown]>([
     ['nothing', undefined],
