@@ -14,7 +14,8 @@ export function parse(text: unknown, { length }: Required<Limits>): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw ByReferenceError.malformed('not JSON', { path: '$', cause });
+    const what = 'not JSON, which serialize() writes; the text of a token is for locate(), that of sign() for verify()';
+    throw ByReferenceError.malformed(what, { path: '$', cause });
   }
 }
 

@@ -7,7 +7,8 @@ import { contextOf, disablesIdentityMap, isEntityManager, isGlobal, isOf } from 
 export function checkOrms(orms: readonly MikroORM[]): void {
   const names = orms.map((orm) => isObject(orm) && isEntityManager(orm.em) && orm.em.name);
   if (names.length === 0 || names.includes(false)) {
-    throw ByReferenceError.invalidOption('orms', 'a MikroORM or an array of them', orms);
+    const wrong = names.length === 0 ? orms : orms[names.indexOf(false)];
+    throw ByReferenceError.invalidOption('orms', 'a MikroORM or an array of them', wrong);
   }
   if (new Set(names).size < names.length) {
     throw ByReferenceError.invalidOption('orms', 'ORMs of different contextName', names.join(', '));

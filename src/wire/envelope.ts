@@ -31,9 +31,10 @@ export const isEnvelope = (json: unknown): json is JsonObject => isJsonObject(js
 /** The envelope that JSON is. Throws E_MALFORMED, E_UNSUPPORTED_VERSION. Its signature is for the Signer to judge. */
 export function readEnvelope(json: unknown): Envelope {
   if (isEnvelope(json)) return checkEnvelope(json);
-  throw ByReferenceError.malformed('expected an envelope {"$byref":1,"data":…}, as serialize() and encode() make it', {
-    path: '$',
-  });
+  const other =
+    typeof json === 'string' ? 'text is for deserialize()' : 'what plain JSON.stringify wrote is for revive()';
+  const expected = 'expected an envelope {"$byref":1,"data":…}, as serialize() and encode() make it';
+  throw ByReferenceError.malformed(`${expected}; ${other}`, { path: '$' });
 }
 
 /** The same of what `isEnvelope` has taken for one. */

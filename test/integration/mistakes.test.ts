@@ -79,10 +79,40 @@ describe('a forgotten await', () => {
     expect(outcomes).toMatchObject([{ reason: { message: expect.stringMatching(message) } }, { value: 1 }]);
   });
 
+  test('is told of MikroORM.init', async () => {
+    const init = Promise.resolve(database.orm) as never;
+    const message = /orms: expected a MikroORM or an array of them, got a promise, which is to be awaited/;
+    for (const orms of [init, [database.orm, init]])
+      await expectRefusal(() => new EntitySerializer(orms), 'E_INVALID_OPTION', undefined, message);
+    for (const [orms, got] of [
+      [[], 'an array'],
+      [database.orm.em, 'an object'],
+    ] as const)
+      await expectRefusal(
+        () => new EntitySerializer(orms as never),
+        'E_INVALID_OPTION',
+        undefined,
+        RegExp(`got ${got}`),
+      );
+  });
+
   test('is told of an EntityManager', async () => {
     const em = Promise.resolve(database.orm.em.fork()) as never;
     await expectRefusal(() => serializer.decode(serializer.encode(1), { em }), 'E_INVALID_OPTION', undefined, /await/);
   });
+});
+
+test('what is for another method says for which', async () => {
+  const em = database.orm.em.fork();
+  const user = await em.findOneOrFail(User, 1);
+  const [envelope, plain] = [serializer.encode({ user }), JSON.stringify({ user })];
+  const refused = (read: () => unknown, message: RegExp) => expectRefusal(read, 'E_MALFORMED', '$', message);
+  await refused(() => serializer.deserialize(envelope as never, { em }), /decode\(\)/);
+  await refused(() => serializer.decode(JSON.stringify(envelope), { em }), /envelope.*text is for deserialize\(\)/);
+  await refused(() => serializer.deserialize(plain, { em }), /envelope.*plain JSON\.stringify.*revive\(\)/);
+  await refused(() => serializer.revive(envelope, { em, only: [User] }), /decode\(\)/);
+  const text = serializer.token(user).toString();
+  await refused(() => serializer.deserialize(text, { em }), /token is for locate\(\).*sign\(\) for verify\(\)/);
 });
 
 test('an invalid Date', async () => {
