@@ -86,8 +86,8 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
   const comparator = wrapped.__em.getComparator();
   const diff: Dictionary = comparator.diffEntities(wrapped.__meta.class, stored, comparator.prepareEntity(entity));
   const names = new Set(Object.keys(diff));
-  // Of one that has been touched it writes all but what is undefined.
-  if (isReference && __touched === true) for (const name of names) if (diff[name] === undefined) names.delete(name);
+  // Of one that is not loaded it writes all but what is undefined.
+  if (isReference) for (const name of names) if (diff[name] === undefined) names.delete(name);
   // MikroORM 6 compares the class of a reference with nothing.
   const { discriminatorColumn } = wrapped.__meta.root;
   if (discriminatorColumn !== undefined && !(discriminatorColumn in stored)) names.delete(discriminatorColumn);
@@ -141,10 +141,12 @@ export function hasPendingChanges(entity: AnyEntity): boolean {
 function isPartial(entity: AnyEntity): boolean {
   const {
     __meta,
+    __config,
     __loadedProperties,
     __originalEntityData: stored = {},
   } = helper(entity) as unknown as {
     __meta: EntityMetadata;
+    __config: MikroORM['config'];
     __loadedProperties: ReadonlySet<string>;
     __originalEntityData?: Dictionary;
   };
@@ -161,6 +163,7 @@ function isPartial(entity: AnyEntity): boolean {
         lazy !== true &&
         (formula !== undefined || version === true || kind === '1:1') &&
         (entity as Dictionary)[name] === undefined &&
+        (kind !== '1:1' || owner || __config.get('autoJoinOneToOneOwner')) &&
         // A 1:1 that another row has taken over is so before the flush too.
         !(owner === true && name in stored),
     ),

@@ -6,11 +6,13 @@ import {
   type EntityProperty,
   Utils,
 } from '@mikro-orm/core';
-import { changesOf, entityManagerOf, isUnidentified, stateOf } from './entity.ts';
+import { changesOf, entityManagerOf, isUnidentified, metadataOf, stateOf } from './entity.ts';
 
 /** Collections whose items the user has changed: till our queries are over, nothing else is put into them. */
 export interface Held {
   readonly collections: Set<Collection<AnyEntity>>;
+  /** What relations that the user has changed lead to. */
+  readonly followed: Set<AnyEntity>;
   /** Whether what runs now is a query of ours. */
   isOurs(): boolean;
 }
@@ -34,12 +36,39 @@ export function spareCollections(
     const value = (entity as Dictionary)[name] as unknown;
     if (!Utils.isCollection(value)) return [];
     const collection = value as Collection<AnyEntity>;
+    holdOtherSides(collection, property, held);
     if (!hasChanges(collection, property)) return [];
-    const added = collection.isInitialized() ? [] : collection.getItems(false);
+    const added = pendingOf(collection);
     if (collection.isInitialized()) delete row[name];
     hold(collection, added, held);
+    for (const item of collection.getItems(false)) spareFollowed(item, held);
     return [{ name, kind, added }];
   });
+}
+
+/** What the user has added to a collection that is not loaded. */
+const pendingOf = (collection: Collection<AnyEntity>): readonly AnyEntity[] =>
+  collection.isInitialized() ? [] : collection.getItems(false);
+
+/** Of the items of an m:n: that is loaded, and MikroORM has them forget what the user has changed on their side. */
+function holdOtherSides(
+  collection: Collection<AnyEntity>,
+  { kind, inversedBy, mappedBy }: EntityProperty,
+  held: Held,
+): void {
+  const name = kind === 'm:n' ? (inversedBy ?? mappedBy) : undefined;
+  if (name === undefined) return;
+  for (const item of collection.getItems(false)) {
+    const side = (item as Dictionary)[name] as Collection<AnyEntity> | undefined;
+    if (Utils.isCollection(side) && side.isDirty()) hold(side, pendingOf(side), held);
+  }
+}
+
+/** Holds the changed collections of what only the user's changes lead to: MikroORM follows them, and no row is read of it. */
+export function spareFollowed(entity: AnyEntity, held: Held): void {
+  if (held.followed.has(entity)) return;
+  held.followed.add(entity);
+  spareCollections(entity, metadataOf(entity), {}, held);
 }
 
 /**
@@ -101,7 +130,8 @@ export function hold(collection: Collection<AnyEntity>, added: readonly AnyEntit
   Object.defineProperty(collection, 'takeSnapshot', { value: takeSnapshotOfLoaded, configurable: true });
 }
 
-export function release({ collections }: Held): void {
+export function release({ collections, followed }: Held): void {
+  followed.clear();
   for (const collection of collections) {
     delete (collection as Partial<Collection<AnyEntity>>).add;
     delete (collection as Partial<Collection<AnyEntity>>).addWithoutPropagation;

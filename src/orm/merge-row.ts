@@ -9,18 +9,19 @@ import {
 } from '@mikro-orm/core';
 import type { Admission } from './admission.ts';
 import { changesOf, isWhole, metadataOf, settleHydrated } from './entity.ts';
-import { addTo, type Held, hold, spareCollections } from './held-collections.ts';
+import { addTo, type Held, hold, spareCollections, spareFollowed } from './held-collections.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
-import { changedSides, type FindManaged, holdersOf, inversesOfChanges, type Side } from './one-to-one.ts';
+import { classOfRow } from './metadata.ts';
+import { changedSides, entityIn, type FindManaged, holdersOf, inversesOfChanges, type Side } from './one-to-one.ts';
 
 /**
  * How the rows of a query meet the entities that are managed already. MikroORM's `refresh` replaces what the user has
  * changed, and takes for the user's what it has not selected; without it, what is NULL now stays as it was.
  */
 export interface Merging {
-  /** Whether an entity is to be as its row is now; any other is merged as `em.find` does it. */
-  refreshes(entity: AnyEntity): boolean;
+  /** Whether an entity is to be as its row is now; any other is merged as `em.find` does it. The first answer stands. */
+  readonly refreshes: (entity: AnyEntity) => boolean;
   /** Whether what the user has not flushed stays. */
   readonly spares: boolean;
   /** The entities of which something was spared, with their rows as they are. */
@@ -53,8 +54,8 @@ export const newMerging = (
 export const mergesNothing = (): Merging => newMerging(true, () => false);
 
 /**
- * Makes a managed entity what its row is now, but for what the user has changed: that stays, with the version and the
- * `concurrencyCheck` properties that it is based on. `refresh` is MikroORM's own, for what is given to it.
+ * Makes a managed entity what its row is now, its class too, but for what the user has changed: that stays, with the
+ * version and the `concurrencyCheck` properties that it is based on. `refresh` is MikroORM's own, for what is given to it.
  */
 export function mergeRow(
   find: FindManaged,
@@ -80,10 +81,13 @@ export function mergeRow(
   if (changes.size > 0 || collections.some(({ kind }) => kind === 'm:n')) spared.set(entity, data);
   refresh(row);
   for (const [index, name] of keys.entries()) (entity as Dictionary)[name] = ownKeys[index];
-  nullLists(entity, metadata, row);
+  const current = reclassed(entity, data);
+  const stays = (name: string): boolean => name in current.properties;
+  nullLists(entity, current, row);
   restoreInline(entity, metadata, taken, data);
+  if (current !== metadata) dropForeign(wrapped, entity, metadata, stays);
   settleHydrated(entity);
-  for (const { name, added } of collections) {
+  for (const { name, added } of collections.filter(({ name }) => stays(name))) {
     const collection = (entity as Dictionary)[name] as Collection<AnyEntity>;
     addTo(collection, added);
     hold(collection, added, held);
@@ -91,27 +95,57 @@ export function mergeRow(
   if (__touched !== undefined) wrapped.__touched = changes.size > 0 && __touched;
   const after = wrapped.__originalEntityData!;
   // What the row does not say is not thereby the user's.
-  for (const name of Object.keys(before)) {
-    if (!(name in after) && holds(entity, metadata, name)) after[name] = before[name];
+  for (const name of Object.keys(before).filter(stays)) {
+    if (!(name in after) && holds(entity, current, name)) after[name] = before[name];
   }
-  for (const name of [...changes, ...taken.columns]) {
+  for (const name of [...changes, ...taken.columns].filter(stays)) {
     if (name in before) after[name] = before[name];
     else delete after[name];
   }
-  noteChangedSides(entity, merging, changes);
-  const old = loadedLazyProperties(entity, metadata).filter((name) => !(name in data) && !changes.has(name));
+  noteChangedSides(entity, merging, held, changes);
+  const old = loadedLazyProperties(entity, current).filter((name) => !(name in data) && !changes.has(name));
   if (old.length > 0) unread.set(entity, old);
   else unread.delete(entity);
   return entity;
+}
+
+/**
+ * Makes an entity one of the class that its row is of now, and returns that. So does MikroORM where it refreshes, but for
+ * a base class of that which the entity had.
+ */
+function reclassed(entity: AnyEntity, data: Dictionary): EntityMetadata {
+  const { __meta, __em } = helper(entity);
+  const current = classOfRow(__em!.getMetadata(), __meta, data) ?? __meta;
+  if (current !== __meta) Object.setPrototypeOf(entity, current.prototype as object);
+  return current;
+}
+
+/** Takes from an entity what its new class does not have. */
+function dropForeign(
+  { __data }: Wrapped,
+  entity: AnyEntity,
+  { props }: EntityMetadata,
+  stays: (name: string) => boolean,
+): void {
+  for (const { name } of props) {
+    if (stays(name)) continue;
+    delete __data[name];
+    delete (entity as Dictionary)[name];
+  }
 }
 
 /** Takes note of what relations hold that the user has changed, before more is loaded. */
 export function noteChangedSides(
   entity: AnyEntity,
   { changedSides: noted, holders, spares }: Merging,
+  held: Held,
   changes: ReadonlySet<string> = changesOf(entity),
 ): void {
-  if (spares) noted.push(...changedSides(entity, changes));
+  for (const side of spares ? changedSides(entity, changes) : []) {
+    noted.push(side);
+    const target = entityIn(side.entity, side.name);
+    if (target !== undefined) spareFollowed(target, held);
+  }
   holders.push(...holdersOf(entity));
 }
 
@@ -124,7 +158,12 @@ const holds = (entity: AnyEntity, metadata: EntityMetadata, name: string): boole
   ) !== undefined;
 
 /** `__touched` is MikroORM 6's: whether the user has set a property since. */
-type Wrapped = { __meta: EntityMetadata; __originalEntityData?: Dictionary; __touched?: boolean };
+type Wrapped = {
+  readonly __meta: EntityMetadata;
+  readonly __data: Dictionary;
+  readonly __originalEntityData?: Dictionary;
+  __touched?: boolean;
+};
 
 const NONE: ReadonlySet<string> = new Set();
 

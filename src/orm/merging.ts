@@ -84,11 +84,11 @@ function castShadow(em: EntityManager): Shadow {
   const { find } = finder;
   const { create } = factory;
   const { register, persist, scheduleOrphanRemoval, cancelOrphanRemoval } = unit;
-  const held: Held = { collections: new Set(), isOurs: () => current.getStore() !== undefined };
+  const held: Held = { collections: new Set(), followed: new Set(), isOurs: () => current.getStore() !== undefined };
   let creating = 0;
 
   const spare: Shadow['spare'] = (entity, merging, row) => {
-    noteChangedSides(entity, merging);
+    noteChangedSides(entity, merging, held);
     if (merging.spares) spareCollections(entity, metadataOf(entity), row, held);
   };
 
@@ -122,7 +122,7 @@ function castShadow(em: EntityManager): Shadow {
     const row = withoutItemsOfOthers(find, existing, admitted, metadata, merging, ({ class: target }, item) => {
       factory.create(target, item, { ...options, refresh: false });
     });
-    const entity = withForeignKeysOfOthers(find, existing, row, metadata, () => {
+    const entity = withForeignKeysOfOthers(find, existing, row, metadata, merging.refreshes, () => {
       if (existing === undefined) return settleHydrated(createWithin(entityName, row, options));
       if (!merging.refreshes(existing)) {
         const own = { ...keptRow(find, existing, row) };

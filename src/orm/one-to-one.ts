@@ -50,6 +50,7 @@ export function withForeignKeysOfOthers(
   entity: AnyEntity | undefined,
   data: Dictionary,
   metadata: EntityMetadata,
+  refreshes: (entity: AnyEntity) => boolean,
   hydrate: () => AnyEntity,
 ): AnyEntity {
   const relations = oneToOnes(metadata);
@@ -59,6 +60,8 @@ export function withForeignKeysOfOthers(
   for (const { property, other } of relations) {
     const before = entity === undefined ? undefined : entityIn(entity, property.name);
     for (const partner of partnersOf(find, before, data, property)) {
+      // Asked before this row tells it of itself.
+      refreshes(partner);
       const holder = property.owner ? entityIn(partner, other.name) : partner;
       if (holder === undefined || holder === entity) continue;
       const [key, inverse] = property.owner ? [property.name, other.name] : [other.name, property.name];

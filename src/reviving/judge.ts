@@ -35,9 +35,13 @@ export const missingOf = (references: readonly Reference[]): EntityToken[] =>
 export const driftedOf = (references: readonly Reference[]): EntityToken[] =>
   tokensOf(driftsOf(references).flatMap(({ reference, age }) => (age > 0 ? reference : [])));
 
-/** A row whose discriminator says another class now is not what the token named; an unread one is taken at its word. */
-const isThere = ({ row, plan }: Reference): boolean =>
-  row.entity !== undefined && (row.read === undefined || row.read instanceof plan.model.class);
+/**
+ * A row whose discriminator says another class now is not what the token named, nor is an entity that stays of the class
+ * that it had; what is unread is taken at its word.
+ */
+const isThere = ({ row: { entity, read }, plan }: Reference): boolean =>
+  entity !== undefined &&
+  (read === undefined || (read instanceof plan.model.class && entity instanceof plan.model.class));
 
 interface DatedReference {
   readonly reference: Reference;

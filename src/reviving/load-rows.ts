@@ -206,9 +206,20 @@ class Loader {
 }
 
 function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission | undefined): Merging {
-  // Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two.
-  const refreshes = freshness === 'managed' ? (entity: AnyEntity) => !isWhole(entity) : () => true;
-  return newMerging(unflushed !== 'overwrite', refreshes, admission);
+  return newMerging(unflushed !== 'overwrite', freshness === 'managed' ? isReadInPart() : () => true, admission);
+}
+
+/**
+ * Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two. That
+ * part may be whole once another row has told it the other side of a 1:1: it is as it was when it was first asked for.
+ */
+function isReadInPart(): (entity: AnyEntity) => boolean {
+  const answers = new Map<AnyEntity, boolean>();
+  return (entity) => {
+    let answer = answers.get(entity);
+    if (answer === undefined) answers.set(entity, (answer = !isWhole(entity)));
+    return answer;
+  };
 }
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

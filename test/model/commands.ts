@@ -29,6 +29,12 @@ const CLASS_AT: Record<string, readonly string[]> = {
   Vehicle: ['Vehicle', 'Car', 'Truck', 'Vehicle', 'Car'],
 };
 export const modelAt = (root: string, id: number): Model => modelOf(CLASS_AT[root]?.[id] ?? root);
+/** The class that it is of: what it was inserted as, or has become since. */
+async function classOf(world: World, name: string, id: number): Promise<Model> {
+  const { root } = modelOf(name);
+  const row = root in CLASS_AT ? (await world.rows()).find(root, id) : undefined;
+  return row?.model ?? modelAt(root, id);
+}
 
 /** A model's name and one of its fields. */
 const fieldOf = (of: (field: Field) => boolean): fc.Arbitrary<readonly [string, string]> =>
@@ -56,14 +62,18 @@ const PATHS: Record<string, readonly string[]> = {
     'staff.notes',
     'badge.person',
   ],
-  Badge: ['person', 'person.notes'],
-  Note: ['owner', 'owner.boss'],
+  Badge: ['person', 'person.notes', 'person.teams'],
+  Note: ['owner', 'owner.boss', 'owner.teams'],
   Team: ['members', 'members.badge'],
   Animal: ['owner'],
   Dog: ['owner'],
   Cat: ['owner'],
 };
 const populateOf = (name: string): fc.Arbitrary<string[]> => fc.subarray([...(PATHS[name] ?? [])]);
+
+/** Where MikroORM makes entities by their constructors, no row on a way that it is on already: see `LEFT_OUT`. */
+const withoutLoops = (paths: readonly string[]): readonly string[] =>
+  isMikroOrm6 ? paths.filter((path) => !/boss|staff|teams.members|badge.person/.test(path)) : paths;
 
 interface Command<Args extends unknown[]> {
   readonly args: fc.Arbitrary<Args>;
@@ -101,6 +111,9 @@ function isInPart(entity: AnyEntity): boolean {
   const { fields, model } = viewOf(entity);
   return model.fields.some(({ name, lazy }) => !lazy && !name.includes('.') && fields.get(name) === undefined);
 }
+/** Nothing of another class of its tree is managed in its place. */
+const isNoOther = (world: Readonly<World>, name: string, id: number): boolean =>
+  !isManaged(world, name, id) || managed(world, name, id) !== undefined;
 const isManaged = (world: Readonly<World>, name: string, id: number): boolean =>
   world.managed(modelOf(name).root, id) !== undefined;
 const fieldNamed = (name: string, field: string): Field => modelOf(name).fields.find((each) => each.name === field)!;
@@ -154,12 +167,15 @@ export const COMMANDS: Record<string, Command<never>> = {
       .constantFrom(...Object.keys(PATHS))
       .chain((name) => fc.tuple(fc.constant(name), ID, populateOf(name), STRATEGY)),
     weight: 3,
-    run: ({ em }, name, id, populate, strategy) =>
-      em.findOne(modelOf(name).class, where(id), { populate, ...(strategy && { strategy }) } as never),
+    run: (world, name, id, paths, strategy) => {
+      const populate = world.database.orm.config.get('forceEntityConstructor') === true ? withoutLoops(paths) : paths;
+      const options = { populate, ...(strategy && { strategy }) } as never;
+      return world.em.findOne(modelOf(name).class, where(id), options);
+    },
   }),
   reference: command({
     args: fc.tuple(MODEL, ID),
-    run: async ({ em }, name, id) => em.getReference(modelAt(modelOf(name).root, id).class, id as never),
+    run: async (world, name, id) => world.em.getReference((await classOf(world, name, id)).class, id as never),
   }),
   beside: command({
     args: fc.tuple(MODEL, ID),
@@ -181,18 +197,18 @@ export const COMMANDS: Record<string, Command<never>> = {
   map: command({
     args: fc.tuple(QUERIED, ID),
     run: async (world, name, id) => {
-      const { class: entityClass, tables, root } = modelAt(modelOf(name).root, id);
+      const { tables } = await classOf(world, name, id);
       if (tables.length > 1) return;
       const [row] = await world.execute(`select * from ${tables[0]} where id = ${id}`);
-      if (row !== undefined) world.em.map(root === name ? modelOf(root).class : entityClass, row as never);
+      if (row !== undefined) world.em.map(modelOf(name).class, row as never);
     },
   }),
   merge: command({
     args: fc.tuple(SETTABLE, ID, N),
-    can: (_world, [name], id) => modelAt(modelOf(name).root, id).name === name,
+    can: (world, [name, field], id) => !field.includes('.') && isNoOther(world, name, id),
     run: async (world, [name, field], id, n) => {
       const { kind, nullable } = fieldNamed(name, field);
-      if (!field.includes('.'))
+      if ((await classOf(world, name, id)).name === name)
         world.em.merge(modelOf(name).class, { id, [field]: n === 0 && nullable ? null : kind.of(n) } as never);
     },
   }),
@@ -230,26 +246,28 @@ export const COMMANDS: Record<string, Command<never>> = {
     ),
     can: (world, [name], id) => {
       const entity = managed(world, name!, id);
-      if (modelAt(modelOf(name!).root, id).name !== name) return false;
-      return (entity === undefined || world.changes(viewOf(entity)).size === 0) && !world.created.has(`${name} ${id}`);
+      if (!isNoOther(world, name!, id) || world.created.has(`${name} ${id}`)) return false;
+      return entity === undefined || world.changes(viewOf(entity)).size === 0;
     },
-    run: ({ em }, [name, field], id, n) =>
-      em.upsert(modelOf(name!).class, {
+    run: async (world, [name, field], id, n) => {
+      if ((await classOf(world, name!, id)).name !== name) return;
+      await world.em.upsert(modelOf(name).class, {
         id,
         ...(name === 'Person' && { name: `v${n}` }),
-        [field!]: n === 0 ? null : fieldNamed(name!, field!).kind.of(n),
-      } as never),
+        [field!]: n === 0 ? null : fieldNamed(name, field!).kind.of(n),
+      } as never);
+    },
   }),
   change: command({
     args: fc.tuple(SETTABLE, ID, N),
-    weight: 6,
+    weight: 14,
     can: (world, [name], id) => isFree(world, name, id),
     run: async (world, [name, field], id, n) =>
       world.user(() => set(world.em, managed(world, name, id)!, fieldNamed(name, field), n)),
   }),
   mutate: command({
     args: fc.tuple(MUTABLE, ID, N),
-    weight: 2,
+    weight: 8,
     can: (world, [name, field], id) =>
       isFree(world, name, id) && (managed(world, name, id) as unknown as Row)[field] != null,
     run: async (world, [name, field], id, n) =>
@@ -259,6 +277,7 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   unset: command({
     args: fc.tuple(fc.constantFrom('address', 'geo'), ID),
+    weight: 4,
     can: (world, _, id) => isFree(world, 'Person', id),
     run: async (world, root, id) =>
       world.user(() => {
@@ -269,7 +288,7 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   relate: command({
     args: fc.tuple(RELATION, ID, N),
-    weight: 4,
+    weight: 12,
     can: (world, [name, field], id, n) =>
       isFree(world, name, id) && (n === 0 || isKnown(world, fieldNamed(name, field).target!, n)),
     run: async (world, [name, field], id, n) =>
@@ -277,7 +296,7 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   add: command({
     args: fc.tuple(COLLECTION, ID, N),
-    weight: 2,
+    weight: 10,
     can: (world, [name, many], id, n) => isFree(world, name, id) && isItem(world, name, many, n),
     run: async (world, [name, many], id, n) => {
       const collection = collectionOf(managed(world, name, id)!, many);
@@ -289,13 +308,14 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   drop: command({
     args: fc.tuple(COLLECTION, ID, N),
-    weight: 2,
+    weight: 10,
     can: (world, [name, many], id, n) => isFree(world, name, id) && isOpen(world, name, many, id, n),
     run: async (world, [name, many], id, n) =>
       world.user(() => collectionOf(managed(world, name, id)!, many).remove(itemOf(world, name, many, n)!)),
   }),
   remove: command({
     args: fc.tuple(MODEL, ID),
+    weight: 4,
     can: (world, name, id) => isFree(world, name, id),
     run: async (world, name, id) => {
       const entity = managed(world, name, id)!;
@@ -306,6 +326,7 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   refresh: command({
     args: fc.tuple(MODEL, ID),
+    weight: 5,
     can: (world, name, id) => isFree(world, name, id) && !(isMikroOrm6 && isInPart(managed(world, name, id)!)),
     run: async (world, name, id) => {
       const entity = managed(world, name, id)!;
@@ -328,6 +349,7 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   savepoint: command({
     args: fc.tuple(),
+    weight: 4,
     can: (world) => world.isInTransaction && !world.hasSavepoint,
     run: async (world) => {
       await world.execute('savepoint half');
@@ -336,11 +358,13 @@ export const COMMANDS: Record<string, Command<never>> = {
   }),
   'roll back to savepoint': command({
     args: fc.tuple(),
+    weight: 6,
     can: (world) => world.hasSavepoint,
     run: (world) => world.execute('rollback to savepoint half'),
   }),
   commit: command({
     args: fc.tuple(),
+    weight: 2,
     can: (world) => world.isInTransaction,
     run: async (world) => {
       await world.em.commit();
@@ -372,8 +396,8 @@ export const COMMANDS: Record<string, Command<never>> = {
   'elsewhere: update': command({
     args: fc.tuple(SETTABLE, ID, N),
     weight: 6,
-    can: (_world, [name], id) => isA(modelAt(modelOf(name).root, id), modelOf(name)),
-    run: (world, [name, field], id, n) => {
+    run: async (world, [name, field], id, n) => {
+      if (!isA(await classOf(world, name, id), modelOf(name))) return;
       const { column, kind, nullable } = fieldNamed(name, field);
       const table = tableOf(modelOf(name), column);
       const sets = [`${column} = ${n === 0 && nullable ? 'null' : kind.sql(n)}`];
@@ -412,12 +436,18 @@ Object.assign(COMMANDS, {
     args: fc.tuple(MODEL, ID),
     weight: 2,
     can: (world, name, id) => !world.created.has(`${modelAt(modelOf(name).root, id).name} ${id}`),
-    run: (world, name, id) => world.elsewhere(...insertsOf(modelAt(modelOf(name).root, id), id)),
+    run: async (world, name, id) => world.elsewhere(...insertsOf(await classOf(world, name, id), id)),
   }),
   'elsewhere: delete': command({
     args: fc.tuple(MODEL, ID),
     weight: 2,
     run: (world, name, id) => world.elsewhere(...deletesOf(modelOf(name).root, id)),
+  }),
+  'elsewhere: become': command({
+    args: fc.tuple(MODEL, ID),
+    weight: 4,
+    can: (_world, name) => modelOf(name).root in CLASS_AT,
+    run: (world, name, id) => world.elsewhere(...becoming(modelOf(name), id)),
   }),
 } satisfies Record<string, Command<never>>);
 
@@ -428,6 +458,22 @@ function insertsOf({ tables, type, root }: Model, id: number): string[] {
     if (root === 'Person') Object.assign(columns, { name: `'v${id}'`, version: 1 });
     return `insert into ${table} (${Object.keys(columns).join(', ')}) values (${Object.values(columns).join(', ')}) on conflict do nothing`;
   });
+}
+
+/** A row is of another class of its tree now: what only the others have is gone. */
+function becoming({ name, root, type, tables, fields }: Model, id: number): string[] {
+  const others = models.filter((model) => model.root === root && model.name !== name);
+  if (type === undefined) {
+    const left = others.flatMap((other) => other.tables).filter((table) => !tables.includes(table));
+    return [
+      ...left.map((table) => `delete from ${table} where id = ${id}`),
+      ...tables.slice(1).map((table) => `insert into ${table} (id) select id from ${tables[0]} where id = ${id}`),
+    ];
+  }
+  const columns = others.flatMap((other) => other.fields.map(({ column }) => column));
+  const gone = [...new Set(columns)].filter((column) => !fields.some((field) => field.column === column));
+  const sets = [`type = '${type}'`, ...gone.map((column) => `${column} = null`)];
+  return [`update ${tables[0]} set ${sets.join(', ')} where id = ${id}`];
 }
 
 /** What points to a row goes, or points to nothing. */
@@ -498,13 +544,16 @@ export class Revive implements fc.AsyncCommand<World, World> {
   }
 }
 
-/** What a join can load: see `LEFT_OUT`. */
-function loadable(world: World, populate: NonNullable<ReviveOptions['populate']>): ReviveOptions['populate'] {
-  const strategy = world.database.orm.config.get('loadStrategy') as string;
-  if (strategy !== 'joined') return populate;
-  return Object.fromEntries(
-    Object.entries(populate).map(([name, paths]) => [name, paths!.filter((path) => path !== 'pets')]),
-  );
+/** What a join can load, and constructors can make: see `LEFT_OUT`. */
+function loadable({ database }: World, populate: NonNullable<ReviveOptions['populate']>): ReviveOptions['populate'] {
+  const { config } = database.orm;
+  const isJoined = (config.get('loadStrategy') as string) === 'joined';
+  const isMade = config.get('forceEntityConstructor') === true;
+  const loadablesOf = (paths: readonly string[]): readonly string[] => {
+    const joined = isJoined ? paths.filter((path) => path !== 'pets') : paths;
+    return isMade ? withoutLoops(joined) : joined;
+  };
+  return Object.fromEntries(Object.entries(populate).map(([name, paths]) => [name, loadablesOf(paths!)]));
 }
 
 const token = fc.tuple(MODEL, ID);
@@ -517,7 +566,13 @@ const refreshing = fc.record(
     unflushed: fc.constantFrom('keep' as const, 'keep' as const, 'throw' as const, 'overwrite' as const),
     missing: fc.constantFrom('null' as const, 'null' as const, 'omit' as const, 'throw' as const),
     parallel: fc.constantFrom(1, 4),
-    ...(has('rowLocks') && { lockMode: fc.constant(LockMode.PESSIMISTIC_WRITE) }),
+    ...(has('rowLocks') && {
+      lockMode: fc.constantFrom(
+        LockMode.PESSIMISTIC_WRITE,
+        LockMode.PESSIMISTIC_READ,
+        LockMode.PESSIMISTIC_WRITE_OR_FAIL,
+      ),
+    }),
     populate: populating,
   },
   { requiredKeys: ['missing'] },

@@ -1,9 +1,11 @@
 /** Programs that broke a promise once, as short as they were found: each runs before all random ones. */
 import type fc from 'fast-check';
+import { LockMode } from '@mikro-orm/core';
 import { Revive, Step } from './commands.ts';
 import { hasTablePerType } from './entities.ts';
 import type { ReviveOptions, Token } from './promises.ts';
 import type { World } from './world.ts';
+import { has } from '../support/driver.ts';
 
 type Program = readonly fc.AsyncCommand<World, World>[];
 const step = (name: string, ...args: readonly unknown[]): Step => new Step(name, args);
@@ -231,6 +233,14 @@ export const found: Record<string, readonly [...Program, Revive]> = {
         ['Person', 1],
       ]),
     ] as const,
+    'a row of tables per type that is of another class now, with a lazy property of that which it was': [
+      step('lazies', ['Car', 'manual'], 1),
+      step('elsewhere: become', 'Truck', 1),
+      revive([
+        ['Vehicle', 1],
+        ['Car', 1],
+      ]),
+    ] as const,
     'a lazy property of a subclass that both the base class and its own class are asked for': [
       step('lazies', ['Car', 'manual'], 1),
       revive([
@@ -250,6 +260,56 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('relate', ['Person', 'badge'], 2, 1),
     step('findOne', 'Person', 1),
     revive([['Note', 3]]),
+  ],
+  'a 1:1 that the user has taken from a row that is not loaded': [
+    step('findOne', 'Badge', 2),
+    step('findOne', 'Person', 1),
+    step('relate', ['Person', 'badge'], 1, 2),
+    revive([['Person', 2]]),
+  ],
+  'a part of a row, met after another row has told it the other side of a 1:1': [
+    step('merge', ['Badge', 'code'], 1, 0),
+    step('fields', ['Person', 'name'], 1),
+    revive([['Person', 1]], { freshness: 'managed', populate: { Person: ['badge.person'] } }),
+  ],
+  'what was added to a collection, of a row that only another change leads to': [
+    step('findOne', 'Team', 3),
+    step('findOne', 'Person', 1),
+    step('add', ['Team', 'members'], 3, 1),
+    revive([['Person', 1]], { populate: { Person: ['teams.members'] } }),
+    revive([['Person', 1]], { populate: { Person: ['teams.members'] } }),
+  ],
+  'what was taken out of a collection, when the other side of it is loaded with it': [
+    step('populate', 'Team', 2, ['members.badge'], undefined),
+    step('drop', ['Team', 'members'], 2, 1),
+    step('lazies', ['Person', 'bio'], 1),
+    revive([['Person', 1]], { populate: { Person: ['teams.members'] } }),
+  ],
+  'a change that is overwritten, of a row that one which is kept leads to': [
+    step('lazies', ['Person', 'bio'], 3),
+    step('find', 'Badge', [3], undefined),
+    step('relate', ['Badge', 'person'], 3, 1),
+    revive([['Person', 3]], { freshness: 'managed', unflushed: 'overwrite', populate: { Person: ['boss'] } }),
+    revive([['Person', 1]], { unflushed: 'throw' }),
+  ],
+  'a row that is of the base class now': [
+    step('findOne', 'Dog', 1),
+    step('elsewhere: become', 'Animal', 1),
+    revive([
+      ['Dog', 1],
+      ['Animal', 1],
+    ]),
+  ],
+  'a row that is of another class now, with changes': [
+    step('lazies', ['Dog', 'secret'], 1),
+    step('change', ['Dog', 'name'], 1, 3),
+    step('change', ['Dog', 'bark'], 1, 3),
+    step('elsewhere: become', 'Cat', 1),
+    revive([
+      ['Animal', 1],
+      ['Dog', 1],
+      ['Cat', 1],
+    ]),
   ],
   'JSON that the user sets with its keys in another order': [
     revive([['Person', 1]]),
@@ -275,6 +335,14 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('findOne', 'Person', 1),
     revive([['Person', 2]]),
   ],
+  ...(has('rowLocks') && {
+    'a row that is of another class now, locked and kept': [
+      step('findOne', 'Dog', 1),
+      step('elsewhere: become', 'Cat', 1),
+      step('begin'),
+      revive([['Cat', 1]], { freshness: 'managed', lockMode: LockMode.PESSIMISTIC_WRITE }),
+    ] as const,
+  }),
   'an item that is kept, in a collection that the table says it is not in': [
     revive([['Person', 2]]),
     step('elsewhere: point', ['Person', 'boss'], 2, 2),

@@ -144,6 +144,7 @@ class Promise_ {
     return model.fields.every(
       ({ name, lazy, role }) =>
         lazy ||
+        (role === 'inverse' && !this.#world.readsInverses) ||
         fields.get(name) !== undefined ||
         isCut(role) ||
         this.#changes.get(entity)!.has(name) ||
@@ -203,7 +204,10 @@ class Promise_ {
       const isRefreshed = isMetByAll && !this.#isKept(relatedKey) && !this.#isRemoved(this.#managed.get(relatedKey));
       if (isRefreshed) this.#roles.set(relatedKey, 'read');
       else if (!this.#roles.has(relatedKey)) this.#roles.set(relatedKey, 'met');
-      const isIn = stored.includes(related) && !isMine && !(many !== undefined && this.#isOfOthers(related, id, many));
+      // What is kept is followed by what it holds.
+      const isHeld = isRead || many !== undefined || mine.includes(related);
+      const isOfOthers = many !== undefined && this.#isOfOthers(related, id, many);
+      const isIn = stored.includes(related) && isHeld && !isMine && !isOfOthers;
       this.#walk(target.root, related, path, isRefreshed, isSure && isIn);
     }
   }
@@ -303,13 +307,13 @@ class Promise_ {
   #apart(model: Model, key: string): string[] {
     const view = this.#managed.get(key);
     if (view === undefined || view.model === model || !isA(view.model, model) || model.type !== undefined) return [];
+    const found = this.#rows.find(model.root, idOf(view.entity));
+    if (found?.model !== view.model) return [];
     const changes = this.#options.unflushed === 'overwrite' ? new Set() : this.#changes.get(view.entity)!;
     const isLoadedLazy = view.model.fields.some(
       ({ name, lazy }) => lazy && view.fields.get(name) !== undefined && !changes.has(name),
     );
-    return isLoadedLazy && this.#rows.find(model.root, idOf(view.entity)) !== undefined
-      ? [`lazy ${view.model.name}`]
-      : [];
+    return isLoadedLazy ? [`lazy ${view.model.name}`] : [];
   }
 
   checkViews(after: Views): void {
@@ -318,6 +322,7 @@ class Promise_ {
       const role = this.#roles.get(key);
       const old = this.#before.get(view.entity);
       if (role === undefined && old === undefined && !isLoaded(view.entity)) continue;
+      this.#checkClass(view, old, role);
       for (const field of view.model.fields) {
         const was = old?.fields.get(field.name);
         const is = view.fields.get(field.name);
@@ -342,6 +347,15 @@ class Promise_ {
         }
       }
     }
+  }
+
+  /** What is read is of its row's class; what is not stays of its own. */
+  #checkClass({ model, entity }: View, old: View | undefined, role: Role | undefined): void {
+    const current = this.#rows.find(model.root, idOf(entity))?.model;
+    const classes = role === undefined ? [old?.model] : role === 'read' ? [current] : [old?.model, current];
+    const names = classes.flatMap((each) => each?.name ?? []);
+    if (!names.includes(model.name)) throw new Error(`${model.root} ${idOf(entity)} is a ${model.name}, not ${names}`);
+    this.#world.hasReclassed ||= old !== undefined && old.model !== model;
   }
 
   /** Nothing counts as changed that did not before, so that no flush writes it. */
@@ -382,6 +396,7 @@ class Promise_ {
       if (isBase && this.#world.hasRemoved) return [was, now];
       if (isBase && this.#changed(old, false).length > 0) return was === undefined ? [was, now] : [was];
     }
+    if (role === 'inverse' && !this.#world.readsInverses) return [was, now, 'null', undefined];
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
     return now === 'null' && (isInNothing(view.entity, name) || isUndefinedForNull(name)) ? [undefined, now] : [now];
   }
@@ -525,9 +540,12 @@ class Promise_ {
   /** What the revive has overwritten is no longer the user's. */
   settle(): void {
     if (this.#refused || this.#options.unflushed !== 'overwrite') return;
+    const changed = this.#world.diffs();
     for (const [key, role] of this.#roles) {
       const view = this.#managed.get(key);
-      if (role === 'read' && view !== undefined) this.#world.forget(view.entity);
+      if (view === undefined) continue;
+      if (role === 'read') this.#world.forget(view.entity);
+      else this.#world.forgetAllBut(view.entity, changed.get(view.entity)?.keys() ?? []);
     }
   }
 }

@@ -64,9 +64,11 @@ export class Rows {
     return this.#tables.get(table)!.filter((row) => row[column] === value);
   }
 
-  /** What a field of a row is. */
+  /** What a field of a row is; undefined where the row's class has none of that name. */
   valueOf({ model, row }: { readonly model: Model; readonly row: Row }, name: string): Text {
-    const { role, column, kind, target } = model.fields.find((field) => field.name === name)!;
+    const field = model.fields.find((each) => each.name === name);
+    if (field === undefined) return undefined;
+    const { role, column, kind, target } = field;
     if (role === 'inverse')
       return textOf(this.#matching(modelOf(target!).tables[0]!, column, row['id'])[0]?.['id'] ?? null);
     const stored = row[column] ?? null;
@@ -88,9 +90,6 @@ export class Rows {
   }
 }
 
-/** MikroORM 6 writes of these what the user has touched, but for what is undefined. */
-const isReferenceOf6 = (entity: AnyEntity): boolean => isMikroOrm6 && !isLoaded(entity);
-
 const TABLES = [...new Set([...models.flatMap(({ tables }) => tables), 'person_teams'])];
 
 export class World {
@@ -109,6 +108,8 @@ export class World {
   /** The entities that are scheduled for removal. */
   readonly removed = new Set<AnyEntity>();
   hasRemoved = false;
+  /** Whether the last revive has made an entity one of another class. */
+  hasReclassed = false;
   /** Pivot rows that the user has added, by column. */
   readonly links: Record<string, number>[] = [];
   /** The keys of entities that are new, and not flushed. */
@@ -129,6 +130,11 @@ export class World {
     this.elsewhere = elsewhere;
     this.em = database.orm.em.fork();
     clock.now = 0;
+  }
+
+  /** Whether a query reads the rows that 1:1 relations of a row are the inverse sides of. */
+  get readsInverses(): boolean {
+    return this.em.config.get('autoJoinOneToOneOwner') as boolean;
   }
 
   /** SQL on the EntityManager's own connection. */
@@ -178,12 +184,15 @@ export class World {
   /** The fields and collections of which an entity holds the user's value, or what MikroORM takes for it. */
   changes(view: View): ReadonlySet<string> {
     const bases = this.touched.get(view.entity) ?? new Map<string, Text>();
+    // Of a reference, MikroORM writes all but what is undefined.
     const isChanged = ([name, base]: [string, Text]): boolean => {
       const value = view.fields.get(name) ?? view.many.get(name);
-      return value !== base && !(value === undefined && isReferenceOf6(view.entity));
+      return value !== base && !(value === undefined && !isLoaded(view.entity));
     };
     const told = this.#told.get(view.entity)?.keys() ?? [];
-    return new Set([...[...bases].filter(isChanged).map(([name]) => name), ...told]);
+    const names = [...[...bases].filter(isChanged).map(([name]) => name), ...told];
+    // What only the class has that it was of is nobody's any more.
+    return new Set(names.filter((name) => view.fields.has(name) || view.many.has(name)));
   }
 
   /** The fields that MikroORM takes for changed, with what it takes for stored. */
@@ -191,7 +200,7 @@ export class World {
     const diffs = new Map<AnyEntity, Map<string, Text>>();
     for (const { entity, model, fields } of this.views().values()) {
       const stored = helper(entity).__originalEntityData as Row | undefined;
-      const isReference = isReferenceOf6(entity);
+      const isReference = !isLoaded(entity);
       const { __touched } = helper(entity) as { __touched?: boolean };
       if (stored === undefined || (isReference && __touched === false)) continue;
       const comparator = this.em.getComparator();
@@ -239,6 +248,16 @@ export class World {
     this.removed.clear();
     this.created.clear();
     this.links.length = 0;
+  }
+
+  /** Of what the user has set in columns, all but these is the database's. */
+  forgetAllBut(entity: AnyEntity, names: Iterable<string>): void {
+    const kept = new Set(names);
+    for (const { name, role } of modelOfEntity(entity).fields) {
+      if (role === 'inverse' || kept.has(name)) continue;
+      this.touched.get(entity)?.delete(name);
+      this.#told.get(entity)?.delete(name);
+    }
   }
 
   /** What an application does about a failed unit of work. */
