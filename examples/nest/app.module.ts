@@ -6,6 +6,7 @@ import { BentoCache, bentostore } from 'bentocache';
 import { memoryDriver } from 'bentocache/drivers/memory';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
 import { ByReferenceModule } from 'mikro-orm-byref/nestjs';
+import { OutboxMessage } from 'mikro-orm-byref/outbox';
 import { Board } from './board.ts';
 import { Customer, Mail, Order, Product } from './entities.ts';
 import { Mails } from './mails.ts';
@@ -24,13 +25,14 @@ const pages = new BentoCache({ default: 'pages', stores: { pages: bentostore().u
     MikroOrmModule.forRoot({
       driver: PostgreSqlDriver,
       clientUrl: databaseUrl,
-      entities: [Customer, Product, Order, Mail],
+      entities: [Customer, Product, Order, Mail, OutboxMessage],
       findOneOrFailHandler: () => new NotFoundException(),
     }),
     EventEmitterModule.forRoot(),
     ByReferenceModule.forRoot({
       serializer: { signingKeys },
-      engine: bullmqEngine({ connection: redis, queue: { prefix } }),
+      outbox: {}, // jobs and events are rows of the transaction until they are in Redis, and are lost by no crash
+      engine: (_orm, outbox) => bullmqEngine({ connection: redis, queue: { prefix }, outbox }),
       work: true, // the jobs too are done by this process
       cache: pages,
       cacheOptions: { singleProcess: true }, // and so nobody else writes what it keeps

@@ -21,8 +21,8 @@ export class Mails {
     await this.send(customer.$, `Parcel ${order.parcel} is on its way`);
   }
 
-  /** Heard when the order has been committed. */
-  @OnEvent('order.placed')
+  /** Heard when the order has been committed, and again where it failed. */
+  @OnEvent('order.placed', { suppressErrors: false })
   async placed({ order }: { order: Order }) {
     const { customer, product } = await this.em.populate(order, ['customer', 'product']);
     await this.send(customer.$, `We have your order: ${order.quantity} × ${product.$.name}`);

@@ -1,7 +1,7 @@
 import { EntityManager, LockMode } from '@mikro-orm/postgresql';
 import { BadRequestException, Injectable } from '@nestjs/common';
 import { EventEmitter2 } from '@nestjs/event-emitter';
-import { CommittedEvents } from 'mikro-orm-byref/nestjs';
+import { CommittedEvents, type DefinedEvent } from 'mikro-orm-byref/nestjs';
 import { Tasks } from 'mikro-orm-byref/tasks';
 import { Customer, Order, Product } from './entities.ts';
 import { Packing } from './packing.ts';
@@ -15,12 +15,16 @@ export interface OrderForm {
 
 @Injectable()
 export class Orders {
+  private readonly placed: DefinedEvent<{ order: Order }>;
+
   constructor(
     private readonly em: EntityManager,
     private readonly tasks: Tasks,
-    private readonly events: CommittedEvents,
-    private readonly emitter: EventEmitter2,
-  ) {}
+    events: CommittedEvents,
+    emitter: EventEmitter2,
+  ) {
+    this.placed = events.define('order.placed', (event) => emitter.emitAsync('order.placed', event));
+  }
 
   /** One transaction: the order, what is left of the product, the job that packs it, and who is told. */
   async place({ name, email, productId, quantity }: OrderForm): Promise<Order> {
@@ -31,9 +35,9 @@ export class Orders {
       product.stock -= quantity;
       const order = em.create(Order, { customer, product, quantity });
       await em.flush(); // it has a key from here on
-      const job = await this.tasks.of(Packing).pack.delay({ order }); // in Redis once this has committed
+      const job = await this.tasks.of(Packing).pack.delay({ order }); // begun once this has committed
       order.job = job.id;
-      this.events.publish({ order }, (event) => this.emitter.emit('order.placed', event)); // and so are events
+      await this.placed.publish({ order }); // and so it is with events
       if (product.stock < 0) throw new BadRequestException(`There is less of ${product.name}`); // and all of it is undone
       return order;
     });

@@ -25,5 +25,5 @@ export interface BullMqEngineOptions {
    * Has jobs be rows of the transaction that they are enqueued in, until `outbox.relay()` has brought them to Redis.
    * @defaultValue none: on Redis they are enqueued after the commit
    */
-  readonly outbox?: Outbox;
+  readonly outbox?: Outbox | undefined;
 }
