@@ -12,8 +12,8 @@ import { changesOf, isWhole, metadataOf, settleHydrated } from './entity.ts';
 import { addTo, type Held, hold, spareCollections, spareFollowed } from './held-collections.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
-import { classOfRow } from './metadata.ts';
 import { changedSides, entityIn, type FindManaged, holdersOf, inversesOfChanges, type Side } from './one-to-one.ts';
+import { dropForeign, reclassed } from './row-class.ts';
 
 /**
  * How the rows of a query meet the entities that are managed already. MikroORM's `refresh` replaces what the user has
@@ -85,7 +85,7 @@ export function mergeRow(
   const stays = (name: string): boolean => name in current.properties;
   nullLists(entity, current, row);
   restoreInline(entity, metadata, taken, data);
-  if (current !== metadata) dropForeign(wrapped, entity, metadata, stays);
+  if (current !== metadata) dropForeign(entity, metadata, stays);
   settleHydrated(entity);
   for (const { name, added } of collections.filter(({ name }) => stays(name))) {
     const collection = (entity as Dictionary)[name] as Collection<AnyEntity>;
@@ -107,31 +107,6 @@ export function mergeRow(
   if (old.length > 0) unread.set(entity, old);
   else unread.delete(entity);
   return entity;
-}
-
-/**
- * Makes an entity one of the class that its row is of now, and returns that. So does MikroORM where it refreshes, but for
- * a base class of that which the entity had.
- */
-function reclassed(entity: AnyEntity, data: Dictionary): EntityMetadata {
-  const { __meta, __em } = helper(entity);
-  const current = classOfRow(__em!.getMetadata(), __meta, data) ?? __meta;
-  if (current !== __meta) Object.setPrototypeOf(entity, current.prototype as object);
-  return current;
-}
-
-/** Takes from an entity what its new class does not have. */
-function dropForeign(
-  { __data }: Wrapped,
-  entity: AnyEntity,
-  { props }: EntityMetadata,
-  stays: (name: string) => boolean,
-): void {
-  for (const { name } of props) {
-    if (stays(name)) continue;
-    delete __data[name];
-    delete (entity as Dictionary)[name];
-  }
 }
 
 /** Takes note of what relations hold that the user has changed, before more is loaded. */
@@ -158,12 +133,7 @@ const holds = (entity: AnyEntity, metadata: EntityMetadata, name: string): boole
   ) !== undefined;
 
 /** `__touched` is MikroORM 6's: whether the user has set a property since. */
-type Wrapped = {
-  readonly __meta: EntityMetadata;
-  readonly __data: Dictionary;
-  readonly __originalEntityData?: Dictionary;
-  __touched?: boolean;
-};
+type Wrapped = { __meta: EntityMetadata; __originalEntityData?: Dictionary; __touched?: boolean };
 
 const NONE: ReadonlySet<string> = new Set();
 

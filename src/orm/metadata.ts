@@ -1,4 +1,4 @@
-import type { Dictionary, EntityMetadata, EntityProperty, MetadataStorage, MikroORM } from '@mikro-orm/core';
+import type { Dictionary, EntityMetadata, EntityProperty, MikroORM } from '@mikro-orm/core';
 import { isMysql } from './platform.ts';
 
 /** The class of an embedded object; undefined where its discriminator names none of several. */
@@ -55,22 +55,8 @@ export function queriedClass(metadata: EntityMetadata): EntityMetadata {
 const findsBelow = (root: EntityMetadata, metadata: EntityMetadata): boolean =>
   root.inheritanceType !== undefined || root.discriminatorValue === undefined || typeof metadata.extends === 'string';
 
-/** The class of its tree that a row says it is of; undefined where it does not say. */
-export function classOfRow(
-  storage: MetadataStorage,
-  { root }: EntityMetadata,
-  row: Dictionary,
-): EntityMetadata | undefined {
-  const { discriminatorMap, discriminatorColumn, tptDiscriminatorColumn } = root as EntityMetadata & {
-    readonly tptDiscriminatorColumn?: string;
-  };
-  const value = row[(isTablePerType(root) ? tptDiscriminatorColumn : discriminatorColumn) ?? ''] as string | undefined;
-  const name = value == null ? undefined : discriminatorMap?.[value];
-  return name === undefined ? undefined : storage.find(name as never);
-}
-
 /** MikroORM 7 only: each class of the tree has a table of its own. */
-const isTablePerType = (root: EntityMetadata): boolean => root.inheritanceType === 'tpt';
+export const isTablePerType = (root: EntityMetadata): boolean => root.inheritanceType === 'tpt';
 
 /** The entity classes, each after those its foreign keys point to; where they point in circles, somewhere among them. */
 export function referencedFirst(orm: MikroORM): readonly unknown[] {
