@@ -49,7 +49,7 @@ export function copiedEntity(value: object): AnyEntity | undefined {
 }
 
 /** True for a copy that came back from a payload. */
-export const isDetached = (entity: object): boolean => DETACHED in entity;
+export const isDetached = (entity: object): boolean => Object.hasOwn(entity, DETACHED);
 
 function unwrapped(value: object): AnyEntity | undefined {
   if (isEntity(value)) return value;
