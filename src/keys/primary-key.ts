@@ -112,9 +112,9 @@ export class PrimaryKey {
 
   /** True when the entity has another key now than its row, which no flush has written. */
   isChanged(entity: AnyEntity): boolean {
+    if (this.#isAsStored(entity)) return false;
     const before = this.#writeStored(entity);
-    // A reference, which has nothing to tell a change by.
-    if (before === undefined || this.#isAsStored(entity)) return false;
+    if (before === undefined) return false;
     const now = this.#writeHeld(entity);
     return now === undefined || this.canonical(before) !== this.canonical(now);
   }
@@ -207,12 +207,14 @@ export class PrimaryKey {
     return this.#leaves[index]!.column.isAsRead?.(value) ?? true;
   }
 
-  /** True where the property holds what the row has, in the same form: no other needs to be made of either. */
+  /** True where the property holds what the row has, in the same form; and of a reference, which has nothing to tell a change by. */
   #isAsStored(entity: AnyEntity): boolean {
     if (this.#simple === undefined) return false;
+    const stored = storedPart(entity, this.#simple);
+    if (stored === undefined) return true;
     const held = (entity as Dictionary)[this.#simple] as unknown;
     if (held === undefined || held === null) return false;
-    return toDatabase(this.#leaves[0]!.property, held, this.#platform) === storedPart(entity, this.#simple);
+    return toDatabase(this.#leaves[0]!.property, held, this.#platform) === stored;
   }
 
   #writeStored(entity: AnyEntity): JsonValue | undefined {
