@@ -246,9 +246,11 @@ describeStores('@OnWorkerEvent with @Revive', ({ name: kind, open }) => {
     await app.get(Listener).queueEvents.waitUntilReady();
     const author = await ann();
     const first = await queueOf(app, name).add('x', { author });
-    await until(() => of('error').length === 1);
-    expect(of('progress')).toEqual([['progress', 'ann@old.example']]);
-    expect(of('completed')).toEqual([['completed', first.id, 'ann@old.example', true]]);
+    await until(() => ['error', 'plain', 'progress'].every((event) => of(event).length === 1));
+    // The worker's own handler changes the row meanwhile.
+    const email = expect.stringMatching(/^ann@(?:old|seen)\.example$/);
+    expect(of('progress')).toEqual([['progress', email]]);
+    expect(of('completed')).toEqual([['completed', first.id, email, true]]);
     expect(of('error')).toEqual([['error', 'on purpose']]);
     expect(of('plain')).toEqual([['plain', expect.objectContaining({ data: { sentTo: token } })]]);
     const second = await queueOf(app, name).add('removes it', { author });

@@ -462,7 +462,7 @@ describeWith('connections', 'postgres')('parallel', () => {
       .execute('lock table "user" in access exclusive mode', [], 'all', holder.getTransactionContext());
     database.statements.length = 0;
     const revived = decode<unknown[]>(data, options);
-    const meanwhile = await Promise.race([answered('post').then(() => true), sleep(withinMs).then(() => false)]);
+    const meanwhile = await Promise.race([answered('post').then(() => true), sleep(withinMs, false, { ref: false })]);
     await holder.commit();
     expect(await revived).toHaveLength(2);
     return meanwhile;

@@ -74,7 +74,7 @@ const settled = (handle: JobHandle<unknown>): Promise<unknown> =>
       () => 'enqueued',
       (error: { code: string; retryable: boolean }) => `${error.code}, ${error.retryable}`,
     ),
-    sleep(5_000, 'never settled'),
+    sleep(60_000, 'never settled', { ref: false }),
   ]);
 
 const enqueuedAt: [end: string, enqueued: string, hasJob: boolean][] = [
