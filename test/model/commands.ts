@@ -111,6 +111,8 @@ function isInPart(entity: AnyEntity): boolean {
   const { fields, model } = viewOf(entity);
   return model.fields.some(({ name, lazy }) => !lazy && !name.includes('.') && fields.get(name) === undefined);
 }
+/** See `LEFT_OUT`. */
+const isResultCached = ({ em }: Readonly<World>): boolean => em.config.get('resultCache').global !== undefined;
 /** Nothing of another class of its tree is managed in its place. */
 const isNoOther = (world: Readonly<World>, name: string, id: number): boolean =>
   !isManaged(world, name, id) || managed(world, name, id) !== undefined;
@@ -327,7 +329,10 @@ export const COMMANDS: Record<string, Command<never>> = {
   refresh: command({
     args: fc.tuple(MODEL, ID),
     weight: 5,
-    can: (world, name, id) => isFree(world, name, id) && !(isMikroOrm6 && isInPart(managed(world, name, id)!)),
+    can: (world, name, id) =>
+      isFree(world, name, id) &&
+      !(isMikroOrm6 && isInPart(managed(world, name, id)!)) &&
+      !(isResultCached(world) && world.touched.size > 0),
     run: async (world, name, id) => {
       const entity = managed(world, name, id)!;
       // What is loaded of it: MikroORM takes for the user's what it has not read again.

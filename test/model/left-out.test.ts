@@ -4,7 +4,20 @@ import { type EntityManager, helper, ref, type Type } from '@mikro-orm/core';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
-import { Animal, Badge, Car, Dog, entities, hasStreams, hasTablePerType, Person, Point, Team } from './entities.ts';
+import { driver, type DriverName } from '../support/driver.ts';
+import {
+  Animal,
+  Badge,
+  Car,
+  Dog,
+  entities,
+  hasStreams,
+  hasTablePerType,
+  Note,
+  Person,
+  Point,
+  Team,
+} from './entities.ts';
 import type { Row } from './fields.ts';
 import { type LEFT_OUT, type RELIED_ON, type TOLD } from './left-out.ts';
 import { startingRows } from './starting-rows.ts';
@@ -13,14 +26,18 @@ let database: TestOrm;
 let em: EntityManager;
 
 /** With options of MikroORM's. */
-async function open(options: object = {}): Promise<TestOrm> {
-  const opened = await openDatabase(entities as never, { useBatchUpdates: false, ...options } as never);
+async function open(options: object = {}, on: DriverName = driver): Promise<TestOrm> {
+  const opened = await openDatabase(entities as never, { useBatchUpdates: false, ...options } as never, on);
   for (const sql of startingRows) await opened.orm.em.getConnection().execute(sql);
   return opened;
 }
 /** The same, closed after it was used. */
-async function using<T>(options: object, use: (own: TestOrm, em: EntityManager) => Promise<T>): Promise<T> {
-  const own = await open(options);
+async function using<T>(
+  options: object,
+  use: (own: TestOrm, em: EntityManager) => Promise<T>,
+  on?: DriverName,
+): Promise<T> {
+  const own = await open(options, on);
   try {
     return await use(own, own.orm.em.fork());
   } finally {
@@ -171,6 +188,17 @@ const SHOWN: Record<keyof typeof LEFT_OUT | keyof typeof TOLD | keyof typeof REL
       await ownEm.flush().catch((error: Error) => expect(error.name).toBe('OptimisticLockError'));
       expect(own.statements.some((sql) => /^update .*badge_id. = /.test(sql))).toBe(isMikroOrm6);
     }),
+  'em.refresh that the result cache answers, beside an entity with changes': () =>
+    using(
+      { resultCache: { global: 60_000 } },
+      async (own, ownEm) => {
+        const person = await ownEm.findOneOrFail(Person, 1);
+        person.name = 'mine';
+        await ownEm.refresh(await ownEm.findOneOrFail(Note, 2));
+        expect([person.name, await written(ownEm, own)]).toEqual(['mine', []]);
+      },
+      'sqlite',
+    ),
   'custom types and the result cache in MikroORM 6': () =>
     using({ resultCache: { global: 60_000 } }, async (own, ownEm) => {
       const type = own.orm.getMetadata().get(Person as never).properties['spot' as never]!['customType'] as Type;

@@ -11,6 +11,8 @@ export const LEFT_OUT = {
     'they stay old, and in MikroORM 6 the next flush writes what a `ScalarReference` had',
   'em.refresh of a row that was read in part in MikroORM 6':
     'an embedded array that is NULL in it does not count as loaded',
+  'em.refresh that the result cache answers, beside an entity with changes':
+    'where the row points to that entity, its changes count as stored, and are lost; not on PostgreSQL',
   'em.upsert of an entity with changes': 'they are lost where the statement returns the row',
   'em.map of a row of several tables': 'it takes one row, and counts as loaded',
   'a new entity whose key a row has': 'a find that refreshes takes it for that row, and it is never inserted',
