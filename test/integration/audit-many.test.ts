@@ -6,10 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { bullmqEngine } from 'mikro-orm-byref/bullmq';
+import { Outbox, OutboxMessage } from 'mikro-orm-byref/outbox';
+import { EntitySerializer } from 'mikro-orm-byref';
+import { Tasks } from 'mikro-orm-byref/tasks';
 import { domain } from '../../fixtures/domain.ts';
 import type { TestOrm } from '../../fixtures/orm.ts';
+import { redisConnection } from '../support/bullmq.ts';
 import { openDatabase } from '../support/database.ts';
-import { engineKinds, prefix } from '../support/engine-kinds.ts';
+import { type EngineKind, engineKinds, type Opened, prefix } from '../support/engine-kinds.ts';
 import { installInto, packageFolder } from '../support/package.ts';
 import { describeWith } from '../support/test-with.ts';
 
@@ -30,29 +35,61 @@ import { Pool } from 'pg';
 import { bullmqEngine } from 'mikro-orm-byref/bullmq';
 const connection = new Pool({ connectionString: process.env.DATABASE_URL, options: '-c search_path=bullmq' });
 export const engine = bullmqEngine({ connection, backend });`,
+  'BullMQ with an outbox': `import { bullmqEngine } from 'mikro-orm-byref/bullmq';
+import { Outbox } from 'mikro-orm-byref/outbox';
+import { serializer } from './serializer.js';
+const { hostname: host, port } = new URL(process.env.TEST_REDIS_URL);
+const queue = { prefix: '${prefix}-outbox' };
+export const engine = bullmqEngine({ connection: { host, port: Number(port) }, queue, outbox: new Outbox(serializer) });`,
 };
 
-const CONFIGURATION = `import { EntitySchema, MikroORM } from '@mikro-orm/postgresql';
+const SERIALIZER = `import { EntitySchema, MikroORM } from '@mikro-orm/postgresql';
 import { EntitySerializer } from 'mikro-orm-byref';
-import { Tasks } from 'mikro-orm-byref/tasks';
-import { engine } from './engine.js';
+import { OutboxMessage } from 'mikro-orm-byref/outbox';
 class User {}
-const entities = [new EntitySchema({ class: User, properties: { id: { type: 'number', primary: true } } })];
-const options = { entities, clientUrl: process.env.DATABASE_URL };
-const orm = MikroORM.initSync ? MikroORM.initSync(options) : new MikroORM(options);
-const tasks = new Tasks(new EntitySerializer(orm), engine);
+const schema = new EntitySchema({ class: User, properties: { id: { type: 'number', primary: true } } });
+const options = { entities: [schema, OutboxMessage], clientUrl: process.env.DATABASE_URL };
+export const orm = MikroORM.initSync ? MikroORM.initSync(options) : new MikroORM(options);
+export const serializer = new EntitySerializer(orm);
+`;
+
+const CONFIGURATION = `import { Tasks } from 'mikro-orm-byref/tasks';
+import { engine } from './engine.js';
+import { orm, serializer } from './serializer.js';
+const tasks = new Tasks(serializer, engine);
 tasks.define('mail', async () => undefined);
 export default { orm, tasks };
 `;
 
-describe.each(engineKinds)('$name', ({ name, needs, write }) => {
+interface Kind extends Pick<EngineKind, 'name' | 'needs'> {
+  write(database: TestOrm): Promise<Opened>;
+}
+
+/** Jobs that no relay has brought to Redis. */
+const withOutbox: Kind = {
+  name: 'BullMQ with an outbox',
+  needs: ['redis-server'],
+  async write({ orm }) {
+    const serializer = new EntitySerializer(orm);
+    const engine = bullmqEngine({ connection: redisConnection(), outbox: new Outbox(serializer) });
+    const tasks = new Tasks(serializer, engine);
+    return { engine, close: async () => void (await tasks.stop()) };
+  },
+};
+
+const KINDS: readonly Kind[] = [
+  ...engineKinds.map(({ name, needs, write }): Kind => ({ name, needs, write: ({ url }) => write(url) })),
+  withOutbox,
+];
+
+describe.each(KINDS)('$name', ({ name, needs, write }) => {
   describeWith(...needs)('with its server', () => {
     let database: TestOrm;
     let folder: string;
 
     beforeAll(async () => {
-      database = await openDatabase(domain);
-      const { engine, close } = await write(database.url);
+      database = await openDatabase([...domain, OutboxMessage]);
+      const { engine, close } = await write(database);
       const retries = { limit: 5, delayMs: 1_000, backoff: true };
       const queue = { name: 'mail', retries, concurrency: 1, batch: 1 };
       for (let begin = 0; begin < COUNT; begin += 1_000) {
@@ -64,13 +101,14 @@ describe.each(engineKinds)('$name', ({ name, needs, write }) => {
           priority: 0,
           dedupeKey: undefined,
         }));
-        await engine.enqueue(jobs, undefined);
+        await database.orm.em.fork().transactional((em) => engine.enqueue(jobs, em));
       }
       await engine.stop();
       await close();
       folder = mkdtempSync(join(tmpdir(), 'byref-audit-'));
       installInto(folder);
       writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
+      writeFileSync(join(folder, 'serializer.js'), SERIALIZER);
       writeFileSync(join(folder, 'engine.js'), ENGINES[name]!);
       writeFileSync(join(folder, 'byref.config.js'), CONFIGURATION);
     }, 600_000);
