@@ -14,7 +14,7 @@ const IMPORTED = [
   ['cache', '@mikro-orm/core'],
   ['class-transformer', '@mikro-orm/core', 'class-transformer'],
   ['graphile-worker', '@mikro-orm/core', 'graphile-worker'],
-  ['http'],
+  ['http', '@mikro-orm/core'],
   ['locks'],
   ['microservices', '@mikro-orm/core', '@nestjs/common', '@nestjs/microservices', 'rxjs'],
   ['nestjs', '@mikro-orm/core', '@mikro-orm/nestjs', '@nestjs/common', '@nestjs/core'],
@@ -83,7 +83,7 @@ test('the build in CommonJS gives the same names', async () => {
   for (const [module, commonJs] of JSON.parse(stdout) as string[][]) expect(commonJs).toEqual(module);
 });
 
-test('the root is at most 131,000 bytes minified, and 47,000 compressed', async () => {
+test('the root is at most 134,000 bytes minified, and 48,000 compressed', async () => {
   const { outputFiles } = await build({
     ...shared,
     entryPoints: ['dist/index.js'],
@@ -91,8 +91,8 @@ test('the root is at most 131,000 bytes minified, and 47,000 compressed', async 
     external: ['@mikro-orm/core'],
   });
   const code = outputFiles[0]!.contents;
-  expect(code.length).toBeLessThanOrEqual(131_000);
-  expect(gzipSync(code).length).toBeLessThanOrEqual(47_000);
+  expect(code.length).toBeLessThanOrEqual(134_000);
+  expect(gzipSync(code).length).toBeLessThanOrEqual(48_000);
 });
 
 test('in a Node that is too old the package says so when it is imported', async () => {

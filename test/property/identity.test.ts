@@ -25,8 +25,11 @@ async function widenings(): Promise<readonly (readonly [KeyType, KeyType])[]> {
       return compare(file, await manifestOf(fresh!), serializer as never).breaks.length === 0;
     }),
   );
-  // What becomes a float4 is rounded, and another value to the database too.
-  return pairs.filter(([before, now], index) => before !== now && now !== 'real' && kept[index]);
+  // What becomes a float4 is rounded. A macaddr8, and a number made of bits, are written in other ways: PostgreSQL makes
+  // another value of the one, and nothing by itself of the other.
+  const isOther = (before: KeyType, now: KeyType): boolean =>
+    now === 'real' || [before, now].includes('macaddr8') || (before === 'bit(3)' && now.startsWith('numeric'));
+  return pairs.filter(([before, now], index) => before !== now && !isOther(before, now) && kept[index]);
 }
 
 const GENERATED: { readonly [Type in KeyType]?: Arbitrary<unknown> } = {

@@ -39,6 +39,7 @@ class World {
   /** How many looks have found an entity by its canonical key alone. */
   found = 0;
   readonly #model: new () => Keyed;
+  readonly #keysOf = new WeakMap<AnyEntity, string | undefined>();
 
   constructor(model: new () => Keyed) {
     this.#model = model;
@@ -72,6 +73,24 @@ class World {
     } catch {
       this.em.clear();
     }
+    this.#settle();
+  }
+
+  /** MikroORM takes bytes that are no UTF-8, and Dates of one second, for one key: one entity then stands for two rows. */
+  #settle(): void {
+    const isOther = (entity: AnyEntity): boolean => {
+      const key = this.#key.canonicalOf(entity);
+      const before = this.#keysOf.get(entity) ?? key;
+      this.#keysOf.set(entity, key);
+      return key !== before;
+    };
+    if (this.managed.filter(isOther).length > 0) this.em.clear();
+  }
+
+  /** MikroORM leaves an entity that it has let go of where an earlier spelling of its key has put it. */
+  #forget(entity: AnyEntity): void {
+    const store = storeOf(this.em, this.#root);
+    for (const [hash, left] of store) if (left === entity) store.delete(hash);
   }
 
   async create(spelling: unknown): Promise<void> {
@@ -84,6 +103,7 @@ class World {
   async revive(at: number): Promise<void> {
     const rows = await orm.em.fork().find(this.#model, {});
     if (rows.length === 0) return;
+    this.#settle();
     const row = rows[at % rows.length]!;
     const before = this.#standingFor(this.#key.canonicalOf(row)!, 'public');
     const [revived] = await serializer.deserialize<AnyEntity[]>(serializer.serialize([row]), {
@@ -101,6 +121,7 @@ class World {
   }
 
   look(): void {
+    this.#settle();
     const keys = this.#key;
     for (const canonical of new Set(this.managed.map((entity) => keys.canonicalOf(entity)))) {
       for (const schema of canonical === undefined ? [] : ['public', 'other']) {
@@ -126,12 +147,20 @@ class World {
 
   async remove(at: number): Promise<void> {
     const entity = this.entity(at);
-    if (entity !== undefined) await this.try(() => this.em.remove(entity).flush());
+    if (entity !== undefined)
+      await this.try(async () => {
+        await this.em.remove(entity).flush();
+        this.#forget(entity);
+      });
   }
 
   async unset(at: number): Promise<void> {
     const entity = this.entity(at);
-    if (entity !== undefined) await this.try(() => this.em.getUnitOfWork(false).unsetIdentity(entity));
+    if (entity !== undefined)
+      await this.try(() => {
+        this.em.getUnitOfWork(false).unsetIdentity(entity);
+        this.#forget(entity);
+      });
   }
 
   async transaction(spelling: unknown): Promise<void> {

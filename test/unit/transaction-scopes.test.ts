@@ -4,6 +4,7 @@
  */
 import { expect, test } from '@jest/globals';
 import type { EntityManager, TransactionEventArgs } from '@mikro-orm/core';
+import { EventEmitter } from 'node:events';
 import type { End } from '../../src/orm/commit-error.ts';
 import { TransactionScopes } from '../../src/transactions/transaction-scopes.ts';
 
@@ -56,7 +57,7 @@ function kysely(answer: Answer, failed: boolean) {
 function knex(answer: Answer) {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const transaction = {
-    client: {},
+    client: new EventEmitter(),
     executionPromise: promise as Promise<unknown>,
     isOver: false,
     isCompleted: () => transaction.isOver,
