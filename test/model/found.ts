@@ -292,6 +292,18 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     revive([['Person', 3]], { freshness: 'managed', unflushed: 'overwrite', populate: { Person: ['boss'] } }),
     revive([['Person', 1]], { unflushed: 'throw' }),
   ],
+  'a row that has come into a loaded collection of one that is kept: it is not followed': [
+    revive([['Person', 3]], { populate: { Person: ['teams.members'] } }),
+    step('qb', 'Team', 3),
+    step('elsewhere: link', 3, 3, true),
+    revive(
+      [
+        ['Person', 3],
+        ['Person', 1],
+      ],
+      { freshness: 'managed', populate: { Person: ['teams.members'] } },
+    ),
+  ],
   'a row that is of the base class now': [
     step('findOne', 'Dog', 1),
     step('elsewhere: become', 'Animal', 1),

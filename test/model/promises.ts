@@ -205,7 +205,7 @@ class Promise_ {
       if (isRefreshed) this.#roles.set(relatedKey, 'read');
       else if (!this.#roles.has(relatedKey)) this.#roles.set(relatedKey, 'met');
       // What is kept is followed by what it holds.
-      const isHeld = isRead || many !== undefined || mine.includes(related);
+      const isHeld = isRead || mine.includes(related) || (many !== undefined && view?.many.get(name) === undefined);
       const isOfOthers = many !== undefined && this.#isOfOthers(related, id, many);
       const isIn = stored.includes(related) && isHeld && !isMine && !isOfOthers;
       this.#walk(target.root, related, path, isRefreshed, isSure && isIn);
