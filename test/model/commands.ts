@@ -545,7 +545,9 @@ export class Revive implements fc.AsyncCommand<World, World> {
     await (world.isTwin ? revive : reviveAsPromised)(world, this.tokens, options);
   }
   toString(): string {
-    return `revive(${JSON.stringify(this.tokens)}, ${JSON.stringify(this.options)})`;
+    const { only, ...options } = this.options;
+    const names = only?.map((model) => (model as { name: string }).name);
+    return `revive(${JSON.stringify(this.tokens)}, ${JSON.stringify({ ...options, only: names })})`;
   }
 }
 
@@ -579,6 +581,9 @@ const refreshing = fc.record(
       ),
     }),
     populate: populating,
+    // These let everything through.
+    only: fc.constant(models.map((model) => model.class)),
+    filters: fc.constant(false as const),
   },
   { requiredKeys: ['missing'] },
 );

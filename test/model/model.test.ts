@@ -127,7 +127,9 @@ function mergeUpdates(writes: readonly string[]): string[] {
     if (sets === undefined) return true;
     const key = `${table} ${id}`;
     if (!updates.has(key)) updates.set(key, { sets: new Set(), where: rest! });
-    for (const [set] of sets.matchAll(SET)) if (!/^.version/.test(set)) updates.get(key)!.sets.add(set);
+    // MikroORM 6 may write a row's own id to it, which says nothing.
+    const saysNothing = new RegExp(`^.(?:version. =|id. = ${id}$)`);
+    for (const [set] of sets.matchAll(SET)) if (!saysNothing.test(set)) updates.get(key)!.sets.add(set);
     return false;
   });
   return [

@@ -10,7 +10,7 @@ import type { Rows, View, Views, World } from './world.ts';
 export type Token = readonly [model: string, id: number];
 export type ReviveOptions = Pick<
   DeserializeOptions,
-  'freshness' | 'unflushed' | 'populate' | 'missing' | 'lockMode' | 'parallel'
+  'freshness' | 'unflushed' | 'populate' | 'missing' | 'lockMode' | 'parallel' | 'only' | 'filters'
 >;
 
 /** Revives a list of tokens, and holds what comes of it against the promises. */
