@@ -49,16 +49,21 @@ const STARTING = ((): Buffer => {
   return Buffer.concat([Buffer.from('E'), length, body]);
 })();
 
-/** Waits, and finds that this process has done next to nothing, and could have done anything. */
+/** Waits, and finds that this process has had next to nothing to do, and could have done anything. */
 async function idle(ms: number): Promise<void> {
-  const [before, begun] = [process.cpuUsage(), Date.now()];
+  const parts = 4;
+  const shares: number[] = [];
   let ticks = 0;
   const timer = setInterval(() => ticks++, 50);
-  await sleep(ms);
+  for (let part = 0; part < parts; part++) {
+    const [before, begun] = [process.cpuUsage(), Date.now()];
+    await sleep(ms / parts);
+    const { user, system } = process.cpuUsage(before);
+    shares.push((user + system) / 1_000 / (Date.now() - begun));
+  }
   clearInterval(timer);
-  const { user, system } = process.cpuUsage(before);
-  // Others share the machine.
-  expect((user + system) / 1_000 / (Date.now() - begun)).toBeLessThan(0.5);
+  // Others share the machine, and garbage is collected now and then; who is busy without end is so all the time.
+  expect(Math.min(...shares)).toBeLessThan(0.5);
   expect(ticks).toBeGreaterThan(ms / 50 / 4);
 }
 
