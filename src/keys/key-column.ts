@@ -37,6 +37,12 @@ export interface KeyColumn {
   readonly unchecked?: boolean;
 }
 
+/** Whether a value, as a driver reads it, is the key that a wire form names. */
+export function isNamed(column: KeyColumn, value: unknown, wire: JsonValue): boolean {
+  const own = column.write(value);
+  return own !== undefined && column.canonical(own) === column.canonical(wire);
+}
+
 const plain = (wire: JsonValue): string | number => wire as string | number;
 
 export function integer(name: string, min: number, max: number): KeyColumn {

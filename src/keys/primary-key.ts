@@ -13,7 +13,7 @@ import { isMysql, isPostgres, isSqlite } from '../orm/platform.ts';
 import { storedKeyOf, storedPart } from '../orm/stored-key.ts';
 import type { JsonArray, JsonValue } from '../wire/json.ts';
 import { readKeyValue } from '../wire/token.ts';
-import type { KeyColumn } from './key-column.ts';
+import { isNamed, type KeyColumn } from './key-column.ts';
 import { declaredKeyColumn, whyUndeclared } from './declared-key-column.ts';
 import { mysqlKeyColumn, whyRefusedByMysql } from './mysql-key-column.ts';
 import { postgresKeyColumn, whyRefused } from './postgres-key-column.ts';
@@ -139,9 +139,7 @@ export class PrimaryKey {
 
   /** Whether a row that the driver has so is the one that the wire form of a part names. */
   isPart(index: number, raw: unknown, wire: JsonValue): boolean {
-    const { column } = this.#leaves[index]!;
-    const own = column.write(raw);
-    return own !== undefined && column.canonical(own) === column.canonical(wire);
+    return isNamed(this.#leaves[index]!.column, raw, wire);
   }
 
   /** What MikroORM makes of a part that is an instant. */
@@ -347,8 +345,7 @@ function survivesCustomType({ property, column }: Leaf, wire: JsonValue, value: 
   try {
     const held = column.held?.(wire) ?? value;
     const back = toDatabase(property, property.customType.convertToJSValue(held, platform), platform);
-    const wireBack = column.write(back);
-    return wireBack !== undefined && column.canonical(wire) === column.canonical(wireBack);
+    return isNamed(column, back, wire);
   } catch {
     return false;
   }

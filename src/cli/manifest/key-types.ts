@@ -1,6 +1,6 @@
 import type { Platform } from '@mikro-orm/core';
 import { types } from 'node:util';
-import { modifiersOf, typeName } from '../../keys/key-column.ts';
+import { isNamed, modifiersOf, typeName } from '../../keys/key-column.ts';
 import { columnOfType, type PrimaryKey } from '../../keys/primary-key.ts';
 import { isMysql, isPostgres, isSqlite } from '../../orm/platform.ts';
 import type { JsonValue } from '../../wire/json.ts';
@@ -28,10 +28,8 @@ export function lostKey(before: string, key: PrimaryKey, part: number, platform:
   // A timestamp is written in the one way or the other.
   for (const held of ['Date', 'string'] as const) {
     const column = columnOfType(before, held, platform);
-    const isKept = (wire: JsonValue): boolean => {
-      const own = column.write(cast(spelled(wire, before, platform), before, platform));
-      return own !== undefined && column.canonical(own) === column.canonical(wire);
-    };
+    const isKept = (wire: JsonValue): boolean =>
+      isNamed(column, cast(spelled(wire, before, platform), before, platform), wire);
     const isFound = (wire: JsonValue): boolean => {
       if (!key.readsPart(part, wire)) return false;
       if (now === before || held !== key.heldAs(part)) return true;
