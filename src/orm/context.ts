@@ -14,6 +14,15 @@ export const isGlobal = (em: EntityManager): boolean => em.getContext(false).glo
 /** The EntityManager that a call through `em` reaches: the transaction's or the request's; outside both MikroORM refuses the global one. */
 export const contextOf = (em: EntityManager): EntityManager => em.getContext();
 
+/** The same; where MikroORM refuses the global one, what `refusal` makes of that is thrown. */
+export function contextOr(em: EntityManager, refusal: (cause: unknown) => Error): EntityManager {
+  try {
+    return contextOf(em);
+  } catch (cause) {
+    throw isGlobal(em) ? refusal(cause) : cause;
+  }
+}
+
 /** Runs `fn` where the global EntityManager resolves to `em`, not to the transaction that has just ended. */
 export const runInContext = <T>(em: EntityManager, fn: () => T): T => TransactionContext.create(em, fn);
 

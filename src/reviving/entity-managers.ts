@@ -1,7 +1,7 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { isObject } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { contextOf, disablesIdentityMap, isEntityManager, isGlobal, isOf } from '../orm/context.ts';
+import { contextOr, disablesIdentityMap, isEntityManager, isOf } from '../orm/context.ts';
 
 /** MikroORM finds the EntityManager of a request by the name of its ORM. */
 export function checkOrms(orms: readonly MikroORM[]): void {
@@ -48,12 +48,7 @@ export class EntityManagers {
   /** Only an ORM that is asked for needs one. */
   of(orm: MikroORM): EntityManager {
     const given = this.#given.find((em) => isOf(em, orm));
-    const em = given ?? orm.em;
-    try {
-      return contextOf(em);
-    } catch (cause) {
-      throw isGlobal(em) ? this.#missing(orm, given, cause) : cause;
-    }
+    return contextOr(given ?? orm.em, (cause) => this.#missing(orm, given, cause));
   }
 
   /** MikroORM has refused its global EntityManager: what the caller can pass instead depends on what was passed. */

@@ -2,7 +2,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/core';
 import { channel } from 'node:diagnostics_channel';
 import { aFunction, type Check, check, isFunction } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
-import { contextOf, isEntityManager, isGlobal, runInContext } from '../orm/context.ts';
+import { contextOr, isEntityManager, runInContext } from '../orm/context.ts';
 import { reportOf } from '../orm/orm-error.ts';
 import { subscribe } from '../orm/subscribers.ts';
 import type { End } from '../orm/commit-error.ts';
@@ -60,7 +60,7 @@ export function afterCommit(em: EntityManager, fn: CommitCallback, options: Afte
     throw ByReferenceError.invalidOption('fn', 'a function, which is called after the commit: () => send(mail)', fn);
   }
   check(options, AFTER_COMMIT_CHECKS, 'option ');
-  const context = currentOf(em);
+  const context = contextOr(em, noCommit);
   const pending: Pending = { ...options, em: context, fn };
   const transaction = openTransactionOf(context);
   if (transaction === undefined) {
@@ -78,15 +78,9 @@ export function afterCommit(em: EntityManager, fn: CommitCallback, options: Afte
   listener.add(transaction, pending);
 }
 
-/** That of the transaction or request around the call, where `em` is the global one. */
-function currentOf(em: EntityManager): EntityManager {
-  try {
-    return contextOf(em);
-  } catch (cause) {
-    if (!isGlobal(em)) throw cause;
-    const advice = 'pass that of the transaction, em.transactional((tx) => afterCommit(tx, …))';
-    throw ByReferenceError.noEntityManager('whose commit could be waited for', advice, cause);
-  }
+function noCommit(cause: unknown): ByReferenceError {
+  const advice = 'pass that of the transaction, em.transactional((tx) => afterCommit(tx, …))';
+  return ByReferenceError.noEntityManager('whose commit could be waited for', advice, cause);
 }
 
 function listenerOf(em: EntityManager): CommitListener | undefined {
