@@ -316,7 +316,7 @@ function makeModel(
   orm: MikroORM,
   order: readonly unknown[],
 ): Model {
-  const queried = queriedClass(metadata);
+  const queried = queriedClass(metadata, orm.getMetadata());
   const name = wireNameOf(metadata);
   if (mark?.populate !== undefined)
     refuseUnknownRelations({ name, metadata }, mark.populate, '@ByReference option populate');

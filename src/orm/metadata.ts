@@ -1,4 +1,4 @@
-import type { Dictionary, EntityMetadata, EntityProperty, MikroORM } from '@mikro-orm/core';
+import type { Dictionary, EntityMetadata, EntityProperty, MetadataStorage, MikroORM } from '@mikro-orm/core';
 import { isMysql } from './platform.ts';
 
 /** The class of an embedded object; undefined where its discriminator names none of several. */
@@ -38,22 +38,30 @@ export const loadsRelations = ({ relations }: EntityMetadata, populate: readonly
   (populate !== undefined && populate.length > 0) || relations.some(({ eager }) => eager);
 
 /**
- * The class whose table one query reads: the root of a single-table tree, the class itself otherwise. A subclass with
- * filters of its own is read by itself, because MikroORM applies only the filters of the class that is queried.
+ * The class whose table one query reads: the root of a single-table tree where its query finds the rows of the class,
+ * the class itself otherwise. A subclass with filters of its own is read by itself, because MikroORM applies only the
+ * filters of the class that is queried.
  */
-export function queriedClass(metadata: EntityMetadata): EntityMetadata {
+export function queriedClass(metadata: EntityMetadata, storage: MetadataStorage): EntityMetadata {
   const { root } = metadata;
   if (root === metadata || root.discriminatorColumn === undefined || isTablePerType(root)) return metadata;
   const isFiltered = Object.keys(metadata.filters).some((name) => !(name in root.filters));
-  return isFiltered || !findsBelow(root, metadata) ? metadata : root;
+  return isFiltered || !findsBelow(root, metadata, storage) ? metadata : root;
 }
 
 /**
- * Whether a query of the root of a single-table tree finds rows of a class below. Where the root has rows of its own
- * MikroORM 6 looks for the others by the name in `extends`, which decorators write, and not by a class or a schema.
+ * Whether a query of the root of a single-table tree finds the rows of a class below. Where the root has rows of its own
+ * MikroORM lists the classes below by their `extends`, step by step: an abstract class on the way is not seen, and
+ * MikroORM 6 sees no step but by name, as decorators write it, and not by a class or a schema.
  */
-const findsBelow = (root: EntityMetadata, metadata: EntityMetadata): boolean =>
-  root.inheritanceType !== undefined || root.discriminatorValue === undefined || typeof metadata.extends === 'string';
+function findsBelow(root: EntityMetadata, metadata: EntityMetadata, storage: MetadataStorage): boolean {
+  if (root === metadata || root.discriminatorValue === undefined) return true;
+  const { class: cls, className, extends: base } = metadata;
+  const isListed = Object.values<unknown>(root.discriminatorMap!).some((item) => item === cls || item === className);
+  if (!isListed || base === undefined) return false;
+  const isFollowed = root.inheritanceType !== undefined || typeof base === 'string';
+  return isFollowed && findsBelow(root, storage.find(base)!, storage);
+}
 
 /** MikroORM 7 only: each class of the tree has a table of its own. */
 export const isTablePerType = (root: EntityMetadata): boolean => root.inheritanceType === 'tpt';

@@ -149,7 +149,8 @@ class Loader {
     const { unread } = this.#merging ?? {};
     if (unread === undefined || unread.size === 0) return 0;
     // Not by names: MikroORM 7 takes two classes of one.
-    const sources = [...Map.groupBy(unread, ([entity]) => queriedClass(metadataOf(entity)))].flatMap(
+    const storage = this.#em.getMetadata();
+    const sources = [...Map.groupBy(unread, ([entity]) => queriedClass(metadataOf(entity), storage))].flatMap(
       ([metadata, all]) =>
         [...Map.groupBy(all, ([entity]) => rowSchemaOf(entity))].map(([schema, entries]) => ({
           metadata,
