@@ -27,7 +27,9 @@ const TOKEN = Symbol.for('mikro-orm-byref.token');
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
-const FACTS: ReadonlySet<unknown> = new Set(['model', 'primaryKey', 'schema', 'version']);
+const DETAILS: ReadonlySet<unknown> = new Set(['schema', 'version']);
+
+const FACTS: ReadonlySet<unknown> = new Set(['model', 'primaryKey', ...DETAILS]);
 
 /**
  * A reference to one row: `<model, primary key>`, with the schema and the version where they matter. Immutable, and
@@ -47,7 +49,7 @@ export class EntityToken {
 
   /**
    * `new EntityToken('OrderLine', [7, 'a'], { schema: 'tenant_1', version: 4 })`.
-   * @throws E_MALFORMED for an empty model name or a value that can't be part of a key.
+   * @throws E_MALFORMED for an empty model name, a value that can't be part of a key, and other details.
    */
   constructor(
     model: string,
@@ -55,7 +57,7 @@ export class EntityToken {
     details: { readonly schema?: string | undefined; readonly version?: number | Date | undefined } = {},
   ) {
     const key = isKeyList(primaryKey) ? Array.from(primaryKey, checkedLeaf) : checkedLeaf(primaryKey);
-    const [schema, version] = [own(details, 'schema'), checkedVersion(own(details, 'version'))];
+    const { schema, version } = checkedDetails(details);
     const parts = readTokenBody(writeTokenBody(model, key, schema, version), root);
     this.model = parts.model;
     this.schema = parts.schema;
@@ -100,13 +102,14 @@ export class EntityToken {
     if (keys.length === 1 && keys[0] === '$token') return EntityToken.fromBody((plain as JsonObject)['$token']);
     if (!keys.every((key) => FACTS.has(key))) throw unlike();
     const facts = plain as EntityToken;
-    return new EntityToken(own(facts, 'model')!, own(facts, 'primaryKey')!, facts);
+    const details = { schema: own(facts, 'schema'), version: own(facts, 'version') };
+    return new EntityToken(own(facts, 'model')!, own(facts, 'primaryKey')!, details);
   }
 
   /** @internal Reads a token body found at a path of a payload. */
   static fromBody(body: unknown, path: () => string = root): EntityToken {
-    const parts = readTokenBody(body, path);
-    return new EntityToken(parts.model, readKey(parts.key), parts);
+    const { model, key, schema, version } = readTokenBody(body, path);
+    return new EntityToken(model, readKey(key), { schema, version });
   }
 
   /** @internal True for a token of any copy of this package. */
@@ -285,8 +288,11 @@ function checkedLeaf(value: KeyValue): JsonValue {
 const own = <T extends object, Name extends keyof T>(object: T, name: Name): T[Name] | undefined =>
   Object.hasOwn(object, name) ? object[name] : undefined;
 
-function checkedVersion(version: number | Date | undefined): number | Date | undefined {
-  if (version === undefined || typeof version === 'number' || types.isDate(version)) return version;
+function checkedDetails(details: Partial<Details>): Partial<Details> {
+  const isSound = isJsonObject(details as unknown) && Object.keys(details).every((name) => DETAILS.has(name));
+  if (!isSound) throw ByReferenceError.malformed("a token's details are { schema, version }, or one of the two");
+  const [schema, version] = [own(details, 'schema'), own(details, 'version')];
+  if (version === undefined || typeof version === 'number' || types.isDate(version)) return { schema, version };
   throw ByReferenceError.malformed("a token's version is an integer or a Date");
 }
 
