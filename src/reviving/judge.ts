@@ -4,7 +4,7 @@ import type { Drift } from '../options.ts';
 import { readsSnapshot } from '../orm/platform.ts';
 import type { EntityToken } from '../wire/token.ts';
 import { OMITTED } from '../wire/values/value-type.ts';
-import type { Reference, Row } from './resolve.ts';
+import type { Reference } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -74,8 +74,8 @@ async function judgeDrift(drifts: readonly DatedReference[], policy: Settings['d
   if (policy === 'ignore') return;
   if (policy === 'throw') throw ByReferenceError.drift(...facts(drifts));
   for (const { reference, serialized, current } of drifts) {
-    const { row } = reference;
-    const drift: Drift = { entity: row.entity as AnyEntity, token: row.token, serialized, current };
+    const { row, slot } = reference;
+    const drift: Drift = { entity: row.entity as AnyEntity, token: slot.token, serialized, current };
     await policy(drift);
   }
 }
@@ -85,5 +85,7 @@ function facts(drifts: readonly DatedReference[]): [EntityToken[], string] {
   return [tokensOf(references), references[0]!.slot.path];
 }
 
-const tokensOf = (references: readonly Reference[]): EntityToken[] =>
-  Array.from(new Set<Row>(references.map(({ row }) => row)), (row) => row.token);
+/** As the payload has them: one row may be named by its class and by a base class, and with several versions. */
+const tokensOf = (references: readonly Reference[]): EntityToken[] => [
+  ...new Map(references.map(({ slot: { token } }) => [token.toString(), token])).values(),
+];

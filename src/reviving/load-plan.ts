@@ -18,6 +18,8 @@ export interface Work {
   readonly lock: Row[];
   /** Rows whose entity is kept as it is. */
   readonly keep: Row[];
+  /** Entities that are older than a token of their row, and are read for that. */
+  readonly outdated: readonly AnyEntity[];
   /** Lazy properties that entities of these rows have loaded, to be read along. */
   readonly lazies: ReadonlySet<string>;
 }
@@ -26,12 +28,15 @@ export interface Work {
 export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSettings): Work {
   const { freshness, lockMode } = settings;
   const lazies = new Set<string>();
-  const work: Work = { group, load: [], lock: [], keep: [], lazies };
+  const outdated: AnyEntity[] = [];
+  const work: Work = { group, load: [], lock: [], keep: [], outdated, lazies };
   const looks = freshness === 'managed' || lazyProperties(group.metadata).length > 0 || removesAnything(em);
   for (const row of group.rows.values()) {
     const entity = looks ? managedRow(em, group, row) : undefined;
     if (entity !== undefined && isScheduledForRemoval(em, entity)) continue;
-    if (freshness === 'managed' && entity !== undefined && isWhole(entity)) {
+    const isOld = freshness === 'managed' && entity !== undefined && isOutdated(entity, row);
+    if (isOld) outdated.push(entity);
+    else if (freshness === 'managed' && entity !== undefined && isWhole(entity)) {
       row.entity = row.read = entity;
       row.unflushed = hasPendingChanges(entity);
       (lockMode === undefined ? work.keep : work.lock).push(row);
@@ -45,6 +50,13 @@ export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSetti
 
 const managedRow = (em: EntityManager, { metadata, primaryKey, schema, ownSchema }: RowGroup, { key }: Row) =>
   managedByKey(em, metadata, primaryKey, key, schema ?? ownSchema);
+
+/** A token may prove that its row has been written since the entity was read. */
+const isOutdated = (entity: AnyEntity, { dated = [] }: Row): boolean =>
+  dated.some(({ plan: { model }, slot }) => {
+    const held = model.version?.read(entity);
+    return held !== undefined && model.version!.compare(held, slot.parts.version!) < 0;
+  });
 
 /** Throws E_UNFLUSHED for rows of the payload that have unflushed changes here. */
 export function refuseUnflushed(em: EntityManager, groups: readonly RowGroup[]): void {

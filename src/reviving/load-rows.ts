@@ -29,7 +29,7 @@ export function loadRows(
   const isFresh = admission === undefined && !managesAnything(em) && !constructsEntities(em);
   // Nothing is here that would be kept, merged or locked: this is how a job begins.
   if (isFresh && settings.lockMode === undefined) return loadFresh(em, groups, settings);
-  return loadMeeting(em, groups, settings, isFresh ? undefined : mergingOf(settings, admission));
+  return loadMeeting(em, groups, settings, isFresh, admission);
 }
 
 /** Gives each row a reference, without a query. */
@@ -43,10 +43,14 @@ async function loadMeeting(
   em: EntityManager,
   groups: readonly RowGroup[],
   settings: LoadSettings,
-  merging: Merging | undefined,
+  isFresh: boolean,
+  admission: Admission | undefined,
 ): Promise<number> {
   if (settings.unflushed === 'throw') refuseUnflushed(em, groups);
   const work = groups.map((group) => planLoad(em, group, settings));
+  const merging = isFresh
+    ? undefined
+    : mergingOf(settings, admission, new Set(work.flatMap(({ outdated }) => outdated)));
   // Jobs that lock the same rows take them in the same order, or they deadlock. Otherwise referenced tables go first:
   // MikroORM hydrates a relation faster when its row is in the identity map already.
   if (settings.lockMode === undefined) work.sort((a, b) => a.group.model.rank - b.group.model.rank);
@@ -206,16 +210,25 @@ class Loader {
   }
 }
 
-function mergingOf({ freshness, unflushed }: LoadSettings, admission: Admission | undefined): Merging {
-  return newMerging(unflushed !== 'overwrite', freshness === 'managed' ? isReadInPart() : () => true, admission);
+function mergingOf(
+  { freshness, unflushed }: LoadSettings,
+  admission: Admission | undefined,
+  outdated: ReadonlySet<AnyEntity>,
+): Merging {
+  return newMerging(
+    unflushed !== 'overwrite',
+    freshness === 'managed' ? isReadInPart(outdated) : () => true,
+    admission,
+  );
 }
 
 /**
  * Where all that is loaded is kept, a row of which a part is loaded is read again as a whole, and not torn in two. That
  * part may be whole once another row has told it the other side of a 1:1: it is as it was when it was first asked for.
+ * So is one that is older than a token says.
  */
-function isReadInPart(): (entity: AnyEntity) => boolean {
-  const answers = new Map<AnyEntity, boolean>();
+function isReadInPart(outdated: ReadonlySet<AnyEntity>): (entity: AnyEntity) => boolean {
+  const answers = new Map<AnyEntity, boolean>(Array.from(outdated, (entity) => [entity, true]));
   return (entity) => {
     let answer = answers.get(entity);
     if (answer === undefined) answers.set(entity, (answer = !isWhole(entity)));

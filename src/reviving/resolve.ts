@@ -24,6 +24,8 @@ export class Row {
   /** The columns of the row as they are, where `entity` keeps unflushed changes. */
   stored: Dictionary | undefined = undefined;
   unflushed = false;
+  /** The references that know a version of it. */
+  dated: Reference[] | undefined = undefined;
 
   constructor(model: Model, key: DatabaseKey, slot: EntitySlot) {
     this.model = model;
@@ -153,6 +155,7 @@ export class Resolver {
       let row = rows.get(key.canonical);
       if (row === undefined) rows.set(key.canonical, (row = new Row(plan.model, key, slot)));
       reference.row = row;
+      if (slot.parts.version !== undefined) (row.dated ??= []).push(reference);
     }
     return references;
   }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type EntityManager, IsolationLevel, LockMode } from '@mikro-orm/core';
+import { type EntityManager, IsolationLevel, LockMode, OptimisticLockError } from '@mikro-orm/core';
 import {
   type DeserializeOptions,
   type Drift,
   EntitySerializer,
+  EntityToken,
   type ReviveReport,
   type ReviveTrace,
 } from 'mikro-orm-byref';
@@ -224,6 +225,37 @@ describe('drift', () => {
       const error = await failureOf(() => decode(data, { drift }));
       expect([error.code, error.retryable, error.path]).toEqual(['E_NOT_YET_VISIBLE', true, '$[0]']);
     }
+  });
+
+  test('tokens of one row, each with a version of its own: those that differ from it are told, as the payload has them', async () => {
+    await execute('update "user" set version = 3 where id = 2');
+    const data = [3, 2, 1, 2].map((version) => ({ $entity: ['User', 2, { version }] }));
+    const drifts: Drift[] = [];
+    let report: ReviveReport | undefined;
+    await decode(data, { drift: (drift) => void drifts.push(drift), onRevive: (r) => (report = r) });
+    expect(drifts.map(({ token, serialized }) => [token.version, serialized])).toEqual([
+      [2, 2],
+      [1, 1],
+      [2, 2],
+    ]);
+    expect(report!.drifted.map(({ version }) => version)).toEqual([2, 1]);
+    const error = await failureOf(() => decode(data, { drift: 'throw' }));
+    expect([error.path, error.tokens.map(({ version }) => version)]).toEqual(['$[1]', [2, 1]]);
+  });
+
+  test('what managed keeps is read where a token knows a newer version of it, and is a conflict for changes still', async () => {
+    const bob = await em.findOneOrFail(User, 1);
+    bob.name = 'mine';
+    await execute(`update "user" set version = 2, email = 'new' where id = 1`);
+    const managed = { em, freshness: 'managed' } as const;
+    expect(await serializer.locate(new EntityToken('User', 1, { version: 1 }), managed)).toMatchObject({
+      email: 'old',
+    });
+    expect(await serializer.locate(new EntityToken('User', 1, { version: 2 }), managed)).toBe(bob);
+    expect(bob).toMatchObject({ name: 'mine', email: 'new' });
+    const early = await failureOf(() => serializer.locate(new EntityToken('User', 1, { version: 3 }), managed));
+    expect(early.code).toBe('E_NOT_YET_VISIBLE');
+    await expect(em.flush()).rejects.toThrow(OptimisticLockError);
   });
 
   test('the version is the stored one, not what memory says', async () => {

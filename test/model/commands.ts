@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
 import { clock, hasStreams, hasTablePerType } from './entities.ts';
 import { type Field, isA, isLoaded, type Model, modelOf, modelOfEntity, models, type Row, set } from './fields.ts';
-import { type ReviveOptions, revive, reviveAsPromised, type Token } from './promises.ts';
+import { expectEqual, type ReviveOptions, revive, reviveAsPromised } from './promises.ts';
+import { type Naming, serialize, serializedAs, tokensOf } from './versions.ts';
 import { viewOf, type World } from './world.ts';
 import { has } from '../support/driver.ts';
 
@@ -398,6 +399,16 @@ export const COMMANDS: Record<string, Command<never>> = {
     weight: 2,
     run: (world) => world.flush(),
   }),
+  serialize: command({
+    args: fc.tuple(MODEL, ID, fc.constantFrom(true as const, 'required' as const)),
+    weight: 2,
+    can: (world, name, id) => managed(world, name, id) !== undefined,
+    run: async (world, name, id, versions) => {
+      const entity = managed(world, name, id)!;
+      const expected = serializedAs(world, viewOf(entity), versions);
+      expectEqual('what it is serialized as', serialize(world, entity, versions), expected);
+    },
+  }),
   'elsewhere: update': command({
     args: fc.tuple(SETTABLE, ID, N),
     weight: 6,
@@ -530,9 +541,9 @@ export class Step implements fc.AsyncCommand<World, World> {
 
 /** A revive: its tokens and options. Its `lockMode` counts in a transaction only. */
 export class Revive implements fc.AsyncCommand<World, World> {
-  readonly tokens: readonly Token[];
+  readonly tokens: readonly Naming[];
   readonly options: ReviveOptions;
-  constructor(tokens: readonly Token[], options: ReviveOptions) {
+  constructor(tokens: readonly Naming[], options: ReviveOptions) {
     [this.tokens, this.options] = [tokens, options];
   }
   check(): boolean {
@@ -542,7 +553,7 @@ export class Revive implements fc.AsyncCommand<World, World> {
     const { lockMode, ...options } = this.options;
     if (lockMode !== undefined && world.isInTransaction) Object.assign(options, { lockMode });
     if (options.populate !== undefined) Object.assign(options, { populate: loadable(world, options.populate) });
-    await (world.isTwin ? revive : reviveAsPromised)(world, this.tokens, options);
+    await (world.isTwin ? revive : reviveAsPromised)(world, await tokensOf(world, this.tokens), options);
   }
   toString(): string {
     const { only, ...options } = this.options;
@@ -563,7 +574,10 @@ function loadable({ database }: World, populate: NonNullable<ReviveOptions['popu
   return Object.fromEntries(Object.entries(populate).map(([name, paths]) => [name, loadablesOf(paths!)]));
 }
 
-const token = fc.tuple(MODEL, ID);
+const token: fc.Arbitrary<Naming> = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(MODEL, ID) },
+  { weight: 1, arbitrary: fc.tuple(fc.constant('Person'), ID, fc.integer({ min: -1, max: 1 })) },
+);
 const populating = fc.record(Object.fromEntries(Object.keys(PATHS).map((name) => [name, populateOf(name)])), {
   requiredKeys: [],
 });
@@ -581,6 +595,7 @@ const refreshing = fc.record(
       ),
     }),
     populate: populating,
+    drift: fc.constantFrom('ignore' as const, 'throw' as const, 'tell' as const),
     // These let everything through.
     only: fc.constant(models.map((model) => model.class)),
     filters: fc.constant(false as const),
@@ -607,7 +622,7 @@ function focusOf(seed: number): Focus {
 function revives(focus: Focus): fc.Arbitrary<Revive> {
   const inFocus = token.filter(([name]) => focus(name));
   /** An application names a row by the class that it is of, or by its root. */
-  const right = inFocus.map(([name, id]) => [modelAt(modelOf(name).root, id).name, id] as const);
+  const right = inFocus.map(([name, id, ...newer]): Naming => [modelAt(modelOf(name).root, id).name, id, ...newer]);
   return fc
     .oneof(
       {

@@ -3,13 +3,14 @@ import type fc from 'fast-check';
 import { LockMode } from '@mikro-orm/core';
 import { Revive, Step } from './commands.ts';
 import { hasTablePerType } from './entities.ts';
-import type { ReviveOptions, Token } from './promises.ts';
+import type { ReviveOptions } from './promises.ts';
+import type { Naming } from './versions.ts';
 import type { World } from './world.ts';
 import { has } from '../support/driver.ts';
 
 type Program = readonly fc.AsyncCommand<World, World>[];
 const step = (name: string, ...args: readonly unknown[]): Step => new Step(name, args);
-const revive = (tokens: readonly Token[], options: Partial<ReviveOptions> = {}): Revive =>
+const revive = (tokens: readonly Naming[], options: Partial<ReviveOptions> = {}): Revive =>
   new Revive(tokens, { missing: 'null', ...options });
 
 /** Each ends with the revive whose promise was broken. */
@@ -322,6 +323,29 @@ export const found: Record<string, readonly [...Program, Revive]> = {
       ['Dog', 1],
       ['Cat', 1],
     ]),
+  ],
+  'a row of another class than one of its two tokens says: that one is told': [
+    revive(
+      [
+        ['Animal', 1],
+        ['Cat', 1],
+      ],
+      { missing: 'throw' },
+    ),
+  ],
+  'two versions of one row: the token with the other one is told': [
+    revive(
+      [
+        ['Person', 2, 0],
+        ['Person', 2, -1],
+      ],
+      { drift: 'throw' },
+    ),
+  ],
+  'a row that is kept, and older than its token': [
+    step('findOne', 'Person', 1),
+    step('elsewhere: update', ['Person', 'nickname'], 1, 0),
+    revive([['Person', 1, 0]], { freshness: 'managed' }),
   ],
   'JSON that the user sets with its keys in another order': [
     revive([['Person', 1]]),

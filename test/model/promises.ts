@@ -1,38 +1,62 @@
 /** The oracle: docs/concepts/freshness.md, worked out from the rows as they are, what was loaded of them, and what the user has set. */
 import { isDeepStrictEqual } from 'node:util';
 import { type AnyEntity, type Collection, helper } from '@mikro-orm/core';
-import { ByReferenceError, type DeserializeOptions } from 'mikro-orm-byref';
+import { ByReferenceError, type DeserializeOptions, type Drift } from 'mikro-orm-byref';
 import { selects } from '../../fixtures/orm.ts';
 import { idOf, isA, isLoaded, type Model, modelOf, type Row, type Text, textOf } from './fields.ts';
 import { isLeftOut } from './left-out.ts';
+import {
+  distinct,
+  driftsOf,
+  isOutdated,
+  refusalIn,
+  refusalOf,
+  tellingOf,
+  type Token,
+  toldOf,
+  versionOf,
+} from './versions.ts';
 import type { Rows, View, Views, World } from './world.ts';
 
-export type Token = readonly [model: string, id: number];
 export type ReviveOptions = Pick<
   DeserializeOptions,
   'freshness' | 'unflushed' | 'populate' | 'missing' | 'lockMode' | 'parallel' | 'only' | 'filters'
->;
+> & {
+  /** `tell` is a callback. */
+  readonly drift?: 'ignore' | 'throw' | 'tell';
+};
 
 /** Revives a list of tokens, and holds what comes of it against the promises. */
 export async function reviveAsPromised(world: World, tokens: readonly Token[], options: ReviveOptions): Promise<void> {
   const [before, changed] = [world.views(), world.diffs()];
   const promise = new Promise_(world, before, await world.rows(), tokens, options);
   let outcome: unknown;
-  const statements = await world.sent(async () => (outcome = await revive(world, tokens, options)));
+  const told: Drift[] = [];
+  const statements = await world.sent(async () => (outcome = await revive(world, tokens, options, told)));
   const elsewhere = world.database.statements.filter((statement) => statement.includes('(via read connection'));
   expectEqual('statements that a replica gets', elsewhere, []);
   if (promise.isPhantom(outcome)) return;
-  promise.checkOutcome(outcome);
+  promise.checkOutcome(outcome, told);
   promise.checkSelects(selects(statements), statements);
   promise.checkViews(world.views());
   promise.checkChanges(changed, world.diffs());
   promise.settle();
 }
 
-export async function revive(world: World, tokens: readonly Token[], options: ReviveOptions): Promise<unknown> {
+export async function revive(
+  world: World,
+  tokens: readonly Token[],
+  { drift, ...options }: ReviveOptions,
+  told: Drift[] = [],
+): Promise<unknown> {
   const payload = { $byref: 1, data: tokens.map((token) => ({ $entity: token })) };
+  const policy = drift === 'tell' ? (it: Drift) => void told.push(it) : drift;
   try {
-    return await world.serializer.decode(payload as never, { em: world.em, ...options });
+    return await world.serializer.decode(payload as never, {
+      em: world.em,
+      ...options,
+      ...(policy !== undefined && { drift: policy }),
+    });
   } catch (error) {
     if (error instanceof ByReferenceError) return error;
     throw error;
@@ -155,7 +179,8 @@ class Promise_ {
 
   #isKept(key: string): boolean {
     const view = this.#managed.get(key);
-    return this.#options.freshness === 'managed' && view !== undefined && this.#isWhole(view);
+    const isKept = this.#options.freshness === 'managed' && view !== undefined && this.#isWhole(view);
+    return isKept && !isOutdated(view, this.#tokens);
   }
 
   #assignRoles(): void {
@@ -242,8 +267,8 @@ class Promise_ {
   }
 
   /** Same row, same object; order and duplicates kept; nothing where there is no row. */
-  checkOutcome(outcome: unknown): void {
-    const { missing = 'throw', freshness = 'refresh', lockMode } = this.#options;
+  checkOutcome(outcome: unknown, drifts: readonly Drift[]): void {
+    const { missing = 'throw', freshness = 'refresh', lockMode, drift } = this.#options;
     if (this.#refused) {
       const keys = ((outcome as ByReferenceError).tokens ?? []).map(({ model, primaryKey }) =>
         keyOf(modelOf(model).root, Number(primaryKey)),
@@ -264,9 +289,13 @@ class Promise_ {
     });
     const isMissing = expected.includes(null);
     if (missing === 'throw' && isMissing) {
-      const told = outcome instanceof ByReferenceError ? outcome.code : 'no error';
-      return expectEqual('the error', told, 'E_ENTITY_NOT_FOUND');
+      const absent = this.#tokens.filter((_, index) => expected[index] === null);
+      return expectEqual('the error', refusalIn(outcome), ['E_ENTITY_NOT_FOUND', distinct(absent)]);
     }
+    const expectedDrifts = driftsOf(this.#tokens, ([name, id]) => this.#versionRead(name, id));
+    const refusal = refusalOf(expectedDrifts, drift);
+    if (refusal !== undefined) return expectEqual('the error', refusalIn(outcome), refusal);
+    expectEqual('the drifts', toldOf(drifts), drift === 'tell' ? tellingOf(expectedDrifts) : []);
     if (outcome instanceof ByReferenceError) throw new Error(`unexpected ${outcome.code}`, { cause: outcome });
     const wanted = missing === 'omit' ? expected.filter((entity) => entity !== null) : expected;
     const got = outcome as (AnyEntity | null)[];
@@ -281,6 +310,17 @@ class Promise_ {
       const [root, id] = entity.split(' ');
       if (it !== this.#world.managed(root!, Number(id))) throw new Error(`$[${index}] is not the managed object`);
     });
+  }
+
+  /** The version that a token is held against: the row's, or that of an entity which is kept; undefined where none is read. */
+  #versionRead(name: string, id: number): number | undefined {
+    const key = keyOf(modelOf(name).root, id);
+    const view = this.#managed.get(key);
+    const { freshness, lockMode } = this.#options;
+    if (freshness === 'lazy' || this.#isRemoved(view)) return undefined;
+    const current = versionOf(this.#rows, name, id);
+    if (lockMode !== undefined || !this.#isKept(key)) return current;
+    return current === undefined ? undefined : (JSON.parse(view!.fields.get('version')!) as number);
   }
 
   checkSelects(sent: readonly string[], all: readonly string[]): void {
@@ -566,7 +606,7 @@ const isARow = (found: Model | undefined, model: Model): boolean => found !== un
 /** What one query reads: all of a single table, a class of its own otherwise. */
 const groupOf = ({ name, root, type }: Model): string => (type === undefined ? name : root);
 
-function expectEqual(what: string, actual: unknown, expected: unknown): void {
+export function expectEqual(what: string, actual: unknown, expected: unknown): void {
   if (!isDeepStrictEqual(actual, expected)) {
     throw new Error(`${what}: ${JSON.stringify(actual)} in place of ${JSON.stringify(expected)}`);
   }
