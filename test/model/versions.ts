@@ -78,6 +78,7 @@ export const tellingOf = (drifts: readonly Dated[]): unknown[] =>
 export function serializedAs(world: World, { entity, model, fields }: View, versions: true | 'required'): unknown {
   const { id } = entity as { id: number };
   if (world.removed.has(entity)) return 'E_REMOVED';
+  if (world.created.has(`${model.name} ${id}`)) return 'E_UNPERSISTED';
   const version = fields.get('version');
   if (version !== undefined) return [model.name, id, { version: JSON.parse(version) as number }];
   return versions === 'required' ? 'E_UNSERIALIZABLE' : [model.name, id];
