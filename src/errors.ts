@@ -284,7 +284,7 @@ export class ByReferenceError extends Error {
   ): ByReferenceError {
     const list = listed(tokens);
     const snapshot = isOfSnapshot
-      ? 'it came after the snapshot that this transaction reads (lockMode reads what is current), '
+      ? 'it came after the snapshot that this transaction reads (READ COMMITTED reads what is current), '
       : '';
     return new ByReferenceError(
       'E_ENTITY_NOT_FOUND',

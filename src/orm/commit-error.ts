@@ -18,11 +18,14 @@ export function endBy(error: unknown): Exclude<End, 'committed'> | undefined {
 }
 
 /**
- * Whether the statement that failed with this has taken its transaction along: MySQL and MariaDB roll back all of the
- * one that a deadlock is resolved by, and each statement after it is a transaction of its own.
+ * Whether the statement that failed with this has taken its transaction along, so that each statement after it is a
+ * transaction of its own. So do MySQL and MariaDB with the one that a deadlock is resolved by, and MariaDB with one that
+ * would lock a row which has changed since its snapshot (innodb_snapshot_isolation, the default of 11.8).
  */
-export const hasRolledBack = (error: unknown): boolean =>
-  String((Object(error) as { readonly sqlState?: unknown }).sqlState).startsWith('40');
+export function hasRolledBack(error: unknown): boolean {
+  const { code, sqlState } = Object(error) as Readonly<Record<string, unknown>>;
+  return code === 'ER_CHECKREAD' || String(sqlState).startsWith('40');
+}
 
 /**
  * https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exceptions, operator intervention, system

@@ -1,7 +1,7 @@
 import type { EntityManager, EventSubscriber, TransactionEventArgs } from '@mikro-orm/core';
 import type { End } from '../orm/commit-error.ts';
 import { isCommitting, onEnd } from '../orm/transaction-end.ts';
-import { isPartOf, isSavepoint, markEnded, outermost, parentOf, setParent } from '../orm/transaction.ts';
+import { isPartOf, isSavepoint, markEnded, outermost, parentOf, requireBegun, setParent } from '../orm/transaction.ts';
 
 interface Entry<Item> {
   /** The transaction or savepoint that it was added in. */
@@ -36,6 +36,7 @@ export abstract class TransactionScopes<Item> implements EventSubscriber {
   }
 
   async afterTransactionStart({ em, transaction }: TransactionEventArgs): Promise<void> {
+    await requireBegun(transaction!);
     const parent = this.#opening.get(em);
     if (isSavepoint(transaction) && parent !== undefined) setParent(transaction!, parent);
     this.#watch(transaction!);

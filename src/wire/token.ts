@@ -290,7 +290,7 @@ const own = <T extends object, Name extends keyof T>(object: T, name: Name): T[N
 
 function checkedDetails(details: Partial<Details>): Partial<Details> {
   const isSound = isJsonObject(details as unknown) && Object.keys(details).every((name) => DETAILS.has(name));
-  if (!isSound) throw ByReferenceError.malformed("a token's details are { schema, version }, or one of the two");
+  if (!isSound) throw ByReferenceError.malformed("a token's details are { schema, version }");
   const [schema, version] = [own(details, 'schema'), own(details, 'version')];
   if (version === undefined || typeof version === 'number' || types.isDate(version)) return { schema, version };
   throw ByReferenceError.malformed("a token's version is an integer or a Date");

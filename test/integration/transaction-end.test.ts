@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => proxied.close());
 afterEach(() => proxied.closeOrms());
 beforeEach(async () => {
-  proxied.proxy.commitAnswer = 'pass';
+  Object.assign(proxied.proxy, { commitAnswer: 'pass', cutAt: undefined });
   told = [];
   unknown = [];
   await execute('delete from "user"; delete from late; delete from seats');
@@ -243,6 +243,27 @@ for (const [way, inTransaction] of Object.entries(ways)) {
     });
   });
 }
+
+test.each(Object.entries(ways))('%s: nothing is run in a transaction whose BEGIN failed', async (_, inTransaction) => {
+  const orm = openOrm();
+  // What the pool has is what is cut.
+  await orm.em.fork().execute('select 1');
+  proxied.proxy.cutAt = 'begin';
+  let isRun = false;
+  const begun = inTransaction(orm, async (em) => {
+    isRun = true;
+    tell(em, 'a');
+  });
+  const error = await begun.catch((reason: unknown) => reason);
+  expect([isRun, told, error]).toEqual([
+    false,
+    [],
+    expect.objectContaining({ message: expect.stringMatching(/terminated/) }),
+  ]);
+  proxied.proxy.cutAt = undefined;
+  await orm.em.fork().transactional((em) => write(em, 'b'));
+  expect(told).toEqual(['b: committed']);
+});
 
 describe.each(Object.entries(nestedWays))('nested by %s', (_, nested) => {
   test('a savepoint has the end of what is around it, known or not', async () => {

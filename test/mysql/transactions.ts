@@ -5,6 +5,7 @@ import { afterCommit, EntitySerializer } from 'mikro-orm-byref';
 import { inlineEngine, Tasks } from 'mikro-orm-byref/tasks';
 import type { TestOrm } from '../../fixtures/orm.ts';
 import { openDatabase } from '../support/database.ts';
+import { driver } from '../support/driver.ts';
 import { soon } from '../support/soon.ts';
 
 class Seat {
@@ -56,32 +57,53 @@ async function loseDeadlock(em: EntityManager): Promise<unknown> {
   return error;
 }
 
+/** Another transaction has changed a row since this one's snapshot, which MariaDB 11.8 minds by default. */
+async function changeStale(em: EntityManager): Promise<unknown> {
+  await em.find(Seat, {});
+  for (const taken of ['theirs', '']) await database.orm.em.fork().nativeUpdate(Seat, { id: 1 }, { taken });
+  const sql = `set statement innodb_snapshot_isolation = on for update seat set taken = 'mine' where id = 1`;
+  const execution = em.getConnection().execute(sql, [], 'run', em.getTransactionContext());
+  return execution.catch((error: unknown) => error);
+}
+
 const takenBy = async (): Promise<string[]> => {
   const seats = await database.orm.em.fork().find(Seat, { taken: { $ne: '' } }, { orderBy: { id: 'asc' } });
   return seats.map(({ taken }) => taken);
 };
 
-const nestings: Record<string, (em: EntityManager) => Promise<unknown>> = {
-  'in the transaction itself': loseDeadlock,
-  'in a savepoint': (em) =>
+/** Statements that take their transaction along, by the code of their error. */
+const losses: Record<string, (em: EntityManager) => Promise<unknown>> = {
+  ER_LOCK_DEADLOCK: loseDeadlock,
+  ...(driver === 'mariadb' && { ER_CHECKREAD: changeStale }),
+};
+
+type Loss = (typeof losses)[string];
+
+const nestings: Record<string, (em: EntityManager, lose: Loss) => Promise<unknown>> = {
+  'in the transaction itself': (em, lose) => lose(em),
+  'in a savepoint': (em, lose) =>
     em
       .transactional(async (inner) => {
         await take(inner, 11, 'inner');
-        throw await loseDeadlock(inner);
+        throw await lose(inner);
       })
       .catch((error: unknown) => error),
 };
 
-test.each(Object.entries(nestings))(
-  'a deadlock has rolled back all that was before it, where its error was caught %s; what comes after is committed',
-  async (_where, lose) => {
+const lost = Object.entries(losses).flatMap(([code, lose]) =>
+  Object.entries(nestings).map(([where, nested]) => ({ code, lose, where, nested })),
+);
+
+test.each(lost)(
+  '$code has rolled back all that was before it, where it was caught $where; what comes after is committed',
+  async ({ code, lose, where, nested }) => {
     const tasks = new Tasks(serializer, inlineEngine());
     const task = tasks.define('seat', async () => undefined);
     const handle = await database.orm.em.fork().transactional(async (em) => {
       await take(em, 10, 'before');
       const job = await task.delay({}, { em });
       job.enqueued.catch(() => undefined);
-      expect(await lose(em)).toMatchObject({ code: 'ER_LOCK_DEADLOCK' });
+      expect(await nested(em, lose)).toMatchObject({ code });
       await take(em, 12, 'after');
       return job;
     });
@@ -89,7 +111,7 @@ test.each(Object.entries(nestings))(
     expect(await takenBy()).toEqual(['after']);
     expect(told.filter((line) => !line.startsWith('inner'))).toEqual(['before: rolled back', 'after: committed']);
     expect(told.filter((line) => line.startsWith('inner'))).toEqual(
-      lose === loseDeadlock ? [] : ['inner: rolled back'],
+      where === 'in a savepoint' ? ['inner: rolled back'] : [],
     );
     await expect(handle.enqueued).rejects.toMatchObject({ code: 'E_ROLLED_BACK' });
     await tasks.stop();
