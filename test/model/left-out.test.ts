@@ -28,7 +28,7 @@ let em: EntityManager;
 /** With options of MikroORM's. */
 async function open(options: object = {}, on: DriverName = driver): Promise<TestOrm> {
   const opened = await openDatabase(entities as never, { useBatchUpdates: false, ...options } as never, on);
-  for (const sql of startingRows) await opened.orm.em.getConnection().execute(sql);
+  for (const sql of startingRows(on)) await opened.orm.em.getConnection().execute(sql);
   return opened;
 }
 /** The same, closed after it was used. */
@@ -48,7 +48,7 @@ async function using<T>(
 beforeAll(async () => (database = await open()));
 afterAll(() => database.close());
 beforeEach(async () => {
-  for (const sql of startingRows) await execute(sql);
+  for (const sql of startingRows()) await execute(sql);
   em = database.orm.em.fork();
 });
 
@@ -179,6 +179,19 @@ const SHOWN: Record<keyof typeof LEFT_OUT | keyof typeof TOLD | keyof typeof REL
     using({ forceEntityConstructor: true }, async (own, ownEm) => {
       await ownEm.find(Person, [1]);
       expect(await written(ownEm, own)).toEqual([updateOf('person', 'settings', 'history')]);
+    }),
+  'in which order rows come, with `forceEntityConstructor`': () =>
+    using({ forceEntityConstructor: true }, async (own) => {
+      const flushedAfter = async (order: 'asc' | 'desc'): Promise<string> => {
+        const ownEm = own.orm.em.fork();
+        await ownEm.find(Person, [1, 3], { orderBy: { id: order } } as never);
+        await own.orm.em.getConnection().execute('update person set version = 9 where id = 1');
+        return ownEm.flush().then(
+          () => 'flushed',
+          (error: Error) => error.name,
+        );
+      };
+      expect([await flushedAfter('asc'), await flushedAfter('desc')]).toEqual(['OptimisticLockError', 'flushed']);
     }),
   'a row that a query meets on two ways, with `forceEntityConstructor` in MikroORM 6': () =>
     using({ forceEntityConstructor: true }, async (own, ownEm) => {

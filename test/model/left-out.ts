@@ -27,6 +27,8 @@ export const LEFT_OUT = {
   'into how many updates a flush splits a 1:1 that moves': 'depends on the order in which it meets the rows',
   'what a flush writes of lists and embedded objects in JSON with `forceEntityConstructor`':
     'all of them, unchanged or not',
+  'in which order rows come, with `forceEntityConstructor`':
+    'a row that another one of the same query has pointed to before is merged into a reference, and counts as unchanged',
   'a row that a query meets on two ways, with `forceEntityConstructor` in MikroORM 6':
     'it makes two objects of it, and the next flush takes the 1:1 away that the second one has given up',
   'custom types and the result cache in MikroORM 6': 'it converts what it has converted',

@@ -73,7 +73,7 @@ async function close(): Promise<void> {
 
 /** Empties a database, and fills it. */
 async function fill({ orm }: TestOrm): Promise<void> {
-  for (const sql of startingRows) await orm.em.getConnection().execute(sql);
+  for (const sql of startingRows()) await orm.em.getConnection().execute(sql);
 }
 
 /** SQL of somebody else's; where the database has one connection only, on that. */
