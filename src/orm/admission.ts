@@ -7,6 +7,7 @@ import {
   helper,
   Utils,
 } from '@mikro-orm/core';
+import { entityIn } from './one-to-one.ts';
 
 /** What of an EntityFactory finds the managed entity of a row. */
 interface Finder {
@@ -59,18 +60,34 @@ export class Admission {
     return reference;
   }
 
+  isAway(entity: AnyEntity): boolean {
+    return this.#away.has(entity);
+  }
+
   /** Takes the rows that were turned away out of the collections that a query has filled. */
   cleanCollections(): void {
     if (this.#away.size === 0) return;
-    for (const owner of this.#owners) {
-      for (const { name } of helper(owner).__meta.relations) {
-        const value = (owner as Dictionary)[name] as unknown;
-        if (!Utils.isCollection(value)) continue;
-        const collection = value as Collection<AnyEntity>;
-        const items = collection.getItems(false);
-        const kept = items.filter((item) => !this.#away.has(item));
-        if (kept.length < items.length) collection.hydrate(kept, true);
-      }
+    for (const owner of this.#owners) for (const { name } of helper(owner).__meta.relations) this.#clean(owner, name);
+  }
+
+  /** The same of entities that no row has come for, as all of them is kept: of what `populate` leads to from these. */
+  cleanPopulated(entities: Iterable<AnyEntity>, hints: readonly string[]): void {
+    if (this.#away.size === 0) return;
+    for (const hint of hints) {
+      let level = new Set(entities);
+      for (const name of hint.split('.')) level = new Set([...level].flatMap((entity) => this.#clean(entity, name)));
     }
+  }
+
+  /** Returns what the relation leads to. */
+  #clean(owner: AnyEntity, name: string): AnyEntity[] {
+    const value = (owner as Dictionary)[name] as unknown;
+    if (!Utils.isCollection(value)) return [entityIn(owner, name) ?? []].flat();
+    const collection = value as Collection<AnyEntity>;
+    const items = collection.getItems(false);
+    const kept = items.filter((item) => !this.#away.has(item));
+    // One that is not loaded would count as loaded.
+    if (kept.length < items.length && collection.isInitialized()) collection.hydrate(kept, true);
+    return kept;
   }
 }

@@ -115,12 +115,14 @@ export const populate = (
   merged(
     em,
     merging,
-    () =>
-      em.populate(
+    async () => {
+      await em.populate(
         entities as AnyEntity[],
         hints as never,
         { connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
-      ),
+      );
+      merging.admission?.cleanPopulated(entities, hints);
+    },
     entities,
   );
 

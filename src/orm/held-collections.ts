@@ -15,6 +15,8 @@ export interface Held {
   readonly followed: Set<AnyEntity>;
   /** Whether what runs now is a query of ours. */
   isOurs(): boolean;
+  /** Whether an entity stands for a row that must stay outside. */
+  isAway(entity: AnyEntity): boolean;
 }
 
 interface Spared {
@@ -105,10 +107,11 @@ export function hold(collection: Collection<AnyEntity>, added: readonly AnyEntit
   collections.add(collection);
   const { hydrate, takeSnapshot, add, addWithoutPropagation } = collection;
   let isLoading = false;
-  const hydrateOnce = (...args: Parameters<typeof hydrate>): void => {
+  const hydrateOnce = (...[items, ...more]: Parameters<typeof hydrate>): void => {
     if (collection.isInitialized()) return;
     isLoading = true;
-    hydrate.apply(collection, args);
+    const admitted = items.filter((item) => !held.isAway(item));
+    hydrate.call(collection, admitted, ...more);
     isLoading = false;
     addTo(collection, added);
   };

@@ -84,7 +84,13 @@ function castShadow(em: EntityManager): Shadow {
   const { find } = finder;
   const { create } = factory;
   const { register, persist, scheduleOrphanRemoval, cancelOrphanRemoval } = unit;
-  const held: Held = { collections: new Set(), followed: new Set(), isOurs: () => current.getStore() !== undefined };
+  const isAway = (entity: AnyEntity): boolean => current.getStore()?.admission?.isAway(entity) === true;
+  const held: Held = {
+    collections: new Set(),
+    followed: new Set(),
+    isOurs: () => current.getStore() !== undefined,
+    isAway,
+  };
   let creating = 0;
 
   const spare: Shadow['spare'] = (entity, merging, row) => {
@@ -139,6 +145,7 @@ function castShadow(em: EntityManager): Shadow {
   // MikroORM registers the items of m:n once more, by the raw row: what `create` made of it is better.
   unit.register = (entity, data, options) => {
     const isAgain = creating === 0 && current.getStore() !== undefined;
+    if (isAgain && isAway(entity)) return entity;
     return register.call(unit, entity, data, isAgain ? { ...options, refresh: false } : options);
   };
 

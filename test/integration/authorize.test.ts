@@ -4,7 +4,7 @@ import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { wrap } from '@mikro-orm/core';
 import { type DeserializeOptions, EntitySerializer, type EntityToken } from 'mikro-orm-byref';
 import { selects, type TestOrm } from '../../fixtures/orm.ts';
-import { Badge, Note, Profile, profileRows, profiles } from '../../fixtures/profiles.ts';
+import { Badge, Group, Note, Profile, profileRows, profiles } from '../../fixtures/profiles.ts';
 import { openDatabase } from '../support/database.ts';
 import { failureOf } from '../support/failure.ts';
 
@@ -45,6 +45,8 @@ function held(cls: typeof Profile | typeof Note | typeof Badge, id: number): 'no
   if (entity === undefined) return 'nothing';
   return wrap(entity).isInitialized() ? 'the row' : 'its key';
 }
+
+type Stored = { readonly __originalEntityData?: object };
 
 describe('a refused row that is named', () => {
   test.each(['throw', 'null', 'omit'] as const)('missing: %s', async (missing) => {
@@ -121,6 +123,73 @@ describe('a refused row that populate brings', () => {
     await em.flush();
     expect(own.statements.filter((sql) => /^(?:insert|update|delete)/.test(sql))).toEqual([]);
     await own.close();
+  });
+
+  describe.each(['joined', 'select-in'] as const)('of an m:n, %s', (loadStrategy) => {
+    let own: TestOrm;
+    const populate = { Profile: ['groups'], Note: ['owner.groups'] };
+    const decodeOwn = (tokens: readonly unknown[], freshness: 'refresh' | 'managed'): Promise<unknown> =>
+      new EntitySerializer(own.orm).decode({ $byref: 1, data: tokens.map((token) => ({ $entity: token })) } as never, {
+        em,
+        freshness,
+        populate,
+        authorize: refusing('Group 1'),
+      });
+    beforeAll(async () => {
+      own = await openDatabase(profiles, { loadStrategy });
+      for (const statement of profileRows.split(';\n').filter((text) => text.trim() !== '')) {
+        await own.orm.em.fork().getConnection().execute(statement);
+      }
+    });
+    beforeEach(() => void (em = own.orm.em.fork()));
+    afterAll(() => own.close());
+
+    test.each(['refresh', 'managed'] as const)(
+      'its columns are not here, and a find of it reads all: %s',
+      async (freshness) => {
+        if (freshness === 'managed') await em.find(Profile, [1]);
+        await decodeOwn([['Profile', 1]], freshness);
+        const group = em.getUnitOfWork().getById(Group as never, 1 as never) as AnyEntity | undefined;
+        const stored = group && (wrap(group, true) as never as Stored).__originalEntityData;
+        expect(Object.keys(stored ?? {})).not.toContain('title');
+        expect((await em.findOneOrFail(Group, 1)).title).toBe('group 1');
+      },
+    );
+
+    test('the other side of what is loaded stays not loaded', async () => {
+      await em.findOneOrFail(Profile, 1);
+      await new EntitySerializer(own.orm).decode({ $byref: 1, data: [{ $entity: ['Note', 1] }] } as never, {
+        em,
+        populate,
+        authorize: refusing('Profile 1'),
+      });
+      const group = em.getUnitOfWork().getById(Group as never, 1 as never) as Group | undefined;
+      expect(group?.members.isInitialized()).not.toBe(true);
+    });
+
+    test('of a row that is kept, or that one which is kept points to', async () => {
+      const ann = await em.findOneOrFail(Profile, 1);
+      await em.findOneOrFail(Note, 1);
+      await decodeOwn([['Note', 1]], 'managed');
+      expect([ann.groups.isInitialized(), ann.groups.getIdentifiers()]).toEqual([true, []]);
+    });
+
+    test('beside what the user has added: that stays, and is all that a flush writes', async () => {
+      const ann = await em.findOneOrFail(Profile, 1);
+      const added = em.create(Group, { id: 9, title: 'new' } as never);
+      ann.groups.add(added);
+      await decodeOwn([['Profile', 1]], 'refresh');
+      expect(ann.groups.getIdentifiers()).toEqual([9]);
+      own.statements.length = 0;
+      await em.begin();
+      await em.flush();
+      await em.rollback();
+      const written = own.statements.filter((sql) => /^(?:insert|update|delete)/.test(sql));
+      expect(written.map((sql) => sql.split(' ', 3).join(' ').replaceAll(/["`]/g, ''))).toEqual([
+        'insert into group',
+        'insert into profile_groups',
+      ]);
+    });
   });
 
   test('of a row that is kept as it is', async () => {
