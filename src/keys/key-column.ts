@@ -27,10 +27,13 @@ export interface KeyColumn {
   /** Equal where the database's `=` is: `1.50` and `1.5` are one decimal, `A0EE…` and `a0ee…` one uuid. */
   canonical(wire: JsonValue): string | number;
   /**
-   * False for what a driver reads in another spelling than the application may have assigned, so that MikroORM takes one
-   * row for two. Not set where there is but one spelling.
+   * The texts by which MikroORM files values that it also finds by what a driver reads: a regular expression of a part of
+   * a key, and so without `~`. Of others, which the application has spelled in its own way, it takes one row for two.
+   * Not set where there is but one spelling.
    */
-  isAsRead?(held: unknown): boolean;
+  readonly asRead?: string;
+  /** The texts by which MikroORM may have filed a value, where that is not as a driver reads it. */
+  filedAs?(wire: JsonValue): readonly string[];
   /** Only the database knows which spellings are equal, as by a collation: different canonical forms may be one row. */
   readonly asks?: boolean;
   /** Only the database knows what is a value of the type: it may refuse what `read` lets through. */
@@ -106,7 +109,7 @@ export function text(
     },
     read: (wire) => (typeof wire === 'string' && isStorable(wire) ? normal(wire) : undefined),
     canonical: (wire) => normal(wire as string)!,
-    ...(normal !== same || stored !== same ? { isAsRead: never } : {}),
+    ...(normal !== same || stored !== same ? { asRead: NONE } : {}),
   };
 }
 
@@ -134,12 +137,24 @@ export function trimEnd(value: string, filler: string): string {
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** For types of which the driver's spelling is one of several. */
-export const never = (): boolean => false;
+/** For types of which nothing shows how the driver spells a value. */
+export const NONE = '(?!)';
+
+/** Any text, if nothing in it looks like what MikroORM puts between the parts of a key. */
+export const ANY = '[^~]*';
+
+/** A Date is filed by its text, and bytes by that of a Buffer or of a Uint8Array. */
+export function filedAs(wire: JsonValue): readonly string[] {
+  const value = readKeyValue(wire);
+  if (!types.isUint8Array(value)) return [String(value)];
+  const bytes = Buffer.from(value);
+  return [bytes.toString('hex'), String(bytes), String(new Uint8Array(bytes))];
+}
 
 export const bytes: KeyColumn = {
   expected: '{"$bytes":"…"}',
-  isAsRead: never,
+  asRead: ANY,
+  filedAs,
   write: (value) => (types.isUint8Array(value) ? writeKeyValue(value) : undefined),
   read(wire) {
     const value = readKeyValue(wire);
@@ -171,7 +186,7 @@ export const boolean: KeyColumn = {
 /** Of a database whose booleans are numbers. */
 export const numericBoolean: KeyColumn = {
   ...boolean,
-  isAsRead: never,
+  asRead: NONE,
   read: (wire) => (typeof wire === 'boolean' ? Number(wire) : undefined),
 };
 
@@ -194,7 +209,8 @@ export const anyValue: KeyColumn = {
   canonical: (wire) => databaseText(readKeyValue(wire))!,
   asks: true,
   unchecked: true,
-  isAsRead: never,
+  asRead: ANY,
+  filedAs,
 };
 
 function databaseText(value: unknown): string | undefined {

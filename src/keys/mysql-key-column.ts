@@ -11,6 +11,7 @@ import {
   type KeyColumn,
   type Modifiers,
   modifiersOf,
+  NONE,
   numericBoolean,
   typeName,
 } from './key-column.ts';
@@ -48,6 +49,7 @@ const year: KeyColumn = (() => {
 /** The stored value of binary(n) is of n bytes, filled up with zeros. */
 const binary = (length: number): KeyColumn => ({
   ...bytes,
+  asRead: NONE,
   expected: `${bytes.expected} of ${length} bytes`,
   write(value) {
     const wire = bytes.write(value);

@@ -13,7 +13,7 @@ import {
   type KeyColumn,
   type Modifiers,
   modifiersOf,
-  never,
+  NONE,
   typeName,
 } from './key-column.ts';
 import { bits, cidr, inet, macAddress, macAddress8 } from './network-key.ts';
@@ -26,6 +26,15 @@ const oid = integer('oid', 0, 2 ** 32 - 1);
 
 /** MikroORM's database form of nearly every bigint is one of up to 18 digits. */
 const int8 = bigInteger('int8', -(2n ** 63n), 2n ** 63n - 1n, /^(?:0|-?[1-9]\d{0,17})$/);
+
+/** A column of which values, or most, are known by their looks to be spelled as PostgreSQL itself spells them. */
+const asSpelled = (column: KeyColumn, asRead: string): KeyColumn => ({ ...column, asRead });
+
+/** The same where it spells them otherwise than tokens do. */
+const asFilled = (column: KeyColumn, asRead: string, filled: (value: string) => string): KeyColumn => ({
+  ...asSpelled(column, asRead),
+  filedAs: (wire) => [filled(String(column.canonical(wire)))],
+});
 
 /** The type of PostgreSQL's own names cuts them to 63 bytes, also in comparisons. */
 const name = collatedText(undefined, (value) => {
@@ -44,7 +53,7 @@ const single = ((): KeyColumn => {
       value !== undefined && Number.isFinite(Math.fround(value)) && (Math.fround(value) !== 0 || value === 0);
     return fits ? String(value) : undefined;
   };
-  return { ...column, read, held: column.read, isAsRead: never, canonical: (wire) => Math.fround(wire as number) + 0 };
+  return { ...column, read, held: column.read, asRead: NONE, canonical: (wire) => Math.fround(wire as number) + 0 };
 })();
 
 /** The shortest number that is the same float4. */
@@ -63,27 +72,29 @@ const double = float();
 /** `isDate` says that MikroORM makes a Date of it, which holds milliseconds. */
 type Kind = (modifiers: Modifiers, isDate: boolean) => KeyColumn;
 
-/** A column of which values, or most, are known by their looks to be spelled as PostgreSQL itself spells them. */
-const asSpelled = (column: KeyColumn, spelling: RegExp): KeyColumn => ({
-  ...column,
-  isAsRead: (held) => typeof held === 'string' && spelling.test(held),
-});
-
 /** It fills up text to the length of the column, in characters. */
 const padded: Kind = ([length]) =>
-  length === undefined ? paddedText : asSpelled(paddedText, new RegExp(`^[^\\ud800-\\udfff]{${length}}$`));
+  length === undefined
+    ? paddedText
+    : asFilled(paddedText, `[^~\\ud800-\\udfff]{${length}}`, (value) => value.padEnd(length));
 
 /** It writes a number with all the decimals that its column keeps, and no zero below zero. */
 function numeric([precision, scale = 0]: Modifiers): KeyColumn {
   const column = decimal(undefined, undefined, precision === undefined ? undefined : scale);
-  if (precision === undefined || scale < 0) return column;
-  return asSpelled(column, new RegExp(`^(?!-[0.]+$)-?(?:0|[1-9]\\d*)${scale > 0 ? `\\.\\d{${scale}}` : ''}$`));
+  const number = '(?!-[0.]+(?:~|$))-?(?:0|[1-9]\\d*)';
+  // A column without a scale keeps the zeros that it was given, of which nobody else knows.
+  if (precision === undefined) return asSpelled(column, `${number}(?:\\.\\d*[1-9])?`);
+  if (scale <= 0) return scale < 0 ? column : asSpelled(column, number);
+  return asFilled(column, `${number}\\.\\d{${scale}}`, (value) => {
+    const [whole, fraction = ''] = value.split('.');
+    return `${whole}.${fraction.padEnd(scale, '0')}`;
+  });
 }
 
 /** It writes a time with the seconds, and their decimals up to the last that is no zero. */
 function clock([precision = 6]: Modifiers): KeyColumn {
   const fraction = precision > 0 ? `(?:\\.\\d{0,${precision - 1}}[1-9])?` : '';
-  return asSpelled(time(precision), new RegExp(`^\\d\\d:[0-5]\\d:[0-5]\\d${fraction}$`));
+  return asSpelled(time(precision), `\\d\\d:[0-5]\\d:[0-5]\\d${fraction}`);
 }
 
 /** https://www.postgresql.org/docs/current/datatype-character.html, and the words of its grammar for the same. */
@@ -106,7 +117,7 @@ const COLUMNS: Readonly<Record<string, Kind>> = {
   ...named(([digits]) => (digits !== undefined && digits <= 24 ? single : double), 'float'),
   ...named(() => bytes, 'bytea', 'blob', 'binary', 'varbinary'),
   ...named(() => boolean, 'boolean', 'bool'),
-  ...named(() => asSpelled(day, /^\d{4}-\d\d-\d\d$/), 'date'),
+  ...named(() => day, 'date'),
   ...named(([precision], isDate) => timestamp(true, isDate, precision), 'timestamptz', 'timestamp with time zone'),
   ...named(
     ([precision], isDate) => timestamp(false, isDate, precision),

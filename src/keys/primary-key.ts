@@ -5,6 +5,7 @@ import {
   type EntityMetadata,
   type EntityProperty,
   type Platform,
+  Utils,
   UuidType,
 } from '@mikro-orm/core';
 import { keyValuesOf } from '../orm/entity.ts';
@@ -12,8 +13,7 @@ import { keyProperties } from '../orm/metadata.ts';
 import { isMysql, isPostgres, isSqlite } from '../orm/platform.ts';
 import { storedKeyOf, storedPart } from '../orm/stored-key.ts';
 import type { JsonArray, JsonValue } from '../wire/json.ts';
-import { readKeyValue } from '../wire/token.ts';
-import { isNamed, type KeyColumn } from './key-column.ts';
+import { ANY, isNamed, type KeyColumn } from './key-column.ts';
 import { declaredKeyColumn, whyUndeclared } from './declared-key-column.ts';
 import { mysqlKeyColumn, whyRefusedByMysql } from './mysql-key-column.ts';
 import { postgresKeyColumn, whyRefused } from './postgres-key-column.ts';
@@ -58,6 +58,8 @@ export class PrimaryKey {
   readonly isUnchecked: boolean;
   /** A row may have another spelling in memory than what the driver reads of it. */
   readonly isRespelled: boolean;
+  /** The texts of keys, as a regular expression, by which MikroORM finds entities, or `filedAs` does. */
+  readonly asRead: string;
   /** Why no key of this model travels. */
   readonly refusal: string | undefined;
   readonly #leaves: readonly Leaf[];
@@ -81,7 +83,8 @@ export class PrimaryKey {
     this.width = this.#leaves.length;
     this.asks = this.#leaves.some(({ column }) => column.asks);
     this.isUnchecked = this.#leaves.some(({ column }) => column.unchecked);
-    this.isRespelled = this.#leaves.some(({ column }) => column.isAsRead !== undefined);
+    this.isRespelled = this.#leaves.some(({ column }) => column.asRead !== undefined);
+    this.asRead = this.#leaves.map(({ column }) => column.asRead ?? ANY).join(Utils.PK_SEPARATOR);
     this.refusal = refusalOf(this.#leaves, metadata, columns);
     this.#platform = platform;
     const [first] = metadata.primaryKeys;
@@ -168,28 +171,23 @@ export class PrimaryKey {
     return wire === undefined ? undefined : this.canonical(wire);
   }
 
-  /** False where MikroORM may not find the entity by what the driver reads of its key. */
-  isAsRead(entity: AnyEntity): boolean {
-    if (this.#simple !== undefined) return this.#isLeafAsRead(0, (entity as Dictionary)[this.#simple]);
-    const stored = storedKeyOf(entity);
-    // A Date is found where it is all of a key, and nothing around it.
-    return (
-      stored !== undefined &&
-      this.#leaves.every((leaf, index) => !isDate(leaf) && this.#isLeafAsRead(index, stored[index]))
-    );
-  }
-
   /** The canonical form of a key as the driver has it, flat. */
   canonicalOfRaw(values: readonly unknown[]): CanonicalKey | undefined {
     const wire = this.#join(this.#leaves.map(({ column }, index) => column.write(values[index])));
     return wire === undefined ? undefined : this.canonical(wire);
   }
 
-  /** The Date that MikroORM makes of a key as the driver has it, where that is all of it. */
-  dateOf([value]: readonly unknown[]): Date | undefined {
-    const [leaf] = this.#leaves;
-    const wire = this.#simple !== undefined && isDate(leaf!) ? leaf!.column.write(value) : undefined;
-    return wire === undefined ? undefined : (readKeyValue(wire) as Date);
+  /** The texts, part by part, by which MikroORM may have filed a key as the driver has it, where it looks for another. */
+  filedAs(values: readonly unknown[]): readonly (readonly string[])[] {
+    if (this.#leaves.every(({ column }) => column.filedAs === undefined)) return [];
+    return this.#leaves.reduce<readonly (readonly string[])[]>(
+      (keys, { column }, index) => {
+        const wire = column.write(values[index]);
+        const texts = (wire !== undefined && column.filedAs?.(wire)) || [String(values[index])];
+        return keys.flatMap((key) => texts.map((text) => [...key, text]));
+      },
+      [[]],
+    );
   }
 
   /** The canonical form of a key by its spelling in the database, flat and as the driver has it. */
@@ -199,10 +197,6 @@ export class PrimaryKey {
     const parts = this.#leaves.map(({ column }, index) => (column.asks ? column.write(stored[index]) : given[index]));
     const respelled = this.#join(parts);
     return respelled === undefined ? undefined : this.canonical(respelled);
-  }
-
-  #isLeafAsRead(index: number, value: unknown): boolean {
-    return this.#leaves[index]!.column.isAsRead?.(value) ?? true;
   }
 
   /** True where the property holds what the row has, in the same form; and of a reference, which has nothing to tell a change by. */

@@ -13,7 +13,7 @@ export const uuid: KeyColumn = {
     if (!/^[\da-f]{32}$/.test(digits)) return undefined;
     return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   },
-  isAsRead: (held) => typeof held === 'string' && held.length === 36 && !/[A-F]/.test(held),
+  asRead: '[^A-F]{8}-[^A-F]{4}-[^A-F]{4}-[^A-F]{4}-[^A-F]{12}',
 };
 
 /** Of char(n): what pads it is no part of the value, and comparisons ignore it. */
@@ -23,7 +23,7 @@ export const paddedText = collatedText(undefined, (value) => trimEnd(value, ' ')
 export function varyingText([length]: readonly number[]): KeyColumn {
   if (length === undefined) return anyText;
   const stored = (value: string): string => cut(value, length);
-  return { ...collatedText(stored), isAsRead: (held) => typeof held === 'string' && stored(held) === held };
+  return { ...collatedText(stored), asRead: `[^~]{0,${length}}` };
 }
 
 function cut(value: string, length: number): string {

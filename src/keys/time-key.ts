@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { JsonValue } from '../wire/json.ts';
 import { readKeyValue, writeKeyValue } from '../wire/token.ts';
-import { type KeyColumn, never, text, trimEnd } from './key-column.ts';
+import { filedAs, type KeyColumn, NONE, text, trimEnd } from './key-column.ts';
 
 /** PostgreSQL counts time in microseconds; `precision` is how many decimals of a second a column keeps. */
 const MICROSECONDS = 6;
@@ -64,6 +64,10 @@ function normalZonedTime(value: string): string | undefined {
 /** Years that PostgreSQL reads back in the spelling JavaScript writes. */
 const isCommonYear = (value: Date): boolean => value.getUTCFullYear() >= 1 && value.getUTCFullYear() <= 9999;
 
+/** How MikroORM files a Date: by its text, which has no milliseconds. */
+const dateAt = (clock: string): string => `[A-Z][a-z]{2} [A-Z][a-z]{2} \\d\\d \\d{4} ${clock}[^~]*`;
+const DATE = dateAt('[\\d:]{8} GMT');
+
 function instant(expected: string, isValid: (value: Date) => boolean, toDatabase: (value: Date) => unknown): KeyColumn {
   const read = (wire: JsonValue): unknown => {
     const value = readKeyValue(wire);
@@ -77,7 +81,8 @@ function instant(expected: string, isValid: (value: Date) => boolean, toDatabase
       return read(wire) === undefined ? undefined : wire;
     },
     read,
-    isAsRead: never,
+    asRead: DATE,
+    filedAs,
     canonical: (wire) => (wire as { $date: string }).$date,
   };
 }
@@ -99,6 +104,7 @@ const midnight = instant(
 /** A calendar day travels as its midnight in UTC; the database form is the day alone. Of a Date the column keeps the day. */
 export const day: KeyColumn = {
   ...midnight,
+  asRead: `(?:\\d{4}-\\d\\d-\\d\\d|${dateAt('00:00:00 GMT\\+0000')})`,
   write: (value) => midnight.write(types.isDate(value) ? new Date(value).setUTCHours(0, 0, 0, 0) : value),
 };
 
@@ -113,7 +119,6 @@ const WRITTEN = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(z|[
  */
 export function timestamp(isZoned: boolean, isDate: boolean, precision = MICROSECONDS): KeyColumn {
   const unit = 10n ** BigInt(MICROSECONDS - precision);
-  const step = Math.max(1, Number(unit) / 1_000);
   const readFine = (wire: JsonValue): string | undefined =>
     typeof wire === 'string' && wireOf(microsecondsIn(wire, isZoned) ?? 0n, isZoned) === wire ? wire : undefined;
   const readDate = (wire: JsonValue): unknown => {
@@ -136,10 +141,16 @@ export function timestamp(isZoned: boolean, isDate: boolean, precision = MICROSE
       return wireOf(rounded(BigInt(Date.parse(dateTime.canonical(wire) as string)) * 1_000n, unit), isZoned);
     },
     read: (wire) => readFine(wire) ?? readDate(wire),
-    // A Date is found by itself, if it is none that the column rounds.
-    isAsRead: isDate ? (held) => types.isDate(held) && held.getTime() % step === 0 : never,
+    asRead: isDate ? DATE : NONE,
+    // The column may have rounded it to the next second.
+    filedAs: (wire) => [wire, ...(unit > 1_000n ? secondBefore(wire) : [])].flatMap(filedAs),
     canonical: (wire) => (typeof wire === 'string' ? wire : dateTime.canonical(wire)),
   };
+}
+
+function secondBefore(wire: JsonValue): JsonValue[] {
+  const value = readKeyValue(wire);
+  return types.isDate(value) ? [writeKeyValue(new Date(value.getTime() - 1_000))] : [];
 }
 
 function rounded(microseconds: bigint, unit: bigint): bigint {

@@ -88,8 +88,7 @@ function metByRows(metadata: EntityMetadata, all: Iterable<EntityMetadata>): Set
 function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): void {
   const { getById } = unit;
   unit.getById = (name, id, schema, isDatabaseForm = false) => {
-    const own = (key: unknown): AnyEntity | undefined => getById.call(unit, name, key, schema, isDatabaseForm);
-    const found = own(id);
+    const found = getById.call(unit, name, id, schema, isDatabaseForm);
     if (found !== undefined || id === undefined || id === null || within.getStore() === undefined) return found;
     const root = em.getMetadata().find(name as never)?.root as EntityMetadata | undefined;
     if (root === undefined) return undefined;
@@ -99,14 +98,11 @@ function replaceGetById(em: EntityManager, unit: UnitOfWork, keysOf: KeysOf): vo
     // Rows are looked up by a single key as the driver has it; the parts of a composite one, and what a foreign key
     // points to, as properties hold them.
     const isHeld = !isDatabaseForm && root.compositePK;
-    const canonical =
-      (isHeld ? undefined : keys.canonicalOfRaw(parts)) ?? keys.canonicalOfRaw(databaseForm(em, root, parts));
+    let raw: readonly unknown[] = isHeld ? databaseForm(em, root, parts) : parts;
+    let canonical = keys.canonicalOfRaw(raw);
+    if (canonical === undefined && !isHeld) canonical = keys.canonicalOfRaw((raw = databaseForm(em, root, parts)));
     if (canonical === undefined) return undefined;
-    const date = keys.dateOf(parts);
-    // MikroORM files a Date that is all of a key as its text, under which two of one second are one.
-    const dated = date && own(String(date));
-    if (dated !== undefined && keys.canonicalOf(dated) === canonical) return dated;
-    return RespelledIndex.of(em, root, keys).get(canonical, schema);
+    return RespelledIndex.find(em, root, keys, { parts: raw, canonical }, schema);
   };
 }
 
@@ -121,7 +117,9 @@ export function managedByKey(
   const unit = em.getUnitOfWork(false) as unknown as UnitOfWork;
   const found = unit.getById(model, value, schema, true);
   if (found !== undefined && keys.canonicalOf(found) === canonical) return found;
-  return keys.isRespelled ? RespelledIndex.of(em, root, keys).get(canonical, schema) : undefined;
+  if (!keys.isRespelled) return undefined;
+  const parts = Array.isArray(value) ? (value as unknown[]) : [value];
+  return RespelledIndex.find(em, root, keys, { parts, canonical }, schema);
 }
 
 function databaseForm(em: EntityManager, root: EntityMetadata, held: readonly unknown[]): unknown[] {

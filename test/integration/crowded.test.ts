@@ -97,9 +97,15 @@ afterAll(() => database.close());
 
 const ITERATORS = ['keys', 'values', 'entries', Symbol.iterator] as const;
 
-/** How often a managed entity is looked at, or passed on the way, while something runs. */
-async function looksAt(em: EntityManager, model: new () => Row, run: () => Promise<unknown>): Promise<number> {
-  const spies = (['isAsRead', 'canonicalOf'] as const).map((name) => jest.spyOn(PrimaryKey.prototype, name));
+interface Looks {
+  /** How often a managed entity, or the text by which it is filed, is passed on the way. */
+  readonly passed: number;
+  /** How often the key of an entity is made canonical. */
+  readonly canonicalized: number;
+}
+
+async function looksAt(em: EntityManager, model: new () => Row, run: () => Promise<unknown>): Promise<Looks> {
+  const spy = jest.spyOn(PrimaryKey.prototype, 'canonicalOf');
   const store = storeOf(em, em.getMetadata().get(model as never) as EntityMetadata) as unknown as Record<
     PropertyKey,
     unknown
@@ -116,9 +122,9 @@ async function looksAt(em: EntityManager, model: new () => Row, run: () => Promi
   }
   try {
     await run();
-    return spies.reduce((sum, { mock }) => sum + mock.calls.length, passed);
+    return { passed, canonicalized: spy.mock.calls.length };
   } finally {
-    for (const spy of spies) spy.mockRestore();
+    spy.mockRestore();
     for (const name of ITERATORS) delete store[name];
   }
 }
@@ -142,7 +148,13 @@ async function insert(name: string): Promise<void> {
 }
 
 /** With a Date in its foreign key, which MikroORM takes for changed as soon as it has read it. */
-const TAKEN_FOR_CHANGED = 'uuid and timestamptz';
+const TAKEN_FOR_CHANGED = new Set(['timestamptz', 'uuid and timestamptz']);
+
+/** The zone that the driver spells it in is that of the session, which nobody here knows. */
+const SPELLED_BY_SESSION = 'timestamptz as text';
+
+/** What one reference looks at of what is none of its own. */
+const FEW = 15;
 
 const WAYS: readonly ((name: string) => Omit<DeserializeOptions, 'em'>)[] = [
   () => ({}),
@@ -162,12 +174,19 @@ test.each(Object.keys(KINDS))('%s: one reference costs by itself, and not by wha
     looksAt(em, model, () => serializer.deserialize(serializer.serialize([row]), { em, ...options }));
   const next = (): Row => children.pop()!;
   expect(managed).toHaveLength(MANAGED);
-  expect(await revive(next())).toBeLessThan(4 * MANAGED);
+  // The first one passes the texts of all keys, once, and looks at no entity that was read.
+  const first = await revive(next());
+  expect(first.passed).toBeLessThan(FEW + MANAGED);
+  expect(first.canonicalized).toBeLessThan(FEW + (name === SPELLED_BY_SESSION ? MANAGED : 0));
   for (const options of WAYS.map((way) => way(model.name))) {
-    if (options.unflushed === 'throw' && name === TAKEN_FOR_CHANGED) continue;
+    if (options.unflushed === 'throw' && TAKEN_FOR_CHANGED.has(name)) continue;
     for (const row of [next(), managed[0]!, next()]) {
-      expect(await revive(row, options)).toBeLessThan(20);
+      const { passed, canonicalized } = await revive(row, options);
+      expect(passed + canonicalized).toBeLessThan(FEW);
     }
+    database.statements.length = 0;
+    if (options.freshness === 'managed') await revive(managed[0]!, options);
+    expect(database.statements).toEqual([]);
     // What the application does meanwhile makes nobody look at all again.
     const [loaded] = await em.find(model, keyOf(em, model, next()));
     em.getUnitOfWork(false).unsetIdentity(loaded as never);
