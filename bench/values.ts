@@ -46,7 +46,7 @@ export async function benchValues(
 
   const decoded = (): unknown => {
     const { slots, fill } = decode((JSON.parse(text) as { data: unknown }).data, noClasses, undefined, true);
-    for (const slot of slots) slot.value = users.get(slot.parts.key as number);
+    for (const slot of slots) slot.value = users.get(slot.key as number);
     return fill();
   };
   deepStrictEqual(decoded(), payload);

@@ -423,7 +423,7 @@ export class EntitySerializer {
     const json = encode(value, this.#hooks.keeping(kept), this.#limits);
     const unlimited = { ...this.#limits, depth: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
     const decoded = decode(json, this.#hooks.making(), unlimited);
-    for (const slot of decoded.slots) slot.value = kept[Number(slot.parts.key) - 1];
+    for (const slot of decoded.slots) slot.value = kept[Number(slot.key) - 1];
     return decoded.fill() as T;
   }
 

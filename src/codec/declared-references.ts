@@ -24,12 +24,12 @@ export function applyDeclared(
     const property = own?.property;
     if (property === undefined) {
       if (!isDto) continue;
-      const { path, parts } = slot;
-      throw ByReferenceError.malformed('no property declares a reference here', { path, model: parts.model });
+      const { path, model } = slot;
+      throw ByReferenceError.malformed('no property declares a reference here', { path, model });
     }
     let models = admitted.get(property);
     if (models === undefined) admitted.set(property, (models = modelsOf(property, registry)));
-    requireModel(slot.parts.model, models, registry, () => slot.path);
+    requireModel(slot.model, models, registry, () => slot.path);
     slot.declared = property;
   }
 }

@@ -1,5 +1,5 @@
 import type { ReferenceProperty } from '../models/reference-property.ts';
-import { jsonPath, type PathSegment } from '../wire/json.ts';
+import { jsonPath, type JsonValue, type PathSegment } from '../wire/json.ts';
 import { EntityToken, type TokenParts, writeTokenBody } from '../wire/token.ts';
 import { OMITTED } from '../wire/values/value-type.ts';
 
@@ -37,19 +37,24 @@ export class Slot {
 }
 
 /** The place of one entity: found by the walker, given its `value` (the entity, null or OMITTED) by the reviver. */
-export class EntitySlot extends Slot {
-  readonly parts: TokenParts;
+export class EntitySlot extends Slot implements TokenParts {
+  readonly model: string;
+  readonly key: JsonValue;
+  readonly schema: string | undefined;
+  readonly version: number | Date | undefined;
   /** What the property that holds it says about it, where a class declares one. */
   declared: ReferenceProperty | undefined = undefined;
 
-  constructor(parts: TokenParts) {
+  constructor({ model, key, schema, version }: TokenParts) {
     super();
-    this.parts = parts;
+    this.model = model;
+    this.key = key;
+    this.schema = schema;
+    this.version = version;
   }
 
   /** Made when an error, a report or a callback asks: most slots never need one. */
   get token(): EntityToken {
-    const { model, key, schema, version } = this.parts;
-    return EntityToken.fromBody(writeTokenBody(model, key, schema, version));
+    return EntityToken.fromBody(writeTokenBody(this.model, this.key, this.schema, this.version));
   }
 }

@@ -18,7 +18,7 @@ export async function findRows(
   query: (keys: readonly unknown[]) => Promise<AnyEntity[]>,
   found: Found,
 ): Promise<number> {
-  const keys = rows.map((row) => row.key.value);
+  const keys = rows.map((row) => row.value);
   const escaping = requireEscaping(em, keys);
   if (escaping !== undefined) await escaping;
   const entities = await blaming(em, group, rows, () => meetingManaged(em, group, keysOf, () => query(keys)));

@@ -16,7 +16,7 @@ export function judge(references: readonly Reference[], { drift, lockMode }: Set
   let isDated = false;
   for (const reference of references) {
     const { slot, row, plan } = reference;
-    isDated ||= slot.parts.version !== undefined;
+    isDated ||= slot.version !== undefined;
     if (isThere(reference)) slot.value = row.entity;
     else if (plan.policy.missing === 'throw') fatal.push(reference);
     else slot.value = plan.policy.missing === 'null' ? null : OMITTED;
@@ -41,7 +41,7 @@ export const driftedOf = (references: readonly Reference[]): EntityToken[] =>
  */
 const isThere = ({ row: { entity, read }, plan }: Reference): boolean =>
   entity !== undefined &&
-  (read === undefined || (read instanceof plan.model.class && entity instanceof plan.model.class));
+  (read === undefined || (read instanceof plan.model.class && (entity === read || entity instanceof plan.model.class)));
 
 interface DatedReference {
   readonly reference: Reference;
@@ -55,7 +55,7 @@ function driftsOf(references: readonly Reference[]): DatedReference[] {
   const drifts: DatedReference[] = [];
   for (const reference of references) {
     const { row, plan, slot } = reference;
-    const serialized = slot.parts.version;
+    const serialized = slot.version;
     const { version } = plan.model;
     if (serialized === undefined || version === undefined || row.read === undefined) continue;
     const current = isThere(reference) ? version.read(row.read, row.stored) : undefined;

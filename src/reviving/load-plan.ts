@@ -48,14 +48,14 @@ export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSetti
   return work;
 }
 
-const managedRow = (em: EntityManager, { metadata, primaryKey, schema, ownSchema }: RowGroup, { key }: Row) =>
-  managedByKey(em, metadata, primaryKey, key, schema ?? ownSchema);
+const managedRow = (em: EntityManager, { metadata, primaryKey, schema, ownSchema }: RowGroup, row: Row) =>
+  managedByKey(em, metadata, primaryKey, row, schema ?? ownSchema);
 
 /** A token may prove that its row has been written since the entity was read. */
 const isOutdated = (entity: AnyEntity, { dated = [] }: Row): boolean =>
   dated.some(({ plan: { model }, slot }) => {
     const held = model.version?.read(entity);
-    return held !== undefined && model.version!.compare(held, slot.parts.version!) < 0;
+    return held !== undefined && model.version!.compare(held, slot.version!) < 0;
   });
 
 /** Throws E_UNFLUSHED for rows of the payload that have unflushed changes here. */

@@ -82,7 +82,7 @@ function isRead(row: Row, entity: AnyEntity): void {
 }
 
 function lazyEntity(em: EntityManager, group: RowGroup, row: Row): AnyEntity | undefined {
-  const entity = referenceTo(em, row.model.metadata, group.primaryKey.held(row.key), group.schema);
+  const entity = referenceTo(em, row.model.metadata, group.primaryKey.held(row), group.schema);
   return isScheduledForRemoval(em, entity) ? undefined : entity;
 }
 
@@ -112,7 +112,7 @@ class Loader {
   }
 
   #chunks(group: RowGroup, rows: Row[]): readonly Row[][] {
-    if (this.#settings.lockMode !== undefined) rows.sort((a, b) => compareKeys(a.key.canonical, b.key.canonical));
+    if (this.#settings.lockMode !== undefined) rows.sort((a, b) => compareKeys(a.canonical, b.canonical));
     return chunksOf(group, rows);
   }
 

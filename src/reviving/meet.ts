@@ -24,7 +24,7 @@ export function meet(
     met?.add(canonical);
   }
   if (met === undefined || entities.length === 0) return NONE;
-  const short = asked.filter((row) => !met.has(row.key.canonical));
+  const short = asked.filter((row) => !met.has(row.canonical));
   if (short.length === 0 || asked.length > 1) return short;
   found(short[0]!, entities[0]!);
   return NONE;
@@ -43,9 +43,9 @@ export async function meetRespelled(
   const byKey = new Map(entities.map((entity) => [primaryKey.canonicalOf(entity)!, entity]));
   for (const { index, stored } of await storedKeys(em, metadata, schema ?? em.schema, short.map(flatKey))) {
     const row = short[index]!;
-    const entity = byKey.get(primaryKey.respelled(row.key, stored)!);
+    const entity = byKey.get(primaryKey.respelled(row, stored)!);
     if (entity !== undefined) found(row, entity);
   }
 }
 
-export const flatKey = ({ key: { value } }: Row): readonly unknown[] => (Array.isArray(value) ? value : [value]);
+export const flatKey = ({ value }: Row): readonly unknown[] => (Array.isArray(value) ? value : [value]);

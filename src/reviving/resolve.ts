@@ -6,16 +6,18 @@ import { type CanonicalKey, type DatabaseKey, PrimaryKey } from '../keys/primary
 import type { Model } from '../models/model-registry.ts';
 import type { ReferenceProperty } from '../models/reference-property.ts';
 import { notedSchema, spansSchemas } from '../orm/metadata.ts';
+import type { JsonValue } from '../wire/json.ts';
 import type { EntityToken } from '../wire/token.ts';
 import type { EntityManagers } from './entity-managers.ts';
 import { requireLockable } from './row-locks.ts';
 import type { Call, LoadPolicy, Settings } from './settings.ts';
 
-/** One distinct row that payloads name. */
-export class Row {
+/** One distinct row that payloads name, by its key. */
+export class Row implements DatabaseKey {
   /** The model of the first token that names it; another token may name a base class. */
   readonly model: Model;
-  readonly key: DatabaseKey;
+  readonly value: unknown;
+  readonly canonical: CanonicalKey;
   readonly #slot: EntitySlot;
   /** The entity that stands for the row, once it is known to be there. */
   entity: AnyEntity | undefined = undefined;
@@ -27,15 +29,20 @@ export class Row {
   /** The references that know a version of it. */
   dated: Reference[] | undefined = undefined;
 
-  constructor(model: Model, key: DatabaseKey, slot: EntitySlot) {
+  constructor(model: Model, { value, canonical }: Pick<DatabaseKey, 'value' | 'canonical'>, slot: EntitySlot) {
     this.model = model;
-    this.key = key;
+    this.value = value;
+    this.canonical = canonical;
     this.#slot = slot;
   }
 
   /** The same row, not read yet. */
   copy(): Row {
-    return new Row(this.model, this.key, this.#slot);
+    return new Row(this.model, this, this.#slot);
+  }
+
+  get wire(): JsonValue {
+    return this.#slot.key;
   }
 
   get path(): string {
@@ -51,14 +58,13 @@ export class Row {
 export class Reference {
   readonly slot: EntitySlot;
   readonly plan: ModelPlan;
-  readonly key: DatabaseKey;
-  /** Set once the whole payload is known to be sound. */
-  row!: Row;
+  /** Of several references to one row that of the first, once the whole payload is known to be sound. */
+  row: Row;
 
-  constructor(slot: EntitySlot, plan: ModelPlan, key: DatabaseKey) {
+  constructor(slot: EntitySlot, plan: ModelPlan, row: Row) {
     this.slot = slot;
     this.plan = plan;
-    this.key = key;
+    this.row = row;
   }
 }
 
@@ -151,33 +157,31 @@ export class Resolver {
     const references = slots.map((slot) => this.#check(slot));
     for (const reference of references) {
       const { rows } = this.#groupOf(reference);
-      const { key, plan, slot } = reference;
-      let row = rows.get(key.canonical);
-      if (row === undefined) rows.set(key.canonical, (row = new Row(plan.model, key, slot)));
-      reference.row = row;
-      if (slot.parts.version !== undefined) (row.dated ??= []).push(reference);
+      const known = rows.get(reference.row.canonical);
+      if (known === undefined) rows.set(reference.row.canonical, reference.row);
+      else reference.row = known;
+      if (reference.slot.version !== undefined) (reference.row.dated ??= []).push(reference);
     }
     return references;
   }
 
   #check(slot: EntitySlot): Reference {
-    const { parts } = slot;
     const plans = slot.declared === undefined ? this.#plans : this.#plansOf(slot.declared);
-    let plan = plans.get(parts.model);
-    if (plan === undefined) plans.set(parts.model, (plan = this.#plan(slot)));
+    let plan = plans.get(slot.model);
+    if (plan === undefined) plans.set(slot.model, (plan = this.#plan(slot)));
     const { model } = plan;
-    const key = model.primaryKey.read(parts.key);
+    const key = model.primaryKey.read(slot.key);
     if (typeof key === 'string') throw malformed(`expected ${key} of ${model.name}`, slot, model);
     if (
-      parts.version !== undefined &&
+      slot.version !== undefined &&
       model.version !== undefined &&
-      (typeof parts.version === 'number') === model.version.isDate
+      (typeof slot.version === 'number') === model.version.isDate
     ) {
       const expected = model.version.isDate ? 'a date' : 'an integer';
       throw malformed(`expected ${expected} as version of ${model.name}`, slot, model);
     }
     this.#refuseSchema(plan, slot);
-    return new Reference(slot, plan, key);
+    return new Reference(slot, plan, new Row(model, key, slot));
   }
 
   #plansOf(property: ReferenceProperty): Map<string, ModelPlan> {
@@ -188,10 +192,10 @@ export class Resolver {
   }
 
   #plan(slot: EntitySlot): ModelPlan {
-    const { declared, parts } = slot;
+    const { declared } = slot;
     const { registry, admitted, freshness, lockMode, tenant } = this.#settings;
     if (tenant !== undefined) this.#tenant ??= { schema: tenant() };
-    const model = registry.findAdmitted(parts.model, admitted, () => slot.path);
+    const model = registry.findAdmitted(slot.model, admitted, () => slot.path);
     if (freshness === 'lazy') refuseUnseen(declared);
     const em = this.#managers.of(model.orm);
     // Of several ORMs some may be in a transaction: then it is the payload that names the wrong rows.
@@ -200,7 +204,7 @@ export class Resolver {
   }
 
   #refuseSchema(plan: ModelPlan, slot: EntitySlot): void {
-    const { schema } = slot.parts;
+    const { schema } = slot;
     if (schema !== undefined) return this.#refuseForeignSchema(schema, plan, slot);
     // The answer is the same for every such token of a plan.
     if (plan.group !== undefined) return;
@@ -222,7 +226,7 @@ export class Resolver {
   }
 
   #groupOf({ plan, slot }: Reference): RowGroup {
-    const { schema } = slot.parts;
+    const { schema } = slot;
     return schema === undefined ? (plan.group ??= this.#group(plan, this.#schemaOf(plan))) : this.#group(plan, schema);
   }
 
