@@ -156,13 +156,15 @@ const writtenByHand = (list: readonly Entity[]): string =>
     })),
   });
 
-type Ids = readonly (readonly [keyof typeof MODELS, number | bigint])[];
+type Ids = readonly (readonly [keyof typeof MODELS, number | string])[];
 
-const idsOf = (list: readonly Entity[]): Ids =>
-  list.map((entity) => [entity.constructor.name as keyof typeof MODELS, entity.id] as const);
+/** What a careful person sends: the names of the models, and ids as JSON has them. */
+const idsOf = (list: readonly Entity[]): string =>
+  JSON.stringify(list.map(({ constructor, id }) => [constructor.name, typeof id === 'bigint' ? String(id) : id]));
 
 /** What a careful person writes: one find per model for the distinct ids, and the list put together again. */
-async function handWritten(em: EntityManager, ids: Ids): Promise<Entity[]> {
+async function handWritten(em: EntityManager, text: string): Promise<Entity[]> {
+  const ids = JSON.parse(text) as Ids;
   const distinct = { User: new Set<unknown>(), Post: new Set<unknown>(), Comment: new Set<unknown>() };
   for (const [model, id] of ids) distinct[model].add(id);
   const found = {
@@ -173,7 +175,7 @@ async function handWritten(em: EntityManager, ids: Ids): Promise<Entity[]> {
   for (const name of ['User', 'Post', 'Comment'] as const) {
     if (distinct[name].size === 0) continue;
     const rows = (await em.find<Entity>(MODELS[name] as never, { id: [...distinct[name]] } as never)) as Entity[];
-    for (const row of rows) found[name].set(row.id, row);
+    for (const row of rows) found[name].set(typeof row.id === 'bigint' ? String(row.id) : row.id, row);
   }
   return ids.map(([model, id]) => found[model].get(id)!);
 }
