@@ -1,4 +1,4 @@
-import { ByReferenceError } from './errors.ts';
+import { ByReferenceError, classNameOf } from './errors.ts';
 import { isStorable } from './text.ts';
 
 export type Check = readonly [expected: string, isValid: (value: unknown) => boolean];
@@ -39,11 +39,23 @@ export function check(options: object, checks: Readonly<Record<string, Check>>, 
   for (const name of Object.keys(options)) {
     const value = (options as Readonly<Record<string, unknown>>)[name];
     if (!Object.hasOwn(checks, name)) {
-      throw ByReferenceError.invalidOption(`${prefix}${name}`, `one of ${Object.keys(checks).join(', ')}`, value);
+      const known = Object.keys(checks).join(', ');
+      // As an EntityManager that is no option itself.
+      if (classNameOf(options) !== undefined)
+        throw ByReferenceError.invalidOption('options', `an object of ${known}`, options);
+      throw ByReferenceError.invalidOption(`${prefix}${name}`, `one of ${known}`, value);
     }
     const rule = checks[name]!;
     if (value !== undefined && !rule[1](value)) throw ByReferenceError.invalidOption(prefix + name, rule[0], value);
   }
+}
+
+export const hasMethod = (value: unknown, name: string): boolean =>
+  isFunction((Object(value) as Readonly<Record<string, unknown>>)[name]);
+
+/** Throws E_INVALID_OPTION for anything but an EntitySerializer, of whichever copy of this package. */
+export function requireSerializer(value: unknown): void {
+  if (!hasMethod(value, 'dedupeKey')) throw ByReferenceError.invalidOption('serializer', 'an EntitySerializer', value);
 }
 
 const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;

@@ -408,6 +408,15 @@ function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return value.name || 'a function';
   if (isThenable(value)) return 'a promise, which is to be awaited';
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : kindOf(value);
   return String(value);
+}
+
+/** Undefined for a plain object. */
+export const classNameOf = ({ constructor: cls }: object): string | undefined =>
+  typeof cls !== 'function' || cls.name === 'Object' ? undefined : cls.name;
+
+function kindOf(value: object): string {
+  const name = classNameOf(value);
+  return name === undefined ? 'an object' : `an instance of ${name}`;
 }

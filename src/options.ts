@@ -274,7 +274,7 @@ const DEFAULTS_CHECKS: Record<keyof ReviveDefaults, Check> = {
   missing: aMissingPolicy,
   freshness: oneOf('refresh', 'managed', 'lazy'),
   unflushed: oneOf('keep', 'throw', 'overwrite'),
-  populate: ['an object with a list of relations per model', isObject],
+  populate: ['relations per model, as { User: ["posts"] }', isObject],
   filters: ['false or an object with filters per model', (value) => value === false || isObject(value)],
   schemas: ['an array of schema names or a function', (value) => isFunction(value) || isListOf(isName)(value)],
   tenant: aFunction,
@@ -351,7 +351,7 @@ export function checkPlainOptions(options: DeserializeOptions): void {
 
 /** Text can come from anybody: it names only what the caller admits. */
 export function checkLocateOptions(options: LocateOptions, hasText: boolean): void {
-  if (!isObject(options)) throw ByReferenceError.invalidOption('options', 'an object', options);
+  check(options, TASK_REVIVE_CHECKS, 'option ');
   refuseAll(options, ['signed', 'limits', 'as'], 'none to locate a token');
   if (!hasText || Array.isArray(options.only)) return;
   throw ByReferenceError.invalidOption(

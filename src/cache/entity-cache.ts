@@ -1,5 +1,6 @@
 import type { EntityManager, FilterQuery } from '@mikro-orm/core';
 import type { EntitySerializer } from '../entity-serializer.ts';
+import { hasMethod, requireSerializer } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { notify } from '../notify.ts';
 import type { Signed } from '../options.ts';
@@ -57,6 +58,9 @@ export class EntityCache {
    * @throws E_INVALID_OPTION.
    */
   constructor(serializer: EntitySerializer, bentocache: BentoCacheLike, options: EntityCacheOptions = {}) {
+    requireSerializer(serializer);
+    if (!hasMethod(bentocache, 'delete'))
+      throw ByReferenceError.invalidOption('bentocache', 'a BentoCache', bentocache);
     checkCacheOptions(options);
     const { onError = warn, singleProcess = false, signed = serializer.signed } = options;
     if (signed) serializer.refuseWrongOptions({ signed });

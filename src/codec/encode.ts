@@ -2,6 +2,7 @@ import type { AnyEntity } from '@mikro-orm/core';
 import { types } from 'node:util';
 import { ByReferenceError, isThenable } from '../errors.ts';
 import { copiedEntity, isDetached } from '../models/snapshot.ts';
+import { isEntityManager } from '../orm/context.ts';
 import { isEntity } from '../orm/entity.ts';
 import { wrapperOf } from '../orm/wrapper.ts';
 import { isStorable } from '../text.ts';
@@ -237,6 +238,10 @@ class Encoder {
 
   #foreign(value: object): ByReferenceError {
     const name = (value.constructor as { name?: string } | undefined)?.name;
+    if (isEntityManager(value)) {
+      const advice = 'leave it out: whoever reads the payload has one';
+      return ByReferenceError.unserializable('An EntityManager', advice, this.#path());
+    }
     if (isThenable(value)) return ByReferenceError.unserializable('A promise', 'await it first', this.#path());
     if (types.isDate(value) && Number.isNaN(value.getTime())) {
       return ByReferenceError.unserializable('An invalid Date', 'pass a date that there is, or null', this.#path());

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type Check, check } from '../check.ts';
+import { type Check, check, hasMethod, requireSerializer } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { Lease } from './lease.ts';
@@ -76,10 +76,8 @@ export class Locks {
    * @throws E_INVALID_OPTION.
    */
   constructor(serializer: Pick<EntitySerializer, 'dedupeKey'>, provider: LockProvider) {
-    if (typeof serializer?.dedupeKey !== 'function') {
-      throw ByReferenceError.invalidOption('serializer of Locks', 'an EntitySerializer', serializer);
-    }
-    if (typeof provider?.acquire !== 'function') {
+    requireSerializer(serializer);
+    if (!hasMethod(provider, 'acquire')) {
       throw ByReferenceError.invalidOption('provider of Locks', 'postgresLocks(orm) or another provider', provider);
     }
     this.#serializer = serializer;

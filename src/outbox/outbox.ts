@@ -1,6 +1,7 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
 import { randomUUID } from 'node:crypto';
 import type { EntitySerializer } from '../entity-serializer.ts';
+import { requireSerializer } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { about, pause } from '../locks/waiting.ts';
 import { telling } from '../tasks/error-report.ts';
@@ -49,6 +50,7 @@ export class Outbox {
    * that has no transactions (`disableTransactions`).
    */
   constructor(serializer: EntitySerializer, options: OutboxOptions = {}) {
+    requireSerializer(serializer);
     checkOutboxOptions(options);
     this.#serializer = serializer;
     this.#options = options;

@@ -1,8 +1,7 @@
 import type { AnyEntity, EntityManager } from '@mikro-orm/core';
-import { check } from '../check.ts';
+import { check, requireSerializer } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import type { DeserializeOptions } from '../options.ts';
-import { ByReferenceError } from '../errors.ts';
 import { guardPools } from '../orm/pool-guard.ts';
 import { each } from '../reviving/outcomes.ts';
 import type { JsonObject } from '../wire/json.ts';
@@ -24,9 +23,7 @@ export class AdapterCodec {
   readonly #revive: DeserializeOptions;
 
   constructor(serializer: EntitySerializer, options: AdapterOptions) {
-    if (typeof (serializer as Partial<EntitySerializer> | undefined)?.encode !== 'function') {
-      throw ByReferenceError.invalidOption('serializer', 'an EntitySerializer', serializer);
-    }
+    requireSerializer(serializer);
     check(options, ADAPTER_CHECKS, 'option ');
     const { only, missing, populate } = options;
     const revive = Object.entries({ only, missing, populate }).filter(([, value]) => value !== undefined);

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { randomUUID } from 'node:crypto';
-import { aFunction, type Check, check, milliseconds, oneOf } from '../check.ts';
+import { aFunction, type Check, check, hasMethod, milliseconds, oneOf, requireSerializer } from '../check.ts';
 import type { EntitySerializer } from '../entity-serializer.ts';
 import { ByReferenceError } from '../errors.ts';
 import { once } from '../once.ts';
@@ -127,6 +127,9 @@ export class Tasks {
    * @throws E_INVALID_OPTION, and E_UNSUPPORTED for an engine that can't serve the serializer's database.
    */
   constructor(serializer: EntitySerializer, engine: Engine, options: TasksOptions = {}) {
+    requireSerializer(serializer);
+    if (!hasMethod(engine, 'enqueue'))
+      throw ByReferenceError.invalidOption('engine', 'one, as pgBossEngine(boss) or inlineEngine()', engine);
     checkTasksOptions(options);
     engine.checkDatabase?.(serializer.orm.em);
     engine.attach?.(serializer);

@@ -318,7 +318,9 @@ describe('options', () => {
     expect(await refused(() => verrouLocks({} as never))).toContain('argument of verrouLocks');
     expect(await refused(() => verrouLocks({ createLock: () => 0 } as never, { leaseMs: 0 }))).toContain('leaseMs');
     expect(await refused(() => new Locks(serializer, {} as never))).toContain('provider of Locks');
-    expect(await refused(() => new Locks({} as never, postgresLocks(database.orm)))).toContain('serializer of Locks');
+    expect(await refused(() => new Locks({} as never, postgresLocks(database.orm)))).toContain(
+      'expected an EntitySerializer',
+    );
     expect(await refused(() => Locked({ keys: 1 } as never))).toContain('@Locked option keys');
     expect(await locks.run('key', () => 'ran', { waitMs: Infinity })).toBe('ran');
   });

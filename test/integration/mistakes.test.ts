@@ -2,6 +2,10 @@ import 'reflect-metadata';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { EntitySchema, type Opt, RequestContext } from '@mikro-orm/core';
 import { ByReference, byValue, EntitySerializer, EntityToken } from 'mikro-orm-byref';
+import { EntityCache } from 'mikro-orm-byref/cache';
+import { Locks } from 'mikro-orm-byref/locks';
+import { Outbox } from 'mikro-orm-byref/outbox';
+import { inlineEngine, Tasks } from 'mikro-orm-byref/tasks';
 import { Entity, PrimaryKey, Property } from '../../fixtures/decorators.ts';
 import { domain, Post, User } from '../../fixtures/domain.ts';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
@@ -86,7 +90,8 @@ describe('a forgotten await', () => {
       await expectRefusal(() => new EntitySerializer(orms), 'E_INVALID_OPTION', undefined, message);
     for (const [orms, got] of [
       [[], 'an array'],
-      [database.orm.em, 'an object'],
+      [{}, 'an object'],
+      [database.orm.em, 'an instance of \\w*EntityManager'],
     ] as const)
       await expectRefusal(
         () => new EntitySerializer(orms as never),
@@ -100,6 +105,41 @@ describe('a forgotten await', () => {
     const em = Promise.resolve(database.orm.em.fork()) as never;
     await expectRefusal(() => serializer.decode(serializer.encode(1), { em }), 'E_INVALID_OPTION', undefined, /await/);
   });
+});
+
+test('an EntityManager where options go', async () => {
+  const em = database.orm.em.fork();
+  const user = await em.findOneOrFail(User, 1);
+  const tasks = new Tasks(serializer, inlineEngine());
+  const task = tasks.define('greet', async () => undefined);
+  const message = /Invalid options: expected an object of .*\b(em|versions)\b.*, got an instance of \w*EntityManager/;
+  const calls = [
+    () => serializer.deserialize(serializer.serialize({ user }), em as never),
+    () => serializer.locate(serializer.token(user), em as never),
+    () => serializer.serialize({ user }, em as never),
+    () => task.delay({ user }, em as never),
+  ];
+  for (const call of calls) await expectRefusal(call, 'E_INVALID_OPTION', undefined, message);
+  await expectRefusal(() => serializer.serialize({ em }), 'E_UNSERIALIZABLE', '$.em', /EntityManager.*leave it out/);
+  await tasks.stop();
+});
+
+test.each<[string, (serializer: never, second: never) => unknown, second: RegExp | undefined]>([
+  ['Tasks', (own, engine) => new Tasks(own, engine), /engine: expected one, as pgBossEngine\(boss\)/],
+  ['Locks', (own, provider) => new Locks(own, provider), /provider of Locks/],
+  ['EntityCache', (own, bentocache) => new EntityCache(own, bentocache), /bentocache: expected a BentoCache/],
+  ['Outbox', (own) => new Outbox(own), undefined],
+])('%s: something else than a serializer, and than what goes with it', async (_, make, second) => {
+  for (const other of [undefined, null, {}, database.orm, inlineEngine()])
+    await expectRefusal(
+      () => make(other as never, undefined as never),
+      'E_INVALID_OPTION',
+      undefined,
+      /an EntitySerializer/,
+    );
+  if (second === undefined) return;
+  for (const other of [undefined, null, {}, serializer])
+    await expectRefusal(() => make(serializer as never, other as never), 'E_INVALID_OPTION', undefined, second);
 });
 
 test('what is for another method says for which', async () => {
