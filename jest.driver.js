@@ -3,7 +3,7 @@ import config from './jest.config.js';
 /** The suites that hold on every database: what the core does, the cache, and tasks on the engines that need no PostgreSQL. */
 const SUITES = [
   'conformance/{bullmq,bullmq-outbox,inline-engine,locks-verrou}',
-  'integration/{after-commit,authorize,batch,class-names,configurations,corners,declaring,drivers,freshness,golden,handed-out,hostile,inheritance,keys,locate,merging,mistakes,on-flush,options,outbox,schemas,several-orms,snapshots,sources,value-objects}',
+  'integration/{after-commit,authorize,batch,class-names,configurations,corners,declaring,drivers,freshness,golden,handed-out,hostile,inheritance,keys,locate,merging,mistakes,on-flush,options,outbox,schemas,several-orms,shapes,snapshots,sources,value-objects}',
   'integration/{cache,cache-watching,cached,class-transformer,class-transformer-corners,closed-shapes,quoted-rows}',
 ];
 

@@ -95,7 +95,9 @@ export class ModelRegistry {
     const others: EntityMetadata[] = [];
     const order = referencedFirst(orm);
     for (const metadata of orm.getMetadata()) {
-      const cls = metadata.class as unknown as EntityClass;
+      const cls = metadata.class as unknown as EntityClass | undefined;
+      // MikroORM 6 has no class for the union of embeddables that one property may hold.
+      if (cls === undefined) continue;
       const mark = markOf(cls);
       this.#noteNames(metadata, cls);
       if (!isReferable(metadata)) {

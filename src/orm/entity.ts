@@ -96,8 +96,19 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** Whether MikroORM makes the entities of rows by their constructors. */
-export const constructsEntities = (em: EntityManager): boolean => em.config.get('forceEntityConstructor') !== false;
+/** A memo: what it holds follows from its key alone. */
+const constructing = new WeakMap<object, boolean>();
+
+/** Whether MikroORM makes the entities of rows, or embedded objects in them, by their constructors. */
+export function constructsEntities(em: EntityManager): boolean {
+  const all = em.getMetadata() as unknown as Iterable<EntityMetadata>;
+  let constructs = constructing.get(all);
+  if (constructs === undefined) {
+    constructs = Array.from(all).some(({ forceConstructor }) => forceConstructor === true);
+    constructing.set(all, constructs);
+  }
+  return constructs;
+}
 
 /**
  * Of entities that are made by their constructors, MikroORM keeps lists and embedded objects as the text that the row

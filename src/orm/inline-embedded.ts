@@ -77,7 +77,7 @@ const hasNulls = (entity: AnyEntity): boolean => helper(entity).__config.get('fo
 const isBelow = (path: readonly string[], start: readonly string[]): boolean =>
   start.every((step, index) => path[index] === step);
 
-function setAt(holder: object, path: readonly string[], value: unknown): void {
+export function setAt(holder: object, path: readonly string[], value: unknown): void {
   const target = valueAt(holder, path.slice(0, -1)) as Dictionary | null | undefined;
   if (target != null) target[path.at(-1)!] = value;
 }
@@ -95,7 +95,7 @@ function inlineColumns(metadata: EntityMetadata): readonly InlineColumn[] {
   let columns = found.get(metadata);
   if (columns === undefined) {
     columns = metadata.props.flatMap(({ name, embedded, kind, object }) =>
-      embedded === undefined || (kind === 'embedded' && object !== true)
+      embedded === undefined || isJson(metadata, embedded[0]) || (kind === 'embedded' && object !== true)
         ? []
         : [{ name, path: pathOf(metadata, name) }],
     );
@@ -103,6 +103,12 @@ function inlineColumns(metadata: EntityMetadata): readonly InlineColumn[] {
   }
   return columns;
 }
+
+/** MikroORM lists the members of what is in JSON as well; with its objects, all below them are in JSON. */
+const isJson = (metadata: EntityMetadata, name: string): boolean => {
+  const { object, array } = metadata.properties[name as never] as EntityProperty;
+  return object === true || array === true;
+};
 
 interface InlineObject {
   readonly path: readonly string[];

@@ -13,6 +13,7 @@ import { addTo, type Held, hold, spareCollections, spareFollowed } from './held-
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
 import { changedSides, entityIn, type FindManaged, holdersOf, inversesOfChanges, type Side } from './one-to-one.ts';
+import { dropOutdated } from './outdated-embedded.ts';
 import { dropForeign, reclassed } from './row-class.ts';
 
 /**
@@ -63,7 +64,7 @@ export function mergeRow(
   data: Dictionary,
   merging: Merging,
   held: Held,
-  refresh: (row: Dictionary) => AnyEntity,
+  refresh: (row: Dictionary) => void,
 ): AnyEntity {
   const { spares, spared, unread } = merging;
   const wrapped = helper(entity) as Wrapped;
@@ -79,6 +80,8 @@ export function mergeRow(
   if (spares) for (const name of inversesOfChanges(find, entity, data)) delete row[name];
   const collections = spares ? spareCollections(entity, metadata, row, held) : [];
   if (changes.size > 0 || collections.some(({ kind }) => kind === 'm:n')) spared.set(entity, data);
+  nullForeignKeys(entity, metadata, row, changes);
+  dropOutdated(entity, metadata, row);
   refresh(row);
   for (const [index, name] of keys.entries()) (entity as Dictionary)[name] = ownKeys[index];
   const current = reclassed(entity, data);
@@ -164,6 +167,20 @@ function holdsRow(find: FindManaged, entity: AnyEntity, { name, targetMeta }: En
   const held = (entity as Dictionary)[name] as object | null | undefined;
   if (held == null || row === null || typeof row !== 'object' || Array.isArray(row)) return false;
   return find(targetMeta!, row) === (Reference.isReference(held) ? held.unwrap() : held);
+}
+
+/** Of a foreign key of several columns that is NULL in some of them, a row says nothing: it points nowhere. */
+function nullForeignKeys(
+  entity: AnyEntity,
+  { relations }: EntityMetadata,
+  row: Dictionary,
+  changes: ReadonlySet<string>,
+): void {
+  for (const { name, kind, owner, fieldNames, lazy } of relations) {
+    const isSplit = (kind === 'm:1' || (kind === '1:1' && owner === true)) && fieldNames.length > 1;
+    if (!isSplit || lazy === true || row[name] !== undefined || changes.has(name)) continue;
+    if ((entity as Dictionary)[name] != null) row[name] = null;
+  }
 }
 
 /** MikroORM 6 leaves a list of embedded objects as it was where the row has NULL. */

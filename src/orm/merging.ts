@@ -1,6 +1,6 @@
 import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isEntity, metadataOf, settleHydrated } from './entity.ts';
+import { constructsEntities, isEntity, metadataOf, settleHydrated } from './entity.ts';
 import { type Held, release, spareCollections } from './held-collections.ts';
 import { withoutItemsOfOthers } from './joined-items.ts';
 import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
@@ -58,6 +58,7 @@ interface Finder {
 interface Factory {
   create(entityName: unknown, data: Dictionary, options?: CreateOptions): AnyEntity;
   findEntity(data: Dictionary, metadata: EntityMetadata, options: CreateOptions): AnyEntity | undefined;
+  hydrate(entity: AnyEntity, metadata: EntityMetadata, data: Dictionary, options: CreateOptions): void;
 }
 
 interface CreateOptions {
@@ -110,6 +111,16 @@ function castShadow(em: EntityManager): Shadow {
     }
   };
 
+  /** What constructors take, MikroORM reads into new entities only. */
+  const hydrateConstructed = (entity: AnyEntity, row: Dictionary, options: CreateOptions): void => {
+    if (!constructsEntities(em)) return;
+    const metadata = metadataOf(entity);
+    const { constructorParams = [], properties } = metadata;
+    const names = constructorParams.map(String).filter((name) => name in properties && name in row);
+    const taken = Object.fromEntries(names.map((name) => [name, row[name] as unknown]));
+    factory.hydrate(entity, metadata, taken, { ...options, initialized: true });
+  };
+
   factory.create = (entityName, data, options = {}) => {
     const merging = current.getStore();
     const isRow = options.newEntity !== true && options.merge === true && options.initialized !== false;
@@ -135,7 +146,10 @@ function castShadow(em: EntityManager): Shadow {
         spare(existing, merging, own);
         return createWithin(entityName, own, { ...options, refresh: false });
       }
-      const refresh = (own: Dictionary) => createWithin(entityName, own, { ...options, refresh: true });
+      const refresh = (own: Dictionary) => {
+        createWithin(entityName, own, { ...options, refresh: true });
+        hydrateConstructed(existing, own, options);
+      };
       return mergeRow(find, existing, row, merging, held, refresh);
     });
     admission?.admitted(entity);

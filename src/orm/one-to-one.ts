@@ -1,6 +1,6 @@
 import { type AnyEntity, type Dictionary, type EntityMetadata, helper, Reference } from '@mikro-orm/core';
 import type { EntityProperty } from '@mikro-orm/core';
-import { changesOf } from './entity.ts';
+import { changesOf, isEntity } from './entity.ts';
 
 /**
  * 1:1 relations that both sides know. Who sets one side, MikroORM sets the other, hydration too: a row that is read
@@ -106,11 +106,11 @@ export function keyIn(value: unknown, { primaryKeys }: EntityMetadata): Dictiona
   return Object.fromEntries(primaryKeys.map((name, index) => [name, parts[index]]));
 }
 
-/** What a relation holds, without the reference around it. */
+/** What a relation holds, without the reference around it; with `mapToPk` it holds none. */
 export function entityIn(entity: AnyEntity, name: string): AnyEntity | undefined {
   const value = (entity as Dictionary)[name] as object | null | undefined;
-  if (value == null) return undefined;
-  return (Reference.isReference(value) ? value.unwrap() : value) as AnyEntity;
+  const held = Reference.isReference(value) ? (value.unwrap() as object) : value;
+  return held != null && isEntity(held) ? held : undefined;
 }
 
 export const sideOf = (entity: AnyEntity, name: string): Side => ({

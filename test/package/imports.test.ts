@@ -83,7 +83,7 @@ test('the build in CommonJS gives the same names', async () => {
   for (const [module, commonJs] of JSON.parse(stdout) as string[][]) expect(commonJs).toEqual(module);
 });
 
-test('the root is at most 137,000 bytes minified, and 49,400 compressed', async () => {
+test('the root is at most 139,000 bytes minified, and 50,000 compressed', async () => {
   const { outputFiles } = await build({
     ...shared,
     entryPoints: ['dist/index.js'],
@@ -91,8 +91,8 @@ test('the root is at most 137,000 bytes minified, and 49,400 compressed', async 
     external: ['@mikro-orm/core'],
   });
   const code = outputFiles[0]!.contents;
-  expect(code.length).toBeLessThanOrEqual(137_000);
-  expect(gzipSync(code).length).toBeLessThanOrEqual(49_400);
+  expect(code.length).toBeLessThanOrEqual(139_000);
+  expect(gzipSync(code).length).toBeLessThanOrEqual(50_000);
 });
 
 test('in a Node that is too old the package says so when it is imported', async () => {
