@@ -4,7 +4,7 @@ import { constructsEntities, isEntity, metadataOf, settleHydrated } from './enti
 import { type Held, release, spareCollections } from './held-collections.ts';
 import { withoutItemsOfOthers } from './joined-items.ts';
 import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
-import { type FindManaged, restoreHolder, restoreSide, withForeignKeysOfOthers } from './one-to-one.ts';
+import { type FindManaged, restoreHolder, restoreSide, type Side, withForeignKeysOfOthers } from './one-to-one.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -92,6 +92,7 @@ function castShadow(em: EntityManager): Shadow {
     isOurs: () => current.getStore() !== undefined,
     isAway,
   };
+  const keysAround: Side[][] = [];
   let creating = 0;
 
   const spare: Shadow['spare'] = (entity, merging, row) => {
@@ -139,7 +140,7 @@ function castShadow(em: EntityManager): Shadow {
     const row = withoutItemsOfOthers(find, existing, admitted, metadata, merging, ({ class: target }, item) => {
       factory.create(target, item, { ...options, refresh: false });
     });
-    const entity = withForeignKeysOfOthers(find, existing, row, metadata, merging.refreshes, () => {
+    const entity = withForeignKeysOfOthers(find, existing, row, metadata, merging.refreshes, keysAround, () => {
       if (existing === undefined) return settleHydrated(createWithin(entityName, row, options));
       if (!merging.refreshes(existing)) {
         const own = { ...keptRow(find, existing, row) };

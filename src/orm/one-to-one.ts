@@ -43,7 +43,8 @@ export interface Side {
 
 /**
  * Hydrates a row so that no foreign key changes but its own, nor what follows from another. One that was not known may
- * be learned from it, and is then no change.
+ * be learned from it, and is then no change. `around` are the keys to be put back of the rows that it is hydrated
+ * within: MikroORM may have taken them away already, which is no change of the user's.
  */
 export function withForeignKeysOfOthers(
   find: FindManaged,
@@ -51,10 +52,12 @@ export function withForeignKeysOfOthers(
   data: Dictionary,
   metadata: EntityMetadata,
   refreshes: (entity: AnyEntity) => boolean,
+  around: Side[][],
   hydrate: () => AnyEntity,
 ): AnyEntity {
   const relations = oneToOnes(metadata);
   if (relations.length === 0) return hydrate();
+  for (const side of around.flat()) if (side.entity === entity) restoreSide(side);
   const keys: Side[] = [];
   const inverses: Side[] = [];
   for (const { property, other } of relations) {
@@ -75,8 +78,18 @@ export function withForeignKeysOfOthers(
       }
     }
   }
-  const hydrated = hydrate();
+  around.push(keys);
+  let hydrated: AnyEntity;
+  try {
+    hydrated = hydrate();
+  } finally {
+    around.pop();
+  }
   for (const key of keys) restoreSide(key);
+  for (const sides of around) {
+    for (const [index, { entity: holder, name }] of sides.entries())
+      if (holder === hydrated) sides[index] = sideOf(holder, name);
+  }
   for (const { entity: holder, name, value } of inverses) {
     if (value !== undefined) wrappedOf(holder).__data[name] = value;
   }

@@ -1,5 +1,5 @@
 /** What an application does with its EntityManager, and what others do to its rows meanwhile. */
-import { type AnyEntity, type Collection, LockMode } from '@mikro-orm/core';
+import type { AnyEntity, Collection } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import fc from 'fast-check';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
@@ -7,8 +7,8 @@ import { clock, hasStreams, hasTablePerType } from './entities.ts';
 import { type Field, isA, isLoaded, type Model, modelOf, modelOfEntity, models, type Row, set } from './fields.ts';
 import { expectEqual, type ReviveOptions, revive, reviveAsPromised } from './promises.ts';
 import { type Naming, serialize, serializedAs, tokensOf } from './versions.ts';
+import { hasHolders, type Held, lockModes, whileHeld } from './row-locks.ts';
 import { viewOf, type World } from './world.ts';
-import { has } from '../support/driver.ts';
 
 /** Rows 1 to 3 are there at first, 4 is not. */
 const ID = fc.integer({ min: 1, max: 4 });
@@ -137,6 +137,11 @@ async function orGiveUp(world: World, work: () => Promise<unknown>): Promise<voi
 const isConflict = (error: unknown): boolean =>
   error instanceof Error && /^OptimisticLockError$|ConstraintViolation/.test(error.name);
 const isWrite = (statement: string): boolean => /^(?:insert|update|delete)/.test(statement);
+
+async function begin(world: World): Promise<void> {
+  await world.em.begin();
+  world.isInTransaction = true;
+}
 
 const where = (id: number) => ({ id }) as never;
 
@@ -348,10 +353,7 @@ export const COMMANDS: Record<string, Command<never>> = {
     args: fc.tuple(),
     weight: 2,
     can: (world) => !world.isInTransaction,
-    run: async (world) => {
-      await world.em.begin();
-      world.isInTransaction = true;
-    },
+    run: begin,
   }),
   savepoint: command({
     args: fc.tuple(),
@@ -539,21 +541,28 @@ export class Step implements fc.AsyncCommand<World, World> {
   }
 }
 
+type Contended = ReviveOptions & { readonly held?: Held };
+
 /** A revive: its tokens and options. Its `lockMode` counts in a transaction only. */
 export class Revive implements fc.AsyncCommand<World, World> {
   readonly tokens: readonly Naming[];
-  readonly options: ReviveOptions;
-  constructor(tokens: readonly Naming[], options: ReviveOptions) {
+  readonly options: Contended;
+  constructor(tokens: readonly Naming[], options: Contended) {
     [this.tokens, this.options] = [tokens, options];
   }
   check(): boolean {
     return true;
   }
   async run(world: World): Promise<void> {
-    const { lockMode, ...options } = this.options;
-    if (lockMode !== undefined && world.isInTransaction) Object.assign(options, { lockMode });
+    const { lockMode, held, ...options } = this.options;
+    if (held !== undefined && !world.isInTransaction) await begin(world);
+    const isLocking = lockMode !== undefined && world.isInTransaction;
+    if (isLocking) Object.assign(options, { lockMode });
     if (options.populate !== undefined) Object.assign(options, { populate: loadable(world, options.populate) });
-    await (world.isTwin ? revive : reviveAsPromised)(world, await tokensOf(world, this.tokens), options);
+    const tokens = await tokensOf(world, this.tokens);
+    const run = (locked?: Held): Promise<unknown> =>
+      world.isTwin ? revive(world, tokens, options) : reviveAsPromised(world, tokens, options, locked);
+    await (held === undefined ? run() : whileHeld(world, held, run));
   }
   toString(): string {
     const { only, ...options } = this.options;
@@ -587,13 +596,7 @@ const refreshing = fc.record(
     unflushed: fc.constantFrom('keep' as const, 'keep' as const, 'throw' as const, 'overwrite' as const),
     missing: fc.constantFrom('null' as const, 'null' as const, 'omit' as const, 'throw' as const),
     parallel: fc.constantFrom(1, 4),
-    ...(has('rowLocks') && {
-      lockMode: fc.constantFrom(
-        LockMode.PESSIMISTIC_WRITE,
-        LockMode.PESSIMISTIC_READ,
-        LockMode.PESSIMISTIC_WRITE_OR_FAIL,
-      ),
-    }),
+    ...(lockModes.length > 0 && { lockMode: fc.constantFrom(...lockModes) }),
     populate: populating,
     drift: fc.constantFrom('ignore' as const, 'throw' as const, 'tell' as const),
     // These let everything through.
@@ -602,6 +605,15 @@ const refreshing = fc.record(
   },
   { requiredKeys: ['missing'] },
 );
+/** The same where somebody else holds some of the rows. */
+const contended = (tokens: readonly Naming[]) =>
+  fc
+    .tuple(
+      refreshing,
+      fc.constantFrom(...lockModes),
+      fc.record({ tokens: fc.subarray([...tokens], { minLength: 1 }), isShared: fc.boolean() }),
+    )
+    .map(([options, lockMode, held]) => ({ ...options, lockMode, held }));
 const lazy = fc.record({ freshness: fc.constant('lazy' as const), missing: fc.constant('throw' as const) });
 
 /** Whether a program is about a class. */
@@ -623,12 +635,18 @@ function revives(focus: Focus): fc.Arbitrary<Revive> {
   const inFocus = token.filter(([name]) => focus(name));
   /** An application names a row by the class that it is of, or by its root. */
   const right = inFocus.map(([name, id, ...newer]): Naming => [modelAt(modelOf(name).root, id).name, id, ...newer]);
+  const several = fc.array(inFocus, { minLength: 1, maxLength: 4 });
   return fc
     .oneof(
-      {
-        weight: 9,
-        arbitrary: fc.tuple(fc.array(inFocus, { minLength: 1, maxLength: 4 }), refreshing),
-      },
+      { weight: 9, arbitrary: fc.tuple(several, refreshing) },
+      ...(hasHolders
+        ? [
+            {
+              weight: 2,
+              arbitrary: several.chain((tokens) => fc.tuple(fc.constant(tokens), contended(tokens))),
+            },
+          ]
+        : []),
       { weight: 1, arbitrary: fc.tuple(fc.array(right, { minLength: 1, maxLength: 4 }), lazy) },
     )
     .map(([tokens, options]) => new Revive(tokens, options as never));

@@ -342,6 +342,12 @@ export const found: Record<string, readonly [...Program, Revive]> = {
       { drift: 'throw' },
     ),
   ],
+  'the foreign key of a 1:1 that another row takes over, which a join brings along with its own row': [
+    step('lazies', ['Person', 'bio'], 1),
+    step('elsewhere: point', ['Person', 'badge'], 1, 3),
+    step('elsewhere: point', ['Person', 'badge'], 2, 1),
+    revive([['Person', 2]], { populate: { Person: ['teams.members'] } }),
+  ],
   'a row that is kept, and older than its token': [
     step('findOne', 'Person', 1),
     step('elsewhere: update', ['Person', 'nickname'], 1, 0),

@@ -83,6 +83,7 @@ async function elsewhere(world: World, sql: readonly string[]): Promise<boolean>
     else await client.query([`set lock_timeout = ${world.isInTransaction ? 30 : 0}`, ...sql].join(';'));
     return true;
   } catch (error) {
+    await client?.query('rollback');
     // It waits for a lock of the program's transaction, or breaks a constraint: somebody else's problem.
     if (
       /^(?:55P03|23...|SQLITE_CONSTRAINT.*|ER_DUP_ENTRY|ER_(?:NO_REFERENCED_ROW|ROW_IS_REFERENCED)_2)$/.test(

@@ -16,6 +16,7 @@ import {
   toldOf,
   versionOf,
 } from './versions.ts';
+import { type Held, isTaken, skips } from './row-locks.ts';
 import type { Rows, View, Views, World } from './world.ts';
 
 export type ReviveOptions = Pick<
@@ -27,20 +28,26 @@ export type ReviveOptions = Pick<
 };
 
 /** Revives a list of tokens, and holds what comes of it against the promises. */
-export async function reviveAsPromised(world: World, tokens: readonly Token[], options: ReviveOptions): Promise<void> {
+export async function reviveAsPromised(
+  world: World,
+  tokens: readonly Token[],
+  options: ReviveOptions,
+  held?: Held,
+): Promise<unknown> {
   const [before, changed] = [world.views(), world.diffs()];
-  const promise = new Promise_(world, before, await world.rows(), tokens, options);
+  const promise = new Promise_(world, before, await world.rows(), tokens, options, held);
   let outcome: unknown;
   const told: Drift[] = [];
   const statements = await world.sent(async () => (outcome = await revive(world, tokens, options, told)));
   const elsewhere = world.database.statements.filter((statement) => statement.includes('(via read connection'));
   expectEqual('statements that a replica gets', elsewhere, []);
-  if (promise.isPhantom(outcome)) return;
+  if (promise.isPhantom(outcome)) return outcome;
   promise.checkOutcome(outcome, told);
   promise.checkSelects(selects(statements), statements);
   promise.checkViews(world.views());
   promise.checkChanges(changed, world.diffs());
   promise.settle();
+  return outcome;
 }
 
 export async function revive(
@@ -87,8 +94,17 @@ class Promise_ {
   /** To-one relations that `populate` names: by `root id name`. */
   readonly #followed = new Set<string>();
   readonly #refused: boolean;
+  /** The rows of the payload that can't be locked. */
+  readonly #taken: readonly Token[];
 
-  constructor(world: World, before: Views, rows: Rows, tokens: readonly Token[], options: ReviveOptions) {
+  constructor(
+    world: World,
+    before: Views,
+    rows: Rows,
+    tokens: readonly Token[],
+    options: ReviveOptions,
+    held: Held | undefined,
+  ) {
     [this.#world, this.#before, this.#rows, this.#tokens, this.#options] = [world, before, rows, tokens, options];
     for (const view of before.values()) {
       this.#changes.set(view.entity, world.changes(view));
@@ -97,6 +113,27 @@ class Promise_ {
     for (const view of before.values()) this.#changes.set(view.entity, this.#withoutEmpty(view));
     this.#refused = options.unflushed === 'throw' && options.freshness !== 'lazy' && this.#unflushed().length > 0;
     if (!this.#refused && options.freshness !== 'lazy') this.#assignRoles();
+    this.#taken = distinct(this.#refused ? [] : tokens.filter(([name, id]) => this.#isTaken(held, modelOf(name), id)));
+    if (this.#taken.length > 0) this.#assignNoRole();
+  }
+
+  /** Whether a query asks for a row that somebody else holds locked. */
+  #isTaken(held: Held | undefined, model: Model, id: number): boolean {
+    const { lockMode } = this.#options;
+    if (this.#isRemoved(this.#managed.get(keyOf(model.root, id)))) return false;
+    return isTaken(held, lockMode, model.root, id) && this.#isQueried(model, id);
+  }
+
+  /** Whether there is a row that the query for it finds. */
+  #isQueried(model: Model, id: number): boolean {
+    return isARow(this.#rows.find(model.root, id)?.model, modelOf(groupOf(model)));
+  }
+
+  /** Which rows were read before one was found locked is not promised. */
+  #assignNoRole(): void {
+    for (const key of this.#roles.keys()) this.#roles.set(key, 'met');
+    for (const key of this.#loaded) this.#perhaps.add(key);
+    this.#loaded.clear();
   }
 
   /** What the user has set an inverse side to is a change where a foreign key has changed with it. */
@@ -276,6 +313,7 @@ class Promise_ {
       const told = outcome instanceof ByReferenceError ? outcome.code : 'no error';
       return expectEqual('the error', [told, keys.sort()], ['E_UNFLUSHED', [...this.#unflushed()].sort()]);
     }
+    if (this.#taken.length > 0) return this.#checkLocked(outcome);
     const expected = this.#tokens.map(([name, id]): AnyEntity | null | string => {
       const model = modelOf(name);
       const key = keyOf(model.root, id);
@@ -312,6 +350,17 @@ class Promise_ {
     });
   }
 
+  /** SKIP LOCKED tells the rows that are locked, of one table; others those that were asked for with them. */
+  #checkLocked(outcome: unknown): void {
+    if (!(outcome instanceof ByReferenceError) || outcome.code !== 'E_LOCKED')
+      throw new Error('no E_LOCKED', { cause: outcome });
+    const told = outcome.tokens!.map(({ model, primaryKey }) => keyOf(modelOf(model).root, Number(primaryKey)));
+    const taken = this.#taken.map(([name, id]) => keyOf(modelOf(name).root, id));
+    const areTaken = skips(this.#options.lockMode) ? told.every((key) => taken.includes(key)) : true;
+    if (!areTaken || !told.some((key) => taken.includes(key)))
+      throw new Error(`E_LOCKED names ${told.join(', ')}; locked are ${taken.join(', ')}`);
+  }
+
   /** The version that a token is held against: the row's, or that of an entity which is kept; undefined where none is read. */
   #versionRead(name: string, id: number): number | undefined {
     const key = keyOf(modelOf(name).root, id);
@@ -328,13 +377,17 @@ class Promise_ {
     const writes = all.filter((statement) => /^(?:insert|update|delete)/.test(statement));
     expectEqual('statements that write', writes, []);
     if (this.#refused || freshness === 'lazy') return expectEqual('SELECTs', sent, []);
-    const asked = this.#distinct().flatMap(({ model, key }) => {
+    const asked = this.#distinct().flatMap(({ model, id, key }) => {
       if (this.#isRemoved(this.#managed.get(key))) return [];
-      if (!this.#isKept(key)) return [`load ${groupOf(model)}`, ...this.#apart(model, key)];
-      return lockMode === undefined ? [] : [`lock ${groupOf(model)}`];
+      const group = groupOf(model);
+      const [query, others] = this.#isKept(key) ? [`lock ${group}`, []] : [`load ${group}`, this.#apart(model, key)];
+      if (lockMode === undefined && query.startsWith('lock')) return [];
+      const isShort = skips(lockMode) && !this.#isQueried(model, id);
+      return [query, ...others, ...(isShort ? [`look ${query}`] : [])];
     });
     if (populate !== undefined) return;
     const queries = new Set(asked);
+    if (this.#taken.length > 0) return;
     // Which of two queries at once is over last decides whether what the other one has brought along is read again.
     const perhaps = [...queries].filter(
       (query) => query.startsWith('lazy') && queries.has(query.replace('lazy', 'load')),
