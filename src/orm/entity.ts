@@ -35,6 +35,10 @@ export function stateOf(entity: AnyEntity): EntityState {
   return isScheduledForRemoval(__em, entity) ? 'removed' : 'stored';
 }
 
+/** What an entity has where its row has NULL. */
+export const nullOf = (entity: AnyEntity): null | undefined =>
+  helper(entity).__config.get('forceUndefined') ? undefined : null;
+
 /** A reference by another key than the primary one (`targetKey`), which is not known until it is loaded. */
 export const isUnidentified = (entity: AnyEntity): boolean => !isLoaded(entity) && !helper(entity).hasPrimaryKey();
 
@@ -174,6 +178,8 @@ function isPartial(entity: AnyEntity): boolean {
         lazy !== true &&
         (formula !== undefined || version === true || kind === '1:1') &&
         (entity as Dictionary)[name] === undefined &&
+        // What is undefined for NULL is there.
+        !(__config.get('forceUndefined') && __loadedProperties.has(name)) &&
         (kind !== '1:1' || owner || __config.get('autoJoinOneToOneOwner')) &&
         // A 1:1 that another row has taken over is so before the flush too.
         !(owner === true && name in stored),

@@ -1,4 +1,5 @@
-import { type AnyEntity, type Dictionary, type EntityMetadata, type EntityProperty, helper } from '@mikro-orm/core';
+import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import { nullOf } from './entity.ts';
 
 /** Embedded objects whose properties are columns of the owner's own table, each of which changes by itself. */
 
@@ -59,20 +60,17 @@ export function restoreInline(
   row: Dictionary,
 ): void {
   const fresh = inlineColumns(metadata).flatMap(({ name, path }): At[] =>
-    name in row && !columns.has(name) ? [[path, row[name] === null ? null : valueAt(entity, path)]] : [],
+    name in row && !columns.has(name) ? [[path, row[name] === null ? nullOf(entity) : valueAt(entity, path)]] : [],
   );
   for (const [path, object] of objects) setAt(entity, path, object);
   // Nor does it make one null of which it does not know, in one that the user has made.
-  for (const { path, columns: own } of hasNulls(entity) ? inlineObjects(metadata) : []) {
+  for (const { path, columns: own } of nullOf(entity) === null ? inlineObjects(metadata) : []) {
     if (valueAt(entity, path) === undefined && own.every((name) => row[name] === null)) setAt(entity, path, null);
   }
   // MikroORM leaves an object as it was where all is NULL that it has selected of it, and something lazy is not.
-  for (const [path, value] of fresh) if (objects.length > 0 || value === null) setAt(entity, path, value);
+  for (const [path, value] of fresh) if (objects.length > 0 || value == null) setAt(entity, path, value);
   for (const [path, value] of values) setAt(entity, path, value);
 }
-
-/** Whether NULL is null, and not undefined. */
-const hasNulls = (entity: AnyEntity): boolean => helper(entity).__config.get('forceUndefined') !== true;
 
 const isBelow = (path: readonly string[], start: readonly string[]): boolean =>
   start.every((step, index) => path[index] === step);

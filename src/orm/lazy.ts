@@ -1,4 +1,5 @@
-import { type AnyEntity, type EntityMetadata, type EntityProperty, ScalarReference } from '@mikro-orm/core';
+import { type AnyEntity, type EntityMetadata, type EntityProperty, helper, ScalarReference } from '@mikro-orm/core';
+import { nullOf } from './entity.ts';
 import { pathOf, valueAt } from './inline-embedded.ts';
 
 /** A memo: what it holds follows from its key alone. */
@@ -24,9 +25,15 @@ export function loadedLazyProperties(entity: AnyEntity, metadata: EntityMetadata
   if (properties.length === 0) return NONE;
   return properties.flatMap((property) => {
     const value = valueAt(entity, pathOf(metadata, property.name));
-    const isLoaded = value !== undefined && !(value instanceof ScalarReference && !value.isInitialized());
+    const isLoaded = value === undefined ? isNull(entity, property.name) : !isUnread(value);
     return isLoaded ? [property.name] : [];
   });
 }
+
+const isUnread = (value: unknown): boolean => value instanceof ScalarReference && !value.isInitialized();
+
+/** Where undefined stands for NULL, what MikroORM has stored of an entity tells it from what is not loaded. */
+const isNull = (entity: AnyEntity, column: string): boolean =>
+  nullOf(entity) === undefined && column in (helper(entity).__originalEntityData ?? {});
 
 const NONE: readonly never[] = [];

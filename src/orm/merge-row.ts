@@ -8,7 +8,7 @@ import {
   Reference,
 } from '@mikro-orm/core';
 import type { Admission } from './admission.ts';
-import { changesOf, isWhole, metadataOf, settleHydrated } from './entity.ts';
+import { changesOf, isWhole, metadataOf, nullOf, settleHydrated } from './entity.ts';
 import { addTo, type Held, hold, spareCollections, spareFollowed } from './held-collections.ts';
 import { inlineRoot, pathOf, restoreInline, takeInline } from './inline-embedded.ts';
 import { loadedLazyProperties } from './lazy.ts';
@@ -70,7 +70,9 @@ export function mergeRow(
   const wrapped = helper(entity) as Wrapped;
   const { __meta: metadata, __originalEntityData: before = {}, __touched } = wrapped;
   const changes = spares ? changesOf(entity) : NONE;
-  const row = changes.size > 0 || metadata.relations.length > 0 ? { ...data } : data;
+  // With `forceUndefined` MikroORM makes NULL undefined in the row itself.
+  const isSpoilt = nullOf(entity) === undefined;
+  const row = changes.size > 0 || metadata.relations.length > 0 || isSpoilt ? { ...data } : data;
   const taken = takeInline(entity, metadata, changes);
   // The key stays in the row: by it MikroORM finds the entity, and without it makes another one.
   const keys = metadata.primaryKeys.filter((name) => changes.has(name));
@@ -86,7 +88,7 @@ export function mergeRow(
   for (const [index, name] of keys.entries()) (entity as Dictionary)[name] = ownKeys[index];
   const current = reclassed(entity, data);
   const stays = (name: string): boolean => name in current.properties;
-  nullLists(entity, current, row);
+  nullLists(entity, current, changes, data);
   restoreInline(entity, metadata, taken, data);
   if (current !== metadata) dropForeign(entity, metadata, stays);
   settleHydrated(entity);
@@ -184,8 +186,9 @@ function nullForeignKeys(
 }
 
 /** MikroORM 6 leaves a list of embedded objects as it was where the row has NULL. */
-function nullLists(entity: AnyEntity, { props }: EntityMetadata, row: Dictionary): void {
+function nullLists(entity: AnyEntity, { props }: EntityMetadata, changes: ReadonlySet<string>, row: Dictionary): void {
   for (const { name, kind, array } of props) {
-    if (kind === 'embedded' && array === true && row[name] === null) (entity as Dictionary)[name] = null;
+    if (kind === 'embedded' && array === true && row[name] === null && !changes.has(name))
+      (entity as Dictionary)[name] = nullOf(entity);
   }
 }

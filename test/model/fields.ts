@@ -261,12 +261,25 @@ export function valueOf(entity: AnyEntity, { name, role, lazy }: Field): Text {
   if (value instanceof ScalarReference) value = value.isInitialized() ? value.unwrap() : undefined;
   for (const step of path) {
     // A lazy column of an embedded object that is null: whether it is loaded can't be seen.
-    if (value == null) return value === null && !lazy ? 'null' : undefined;
+    if (value == null) return (value === null && !lazy) || isUndefinedNull(entity, name) ? 'null' : undefined;
     value = (value as Row)[step];
   }
+  if (value === undefined && isUndefinedNull(entity, name)) return 'null';
   if (value != null && (role === 'relation' || role === 'inverse')) value = idOf(targetOf(value as object));
   return value === undefined ? undefined : textOf(value);
 }
+
+/** Where MikroORM has undefined for NULL (`forceUndefined`): what is loaded tells it from what is not. */
+export function isUndefinedNull(entity: AnyEntity, name: string): boolean {
+  const { __config, __originalEntityData: stored, __loadedProperties: loaded } = helper(entity) as unknown as Loading;
+  if (__config.get('forceUndefined') !== true || stored === undefined || !isLoaded(entity)) return false;
+  return name.replaceAll('.', '_') in stored || loaded.has(name);
+}
+type Loading = {
+  readonly __config: { get(name: string): unknown };
+  readonly __originalEntityData?: Row;
+  readonly __loadedProperties: ReadonlySet<string>;
+};
 
 /** Keys in order, so that texts are equal where the values are. */
 export const textOf = (value: unknown): string => JSON.stringify(plain(value));

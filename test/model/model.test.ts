@@ -28,6 +28,7 @@ const SETUPS: Record<string, object> = {
   'select-in': { loadStrategy: 'select-in', useBatchInserts: false },
   'result cache': { resultCache: { global: 60_000 } },
   constructors: { forceEntityConstructor: true },
+  'undefined for NULL': { forceUndefined: true },
   'inverse sides that are not read': { autoJoinOneToOneOwner: false },
   ...(!isMikroOrm6 && { balanced: { loadStrategy: 'balanced' } }),
   'other options': {

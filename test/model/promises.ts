@@ -416,6 +416,7 @@ class Promise_ {
       const old = this.#before.get(view.entity);
       if (role === undefined && old === undefined && !isLoaded(view.entity)) continue;
       this.#checkClass(view, old, role);
+      const hasNone = role === 'read' && this.#world.em.config.get('forceUndefined') === true;
       for (const field of view.model.fields) {
         const was = old?.fields.get(field.name);
         const is = view.fields.get(field.name);
@@ -425,6 +426,9 @@ class Promise_ {
             `${key} ${field.name} is ${is}, not ${allowed.join(' or ')} (${role ?? 'not named'}; was ${was})`,
           );
         }
+        const isMine = this.#changes.get(view.entity)?.has(field.name) === true;
+        if (hasNone && field.role === 'own' && !isMine && (view.entity as Row)[field.name] === null)
+          throw new Error(`${key} ${field.name} is null, and not undefined`);
       }
       for (const many of view.model.many) {
         const was = old?.many.get(many.name);

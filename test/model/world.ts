@@ -7,6 +7,7 @@ import { clock } from './entities.ts';
 import {
   idOf,
   isLoaded,
+  isUndefinedNull,
   type Many,
   type Model,
   modelOf,
@@ -216,7 +217,8 @@ export class World {
         const column = name.replaceAll('.', '_');
         const old = stored[column];
         if (!(column in diff) || (isReference && diff[column] === undefined)) continue;
-        const base = old === undefined ? undefined : textOf(old === null ? null : kind.read(old));
+        const base =
+          old === undefined && !isUndefinedNull(entity, name) ? undefined : textOf(old == null ? null : kind.read(old));
         // See `LEFT_OUT`: what is in JSON, of entities that are made by their constructors.
         const isUnread = typeof old === 'string' && typeof prepared[column] === 'object' && fields.get(name) === base;
         if (!isUnread) names.set(name, base);
