@@ -58,14 +58,20 @@ export function restoreInline(
   metadata: EntityMetadata,
   { objects, columns, values }: Taken,
   row: Dictionary,
+  before: Dictionary,
 ): void {
   const fresh = inlineColumns(metadata).flatMap(({ name, path }): At[] =>
     name in row && !columns.has(name) ? [[path, row[name] === null ? nullOf(entity) : valueAt(entity, path)]] : [],
   );
   for (const [path, object] of objects) setAt(entity, path, object);
-  // Nor does it make one null of which it does not know, in one that the user has made.
-  for (const { path, columns: own } of nullOf(entity) === null ? inlineObjects(metadata) : []) {
-    if (valueAt(entity, path) === undefined && own.every((name) => row[name] === null)) setAt(entity, path, null);
+  for (const { path, columns: own } of inlineObjects(metadata)) {
+    const value = valueAt(entity, path);
+    // Nor does it make one null of which it does not know, in one that the user has made.
+    if (value === undefined && own.every((name) => row[name] === null)) setAt(entity, path, nullOf(entity));
+    // One that stays null would have a flush write NULL to what nobody has read, or has as undefined.
+    const isUnread = own.some((name) => !(name in row) && before[name] !== null);
+    const isUsers = own.some((name) => columns.has(name));
+    if (value === null && !isUsers && (isUnread || nullOf(entity) === undefined)) setAt(entity, path, undefined);
   }
   // MikroORM leaves an object as it was where all is NULL that it has selected of it, and something lazy is not.
   for (const [path, value] of fresh) if (objects.length > 0 || value == null) setAt(entity, path, value);

@@ -89,7 +89,7 @@ export function mergeRow(
   const current = reclassed(entity, data);
   const stays = (name: string): boolean => name in current.properties;
   nullLists(entity, current, changes, data);
-  restoreInline(entity, metadata, taken, data);
+  restoreInline(entity, metadata, taken, data, before);
   if (current !== metadata) dropForeign(entity, metadata, stays);
   settleHydrated(entity);
   for (const { name, added } of collections.filter(({ name }) => stays(name))) {

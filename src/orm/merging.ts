@@ -1,6 +1,6 @@
-import type { AnyEntity, Dictionary, EntityManager, EntityMetadata } from '@mikro-orm/core';
+import { type AnyEntity, type Dictionary, type EntityManager, type EntityMetadata, helper } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { constructsEntities, isEntity, metadataOf, settleHydrated } from './entity.ts';
+import { constructsEntities, isEntity, metadataOf, nullOf, settleHydrated } from './entity.ts';
 import { type Held, release, spareCollections } from './held-collections.ts';
 import { withoutItemsOfOthers } from './joined-items.ts';
 import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
@@ -145,7 +145,7 @@ function castShadow(em: EntityManager): Shadow {
       if (!merging.refreshes(existing)) {
         const own = { ...keptRow(find, existing, row) };
         spare(existing, merging, own);
-        return createWithin(entityName, own, { ...options, refresh: false });
+        return keepingNulls(existing, () => createWithin(entityName, own, { ...options, refresh: false }));
       }
       const refresh = (own: Dictionary) => {
         createWithin(entityName, own, { ...options, refresh: true });
@@ -185,4 +185,16 @@ function castShadow(em: EntityManager): Shadow {
       for (const name of SHADOWED) delete (unit as Partial<UnitOfWork>)[name];
     },
   };
+}
+
+/**
+ * With `forceUndefined` MikroORM 6 makes NULL undefined in what it has stored of an entity that it merges a row into:
+ * what the user has set to null, and flushed, would count as changed.
+ */
+function keepingNulls(entity: AnyEntity, merge: () => AnyEntity): AnyEntity {
+  const stored: Dictionary = helper(entity).__originalEntityData ?? {};
+  const nulls = nullOf(entity) === null ? [] : Object.keys(stored).filter((name) => stored[name] === null);
+  const merged = merge();
+  for (const name of nulls) stored[name] ??= null;
+  return merged;
 }

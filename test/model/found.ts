@@ -377,6 +377,18 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('findOne', 'Person', 1),
     revive([['Person', 2]]),
   ],
+  'an embedded object that the user has set to null, overwritten, with a lazy column that nobody has read': [
+    step('find', 'Person', [3], undefined),
+    step('unset', 'address', 3),
+    revive([['Person', 3]], { unflushed: 'overwrite' }),
+    revive([['Person', 3]], { unflushed: 'throw' }),
+  ],
+  'an embedded object that the user has set to null, and a find has flushed': [
+    step('find', 'Person', [1], undefined),
+    step('unset', 'address', 1),
+    step('fields', ['Person', 'name'], 1),
+    revive([['Person', 1, 0]], { freshness: 'managed', populate: { Person: ['teams.members'] } }),
+  ],
   ...(has('rowLocks') && {
     'a row that is of another class now, locked and kept': [
       step('findOne', 'Dog', 1),
