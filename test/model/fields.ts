@@ -258,7 +258,10 @@ export const isA = (model: Model, of: Model): boolean =>
 export function valueOf(entity: AnyEntity, { name, role, lazy }: Field): Text {
   const [root, ...path] = name.split('.');
   let value: unknown = (entity as Row)[root!];
-  if (value instanceof ScalarReference) value = value.isInitialized() ? value.unwrap() : undefined;
+  if (value instanceof ScalarReference) {
+    if (!value.isInitialized()) return undefined;
+    value = value.unwrap();
+  }
   for (const step of path) {
     // A lazy column of an embedded object that is null: whether it is loaded can't be seen.
     if (value == null) return (value === null && !lazy) || isUndefinedNull(entity, name) ? 'null' : undefined;

@@ -389,6 +389,18 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('fields', ['Person', 'name'], 1),
     revive([['Person', 1, 0]], { freshness: 'managed', populate: { Person: ['teams.members'] } }),
   ],
+  'the 1:1 of a row that was read in part, which MikroORM 6 takes for changed': [
+    step('find', 'Badge', [2], undefined),
+    step('fields', ['Person', 'name'], 2),
+    step('findOne', 'Person', 1),
+    revive(
+      [
+        ['Person', 2],
+        ['Person', 1],
+      ],
+      { freshness: 'managed', populate: { Person: ['badge.person'] } },
+    ),
+  ],
   ...(has('rowLocks') && {
     'a row that is of another class now, locked and kept': [
       step('findOne', 'Dog', 1),

@@ -127,6 +127,12 @@ const SHOWN: Record<keyof typeof LEFT_OUT | keyof typeof TOLD | keyof typeof REL
     person.history = null;
     expect(await written()).toEqual([]);
   },
+  'the 1:1 of a row that was read in part in MikroORM 6': async () => {
+    await em.find(Badge, [2]);
+    await em.findOneOrFail(Person, 2, { fields: ['name'] as never });
+    expect(await execute('select badge_id from person where id = 2')).toEqual([{ badge_id: 2 }]);
+    expect(await written()).toEqual(isMikroOrm6 ? [updateOf('person', 'badge_id')] : []);
+  },
   'what pointed to a row that was removed': async () => {
     const person = await em.findOneOrFail(Person, 1);
     em.remove(await em.findOneOrFail(Badge, 1));

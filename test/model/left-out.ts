@@ -20,6 +20,8 @@ export const LEFT_OUT = {
     'from one side, the other, or both, the second time `on conflict do nothing`, `insert ignore` on MySQL',
   'NULL of an embedded array in MikroORM 6':
     'it is undefined in an entity that is made from the row, and not written where it was undefined',
+  'the 1:1 of a row that was read in part in MikroORM 6':
+    'where the other side has told it, it counts as changed, and a flush writes once more what the row has',
   'what pointed to a row that was removed': 'it is undefined after the flush, and not null',
   'populate of `pets` by a join': 'one with a class that has rows of its own leaves out those of subclasses',
   'updates of several rows in one statement':

@@ -14,9 +14,11 @@ import { openDatabase } from '../support/database.ts';
 import { driver, has } from '../support/driver.ts';
 import { programs, type Revive } from './commands.ts';
 import { entities } from './entities.ts';
+import { idOf } from './fields.ts';
 import { found } from './found.ts';
+import { isLeftOut } from './left-out.ts';
 import { startingRows } from './starting-rows.ts';
-import { World } from './world.ts';
+import { viewOf, World } from './world.ts';
 
 const COMMANDS = Number(process.env['MODEL_COMMANDS'] ?? 5_000);
 const LONGEST = 24;
@@ -106,15 +108,40 @@ async function start(isTwin: boolean): Promise<World> {
 
 /** A flush, and what it leaves. */
 async function flushed(world: World): Promise<unknown> {
+  const told = await toldBadges(world);
   let failure: string | undefined;
   const statements = await world.sent(() => world.flush().catch((error: Error) => (failure = error.name)));
   // In which order it writes rows that know nothing of each other is its own affair: so is what it has written till then.
   if (failure !== undefined) return failure;
   const writes = statements
     .filter((statement) => /^(?:insert|update|delete)/.test(statement))
+    .flatMap((statement) => withoutBadges(statement, told))
     .flatMap(world.hasRemoved ? withoutUnlinking : plain)
     .flatMap(world.hasReclassed ? withoutForeign : (statement) => statement);
   return mergeUpdates([...new Set(writes)]).sort();
+}
+
+/** The people whose badge nobody has set, and counts as changed though it is the one that their row has: see `LEFT_OUT`. */
+async function toldBadges(world: World): Promise<readonly number[]> {
+  if (!isLeftOut('the 1:1 of a row that was read in part in MikroORM 6')) return [];
+  const told = [...world.diffs()].flatMap(([entity, names]) => {
+    const isTold = names.has('badge') && names.get('badge') === undefined;
+    return isTold && world.touched.get(entity)?.has('badge') !== true ? [viewOf(entity)] : [];
+  });
+  if (told.length === 0) return [];
+  const rows = await world.rows();
+  return told.flatMap(({ entity, fields }) => {
+    const row = rows.find('Person', idOf(entity));
+    return row !== undefined && rows.valueOf(row, 'badge') === fields.get('badge') ? [idOf(entity)] : [];
+  });
+}
+
+/** A statement without the badges of these people; nothing where that is all. */
+function withoutBadges(statement: string, people: readonly number[]): string[] {
+  const [, id] = /^update .person. .* where .id. = (\d+)/.exec(statement) ?? [];
+  if (id === undefined || !people.includes(Number(id))) return [statement];
+  const rest = statement.replace(/["`]badge_id["`] = \d+, /, '');
+  return /^update .person. set .changed_at. = \d+, .version. = /.test(rest) ? [] : [rest];
 }
 
 /**
@@ -210,6 +237,8 @@ describe.each(Object.entries(SETUPS))('%s', (name, setup) => {
     await run(commands.slice(0, -1), commands.at(-1) as Revive);
   });
 
+  // Where undefined stands for NULL, it can't always be seen whether something lazy is loaded: fixed programs alone.
+  if ('forceUndefined' in setup) return;
   test(`${COMMANDS} commands in all`, async () => {
     executed = 0;
     const first = process.env['MODEL_SEED'] ?? 13 + 1_000 * Object.keys(SETUPS).indexOf(name);
