@@ -3,9 +3,11 @@ import type { AnyEntity, Collection } from '@mikro-orm/core';
 import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import fc from 'fast-check';
 import { isMikroOrm6 } from '../../fixtures/majors.ts';
+import { AUTHORIZERS, type Authorizer } from './asked.ts';
 import { clock, hasStreams, hasTablePerType } from './entities.ts';
 import { type Field, isA, isLoaded, type Model, modelOf, modelOfEntity, models, type Row, set } from './fields.ts';
-import { expectEqual, type ReviveOptions, revive, reviveAsPromised } from './promises.ts';
+import { expectEqual, reviveAsPromised } from './promises.ts';
+import { revive, type ReviveOptions } from './revive.ts';
 import { type Naming, serialize, serializedAs, tokensOf } from './versions.ts';
 import { hasHolders, type Held, lockModes, skips, whileHeld } from './row-locks.ts';
 import { viewOf, type World } from './world.ts';
@@ -602,6 +604,7 @@ const refreshing = fc.record(
     // These let everything through.
     only: fc.constant(models.map((model) => model.class)),
     filters: fc.constant(false as const),
+    authorize: fc.constantFrom(...(Object.keys(AUTHORIZERS) as Authorizer[])),
   },
   { requiredKeys: ['missing'] },
 );

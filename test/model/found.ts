@@ -3,7 +3,7 @@ import type fc from 'fast-check';
 import { LockMode } from '@mikro-orm/core';
 import { Revive, Step } from './commands.ts';
 import { hasTablePerType } from './entities.ts';
-import type { ReviveOptions } from './promises.ts';
+import type { ReviveOptions } from './revive.ts';
 import type { Naming } from './versions.ts';
 import type { World } from './world.ts';
 import { has } from '../support/driver.ts';
@@ -352,6 +352,20 @@ export const found: Record<string, readonly [...Program, Revive]> = {
     step('findOne', 'Person', 1),
     step('elsewhere: update', ['Person', 'nickname'], 1, 0),
     revive([['Person', 1, 0]], { freshness: 'managed' }),
+  ],
+  'a row that is refused, in a collection of one that is kept': [
+    step('findOne', 'Person', 1),
+    revive([['Person', 1]], {
+      freshness: 'managed',
+      populate: { Person: ['teams'] },
+      authorize: 'all but the second',
+    }),
+  ],
+  'a row that is refused, beside what the user has put into a collection that is not loaded': [
+    step('findOne', 'Person', 1),
+    step('findOne', 'Team', 3),
+    step('add', ['Person', 'teams'], 1, 3),
+    revive([['Person', 1]], { populate: { Person: ['teams'] }, authorize: 'all but the second' }),
   ],
   'JSON that the user sets with its keys in another order': [
     revive([['Person', 1]]),

@@ -1,10 +1,13 @@
 /** The oracle: docs/concepts/freshness.md, worked out from the rows as they are, what was loaded of them, and what the user has set. */
 import { isDeepStrictEqual } from 'node:util';
 import { type AnyEntity, type Collection, helper } from '@mikro-orm/core';
-import { ByReferenceError, type DeserializeOptions, type Drift } from 'mikro-orm-byref';
+import { ByReferenceError, type Drift } from 'mikro-orm-byref';
 import { selects } from '../../fixtures/orm.ts';
+import { Asked, groupOf, keyOf, keyOfView } from './asked.ts';
 import { idOf, isA, isLoaded, type Model, modelOf, type Row, type Text, textOf } from './fields.ts';
+import { Items, type Role } from './items.ts';
 import { isLeftOut } from './left-out.ts';
+import { revive, type ReviveOptions, type Told } from './revive.ts';
 import {
   distinct,
   driftsOf,
@@ -19,14 +22,6 @@ import {
 import { type Held, isTaken, skips } from './row-locks.ts';
 import type { Rows, View, Views, World } from './world.ts';
 
-export type ReviveOptions = Pick<
-  DeserializeOptions,
-  'freshness' | 'unflushed' | 'populate' | 'missing' | 'lockMode' | 'parallel' | 'only' | 'filters'
-> & {
-  /** `tell` is a callback. */
-  readonly drift?: 'ignore' | 'throw' | 'tell';
-};
-
 /** Revives a list of tokens, and holds what comes of it against the promises. */
 export async function reviveAsPromised(
   world: World,
@@ -37,12 +32,13 @@ export async function reviveAsPromised(
   const [before, changed] = [world.views(), world.diffs()];
   const promise = new Promise_(world, before, await world.rows(), tokens, options, held);
   let outcome: unknown;
-  const told: Drift[] = [];
+  const told: Told = { drifts: [], asked: [] };
   const statements = await world.sent(async () => (outcome = await revive(world, tokens, options, told)));
   const elsewhere = world.database.statements.filter((statement) => statement.includes('(via read connection'));
   expectEqual('statements that a replica gets', elsewhere, []);
+  promise.checkAsked(told.asked);
   if (promise.isPhantom(outcome)) return outcome;
-  promise.checkOutcome(outcome, told);
+  promise.checkOutcome(outcome, told.drifts);
   promise.checkSelects(selects(statements), statements);
   promise.checkViews(world.views());
   promise.checkChanges(changed, world.diffs());
@@ -50,32 +46,12 @@ export async function reviveAsPromised(
   return outcome;
 }
 
-export async function revive(
-  world: World,
-  tokens: readonly Token[],
-  { drift, ...options }: ReviveOptions,
-  told: Drift[] = [],
-): Promise<unknown> {
-  const payload = { $byref: 1, data: tokens.map((token) => ({ $entity: token })) };
-  const policy = drift === 'tell' ? (it: Drift) => void told.push(it) : drift;
-  try {
-    return await world.serializer.decode(payload as never, {
-      em: world.em,
-      ...options,
-      ...(policy !== undefined && { drift: policy }),
-    });
-  } catch (error) {
-    if (error instanceof ByReferenceError) return error;
-    throw error;
-  }
+/** A row that tokens name, and as one of which class. */
+interface Named {
+  readonly model: Model;
+  readonly id: number;
+  readonly key: string;
 }
-
-/** What a revive does with an entity. */
-type Role =
-  /** It is as its row is now, but for what the user has changed. */
-  | 'read'
-  /** A query may have met it: each value is as it was, or as it is now. */
-  | 'met';
 
 class Promise_ {
   readonly #world: World;
@@ -96,6 +72,9 @@ class Promise_ {
   readonly #refused: boolean;
   /** The rows of the payload that can't be locked. */
   readonly #taken: readonly Token[];
+  readonly #items: Items;
+  /** Undefined where nobody is asked. */
+  readonly #asked: Asked | undefined;
 
   constructor(
     world: World,
@@ -111,6 +90,23 @@ class Promise_ {
       this.#managed.set(keyOfView(view), view);
     }
     for (const view of before.values()) this.#changes.set(view.entity, this.#withoutEmpty(view));
+    const { authorize } = options;
+    if (authorize !== undefined)
+      this.#asked = new Asked(rows, authorize, this.#distinct(), (model) => this.#pathsOf(model));
+    this.#items = new Items({
+      rows,
+      before,
+      links: world.links,
+      unflushed: options.unflushed,
+      changes: this.#changes,
+      managed: this.#managed,
+      roles: this.#roles,
+      loaded: this.#loaded,
+      perhaps: this.#perhaps,
+      isKept: (key) => this.#isKept(key),
+      isRemoved: this.#isRemoved,
+      admits: this.#admits,
+    });
     this.#refused = options.unflushed === 'throw' && options.freshness !== 'lazy' && this.#unflushed().length > 0;
     if (!this.#refused && options.freshness !== 'lazy') this.#assignRoles();
     this.#taken = distinct(this.#refused ? [] : tokens.filter(([name, id]) => this.#isTaken(held, modelOf(name), id)));
@@ -167,7 +163,7 @@ class Promise_ {
 
   /** The rows of the payload that have changes. */
   #unflushed(): readonly string[] {
-    return [...new Set(this.#distinct().map(({ key }) => key))].flatMap((key) => {
+    return [...new Set(this.#admitted().map(({ key }) => key))].flatMap((key) => {
       const view = this.#managed.get(key);
       return view !== undefined && !this.#isRemoved(view) && this.#writes(view) ? [key] : [];
     });
@@ -192,10 +188,19 @@ class Promise_ {
     });
   }
 
-  #distinct(): { readonly model: Model; readonly id: number; readonly key: string }[] {
+  #distinct(): Named[] {
     const rows = this.#tokens.map(([name, id]) => ({ model: modelOf(name), id, key: keyOf(modelOf(name).root, id) }));
     return [...new Map(rows.map((row) => [`${row.model.name} ${row.id}`, row])).values()];
   }
+
+  /** Without those that nobody has let in. */
+  #admitted(): Named[] {
+    return this.#distinct().filter(({ model, id }) => !this.#isTurnedAway(model, id));
+  }
+
+  #isTurnedAway = (model: Model, id: number): boolean => this.#asked?.admitsNamed(model, id) === false;
+
+  #admits = (root: string, id: number): boolean => this.#asked?.admits(root, id) ?? true;
 
   /** Loaded, and nothing is missing that a query would bring. */
   #isWhole({ entity, model, fields }: View): boolean {
@@ -221,7 +226,7 @@ class Promise_ {
   }
 
   #assignRoles(): void {
-    for (const { model, id, key } of this.#distinct()) {
+    for (const { model, id, key } of this.#admitted()) {
       const found = this.#rows.find(model.root, id);
       const view = this.#managed.get(key);
       if (this.#isRemoved(view)) continue;
@@ -255,12 +260,17 @@ class Promise_ {
           ? [JSON.parse(this.#rows.valueOf(found, name)!) as number]
           : this.#rows.items(id, many);
     const held: unknown = JSON.parse((view?.fields.get(name) ?? view?.many.get(name) ?? 'null') as string);
-    const mine = [[held].flat().filter((item) => item !== null), this.#putInto(id, many)].flat() as number[];
+    const mine = [[held].flat().filter((item) => item !== null), this.#items.putInto(id, many)].flat() as number[];
     const isMine = view !== undefined && this.#changes.get(view.entity)!.has(name);
     if (many !== undefined) (isSure ? this.#loaded : this.#perhaps).add(`${key} ${name}`);
     else if (view !== undefined) this.#followed.add(`${key} ${name}`);
     for (const related of new Set([...stored, ...mine])) {
       if (related === null) continue;
+      if (!this.#admits(target.root, related)) {
+        // MikroORM follows it where it is here already.
+        if (this.#managed.has(keyOf(target.root, related))) this.#walk(target.root, related, path, false, false);
+        continue;
+      }
       const isMetByAll = isRead && stored.includes(related) && !isMine;
       const relatedKey = keyOf(target.root, related);
       const isRefreshed = isMetByAll && !this.#isKept(relatedKey) && !this.#isRemoved(this.#managed.get(relatedKey));
@@ -268,22 +278,10 @@ class Promise_ {
       else if (!this.#roles.has(relatedKey)) this.#roles.set(relatedKey, 'met');
       // What is kept is followed by what it holds.
       const isHeld = isRead || mine.includes(related) || (many !== undefined && view?.many.get(name) === undefined);
-      const isOfOthers = many !== undefined && this.#isOfOthers(related, id, many);
+      const isOfOthers = many !== undefined && this.#items.isOfOthers(related, id, many);
       const isIn = stored.includes(related) && isHeld && !isMine && !isOfOthers;
       this.#walk(target.root, related, path, isRefreshed, isSure && isIn);
     }
-  }
-
-  /** The rows that the user has put into a collection, loaded or not. */
-  #putInto(id: number, many: Model['many'][number] | undefined): number[] {
-    if (many === undefined) return [];
-    const { pivot, by, target } = many;
-    if (pivot !== undefined)
-      return this.#world.links.flatMap((link) => (link[pivot.own] === id ? link[pivot.other]! : []));
-    return [...this.#before.values()].flatMap(({ entity, model, fields }) => {
-      const side = model.fields.find(({ column, role }) => column === by && role === 'relation');
-      return model.root === target && side !== undefined && fields.get(side.name) === textOf(id) ? idOf(entity) : [];
-    });
   }
 
   /** E_UNFLUSHED of collections that are not loaded, into which the user has put something: that may be there already. */
@@ -318,7 +316,7 @@ class Promise_ {
       const model = modelOf(name);
       const key = keyOf(model.root, id);
       const view = this.#managed.get(key);
-      if (this.#isRemoved(view)) return null;
+      if (this.#isRemoved(view) || this.#isTurnedAway(model, id)) return null;
       if (freshness === 'lazy') return view?.entity ?? key;
       const isThere = isARow(this.#rows.find(model.root, id)?.model, model);
       if (this.#isKept(key) && (lockMode === undefined || isThere))
@@ -366,18 +364,30 @@ class Promise_ {
     const key = keyOf(modelOf(name).root, id);
     const view = this.#managed.get(key);
     const { freshness, lockMode } = this.#options;
-    if (freshness === 'lazy' || this.#isRemoved(view)) return undefined;
+    if (freshness === 'lazy' || this.#isRemoved(view) || this.#isTurnedAway(modelOf(name), id)) return undefined;
     const current = versionOf(this.#rows, name, id);
     if (lockMode !== undefined || !this.#isKept(key)) return current;
     return current === undefined ? undefined : (JSON.parse(view!.fields.get('version')!) as number);
+  }
+
+  /** Each row once, as the database has it. */
+  checkAsked(asked: readonly View[]): void {
+    this.#asked?.check(
+      asked,
+      (entity, { name, role, lazy }, now) =>
+        lazy ||
+        (role === 'inverse' && !this.#world.readsInverses) ||
+        (now === 'null' && (isInNothing(entity, name) || isUndefinedForNull(name))),
+    );
   }
 
   checkSelects(sent: readonly string[], all: readonly string[]): void {
     const { freshness, lockMode, populate } = this.#options;
     const writes = all.filter((statement) => /^(?:insert|update|delete)/.test(statement));
     expectEqual('statements that write', writes, []);
-    if (this.#refused || freshness === 'lazy') return expectEqual('SELECTs', sent, []);
-    const asked = this.#distinct().flatMap(({ model, id, key }) => {
+    if (freshness === 'lazy') return expectEqual('SELECTs', sent, []);
+    const beside = this.#asked === undefined ? [] : this.#distinct().map(({ model }) => `ask ${groupOf(model)}`);
+    const asked = (this.#refused ? [] : this.#admitted()).flatMap(({ model, id, key }) => {
       if (this.#isRemoved(this.#managed.get(key))) return [];
       const group = groupOf(model);
       const [query, others] = this.#isKept(key) ? [`lock ${group}`, []] : [`load ${group}`, this.#apart(model, key)];
@@ -386,7 +396,7 @@ class Promise_ {
       return [query, ...others, ...(isShort ? [`look ${query}`] : [])];
     });
     if (populate !== undefined) return;
-    const queries = new Set(asked);
+    const queries = new Set([...beside, ...asked]);
     if (this.#taken.length > 0) return;
     // Which of two queries at once is over last decides whether what the other one has brought along is read again.
     const perhaps = [...queries].filter(
@@ -433,10 +443,7 @@ class Promise_ {
       for (const many of view.model.many) {
         const was = old?.many.get(many.name);
         const is = view.many.get(many.name);
-        const allowed = this.#allowedItems(view, many, was, role).flatMap((items) => [
-          items,
-          this.#withoutRemoved(items, many),
-        ]);
+        const allowed = this.#items.allowed(view, many, was, role);
         if (!allowed.includes(is)) {
           throw new Error(
             `${key} ${many.name} has ${is}, not ${allowed.join(' or ')} (${role ?? 'not named'}; had ${was})`,
@@ -493,9 +500,16 @@ class Promise_ {
       if (isBase && this.#world.hasRemoved) return [was, now];
       if (isBase && this.#changed(old, false).length > 0) return was === undefined ? [was, now] : [was];
     }
-    if (role === 'inverse' && !this.#world.readsInverses) return [was, now, 'null', undefined];
+    if (role === 'inverse' && (!this.#world.readsInverses || this.#isToRefused(view, name, now)))
+      return [was, now, 'null', undefined];
     if (lazy && was === undefined) return this.#isLoadedElsewhere(view.model, name) ? [was, now] : [was];
     return now === 'null' && (isInNothing(view.entity, name) || isUndefinedForNull(name)) ? [undefined, now] : [now];
+  }
+
+  #isToRefused({ model }: View, name: string, now: Text): boolean {
+    const { target } = model.fields.find((field) => field.name === name)!;
+    const id = JSON.parse(now ?? 'null') as number | null;
+    return id !== null && !this.#admits(target!, id);
   }
 
   /** An inverse side whose row is, by what the user has changed, another one's. */
@@ -535,105 +549,6 @@ class Promise_ {
     );
   }
 
-  /** What the user has removed is in a collection that is loaded, or not. */
-  #withoutRemoved(items: Text, { target }: Model['many'][number]): Text {
-    if (items === undefined) return undefined;
-    const isThere = (item: number): boolean => !this.#isRemoved(this.#managed.get(keyOf(target, item)));
-    return textOf((JSON.parse(items) as number[]).filter(isThere));
-  }
-
-  #allowedItems(view: View, many: Model['many'][number], was: Text, role: Role | undefined): Text[] {
-    const key = keyOf(view.model.root, idOf(view.entity));
-    const now = textOf(this.#rows.items(idOf(view.entity), many));
-    const isSure = this.#loaded.has(`${key} ${many.name}`);
-    if (!isSure && !this.#perhaps.has(`${key} ${many.name}`)) {
-      return was === undefined ? [was] : [...this.#told(view, many, was), this.#itemsWithChanges(view, many)];
-    }
-    const stay = this.#itemsThatStay(view, many);
-    if (role !== 'read' || !isSure) {
-      const loaded = [now, stay, this.#itemsWithKept(view, many), this.#itemsWithChanges(view, many)];
-      return isSure && was === undefined ? loaded : [was, ...loaded];
-    }
-    const isMine = this.#changes.get(view.entity)?.has(many.name) === true;
-    if (this.#options.unflushed === 'overwrite') return [stay];
-    if (isMine) return [was];
-    return [now, stay, this.#itemsWithChanges(view, many)];
-  }
-
-  /** MikroORM tells the other side what it loads on the one: items that are read go in and out of a loaded collection. */
-  #told(view: View, many: Model['many'][number], was: string): Text[] {
-    const held = JSON.parse(was) as number[];
-    const items = this.#rows.items(idOf(view.entity), many);
-    let told = [held];
-    for (const item of new Set([...held, ...items])) {
-      if (held.includes(item) === items.includes(item) || !this.#roles.has(keyOf(many.target, item))) continue;
-      told = [
-        ...told,
-        ...told.map((each) => each.filter((other) => other !== item).concat(items.includes(item) ? item : [])),
-      ];
-    }
-    return told.map((each) => textOf(each.sort((a, b) => a - b)));
-  }
-
-  /** The rows of a collection, without those whose own foreign key says otherwise and stays. */
-  #itemsThatStay({ entity }: View, many: Model['many'][number]): Text {
-    const id = idOf(entity);
-    return textOf(this.#rows.items(id, many).filter((item) => !this.#isOfOthers(item, id, many)));
-  }
-
-  #isOfOthers(item: number, id: number, { target, by }: Model['many'][number]): boolean {
-    const other = this.#managed.get(keyOf(target, item));
-    const side = other?.model.fields.find(({ column, role }) => column === by && role === 'relation');
-    const held = side === undefined ? undefined : other!.fields.get(side.name);
-    if (held === undefined || held === textOf(id)) return false;
-    const spares = this.#options.unflushed !== 'overwrite';
-    return this.#isKept(keyOfView(other!)) || (spares && this.#changes.get(other!.entity)!.has(side!.name));
-  }
-
-  /** The same, and those that are kept and whose own foreign key says that they are in it. */
-  #itemsWithKept(view: View, many: Model['many'][number]): Text {
-    const items = new Set(JSON.parse(this.#itemsThatStay(view, many)!) as number[]);
-    for (const other of this.#managed.values()) {
-      const side = other.model.fields.find(({ column, role }) => column === many.by && role === 'relation');
-      const isIn = side !== undefined && other.fields.get(side.name) === textOf(idOf(view.entity));
-      if (other.model.root === many.target && isIn && this.#isKept(keyOfView(other))) items.add(idOf(other.entity));
-    }
-    return textOf([...items].sort((a, b) => a - b));
-  }
-
-  /** The rows of a collection, and what the user has put in or taken out from the items' side. */
-  #itemsWithChanges(view: View, many: Model['many'][number]): Text {
-    const id = idOf(view.entity);
-    const items = new Set(this.#rows.items(id, many));
-    for (const { entity, model, fields, many: collections } of this.#before.values()) {
-      if (model.root !== many.target) continue;
-      const side =
-        many.pivot === undefined
-          ? model.fields.find(({ column, role }) => column === many.by && role === 'relation')
-          : model.many.find(({ pivot }) => pivot !== undefined);
-      if (side === undefined || !this.#changes.get(entity)!.has(side.name)) continue;
-      const points = [JSON.parse(fields.get(side.name) ?? collections.get(side.name) ?? 'null')].flat() as unknown[];
-      if (points.includes(id)) items.add(idOf(entity));
-      else items.delete(idOf(entity));
-    }
-    const { pivot } = many;
-    for (const link of pivot === undefined ? [] : this.#world.links) {
-      if (link[pivot!.own] === id && !this.#isDropped(pivot!, link)) items.add(link[pivot!.other]!);
-    }
-    return textOf([...items].sort((a, b) => a - b));
-  }
-
-  /** Whether the user has taken out again what they have put into a collection that is loaded. */
-  #isDropped({ own, other }: NonNullable<Model['many'][number]['pivot']>, link: Record<string, number>): boolean {
-    return [...this.#before.values()].some(({ entity, model, many }) =>
-      model.many.some(({ name, pivot }) => {
-        const items = many.get(name);
-        if (pivot === undefined || items === undefined || link[pivot.own] !== idOf(entity)) return false;
-        return [own, other].includes(pivot.own) && !(JSON.parse(items) as number[]).includes(link[pivot.other]!);
-      }),
-    );
-  }
-
   /** What the revive has overwritten is no longer the user's. */
   settle(): void {
     if (this.#refused || this.#options.unflushed !== 'overwrite') return;
@@ -656,12 +571,7 @@ const storedOf = (entity: AnyEntity): Row | undefined => helper(entity).__origin
 const isUndefinedForNull = (name: string): boolean =>
   name === 'history' && isLeftOut('NULL of an embedded array in MikroORM 6');
 
-const keyOfView = ({ model, entity }: View): string => keyOf(model.root, idOf(entity));
-const keyOf = (root: string, id: number): string => `${root} ${id}`;
 const isARow = (found: Model | undefined, model: Model): boolean => found !== undefined && isA(found, model);
-
-/** What one query reads: all of a single table, a class of its own otherwise. */
-const groupOf = ({ name, root, type }: Model): string => (type === undefined ? name : root);
 
 export function expectEqual(what: string, actual: unknown, expected: unknown): void {
   if (!isDeepStrictEqual(actual, expected)) {
