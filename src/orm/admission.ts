@@ -7,6 +7,7 @@ import {
   helper,
   Utils,
 } from '@mikro-orm/core';
+import { isEntity } from './entity.ts';
 import { entityIn } from './one-to-one.ts';
 
 /** What of an EntityFactory finds the managed entity of a row. */
@@ -23,8 +24,6 @@ export class Admission {
   readonly #refused: ReadonlySet<AnyEntity>;
   /** References that stand where a row was turned away. */
   readonly #away = new Set<AnyEntity>();
-  /** Entities that came in. */
-  readonly #owners = new Set<AnyEntity>();
 
   constructor(reader: EntityManager, refused: ReadonlySet<AnyEntity>) {
     this.#finder = reader.getEntityFactory() as unknown as Finder;
@@ -50,11 +49,6 @@ export class Admission {
     return row;
   }
 
-  admitted(entity: AnyEntity): AnyEntity {
-    this.#owners.add(entity);
-    return entity;
-  }
-
   turnedAway(reference: AnyEntity): AnyEntity {
     this.#away.add(reference);
     return reference;
@@ -64,30 +58,38 @@ export class Admission {
     return this.#away.has(entity);
   }
 
-  /** Takes the rows that were turned away out of the collections that a query has filled. */
-  cleanCollections(): void {
+  /**
+   * Takes the rows that were turned away out of the collections that a query has filled: those that `populate`, or an
+   * eager relation, leads to from the entities that it was for. Others stay as they were.
+   */
+  clean(entities: readonly AnyEntity[], hints: readonly string[]): void {
     if (this.#away.size === 0) return;
-    for (const owner of this.#owners) for (const { name } of helper(owner).__meta.relations) this.#clean(owner, name);
-  }
-
-  /** The same of entities that no row has come for, as all of them is kept: of what `populate` leads to from these. */
-  cleanPopulated(entities: Iterable<AnyEntity>, hints: readonly string[]): void {
-    if (this.#away.size === 0) return;
-    for (const hint of hints) {
-      let level = new Set(entities);
-      for (const name of hint.split('.')) level = new Set([...level].flatMap((entity) => this.#clean(entity, name)));
+    const filled = new Set<Collection<AnyEntity>>();
+    const seen = new Set<AnyEntity>();
+    const step = (owner: AnyEntity, name: string): AnyEntity[] => {
+      // What is loaded of one would put it back on the other side.
+      if (this.#away.has(owner)) return [];
+      const value = (owner as Dictionary)[name] as unknown;
+      if (!Utils.isCollection(value)) return [entityIn(owner, name) ?? []].flat().filter(isEntity);
+      filled.add(value as Collection<AnyEntity>);
+      return (value as Collection<AnyEntity>).getItems(false);
+    };
+    const follow = (level: ReadonlySet<AnyEntity>, [name, ...path]: readonly string[]): void => {
+      for (const owner of level) {
+        if (seen.has(owner)) continue;
+        seen.add(owner);
+        for (const { name: own, eager } of helper(owner).__meta.relations) {
+          if (eager) follow(new Set(step(owner, own)), []);
+        }
+      }
+      if (name !== undefined) follow(new Set([...level].flatMap((owner) => step(owner, name))), path);
+    };
+    for (const path of [[], ...hints.map((hint) => hint.split('.'))]) follow(new Set(entities), path);
+    for (const collection of filled) {
+      const items = collection.getItems(false);
+      const kept = items.filter((item) => !this.#away.has(item));
+      // One that is not loaded would count as loaded.
+      if (kept.length < items.length && collection.isInitialized()) collection.hydrate(kept, true);
     }
-  }
-
-  /** Returns what the relation leads to. */
-  #clean(owner: AnyEntity, name: string): AnyEntity[] {
-    const value = (owner as Dictionary)[name] as unknown;
-    if (!Utils.isCollection(value)) return [entityIn(owner, name) ?? []].flat();
-    const collection = value as Collection<AnyEntity>;
-    const items = collection.getItems(false);
-    const kept = items.filter((item) => !this.#away.has(item));
-    // One that is not loaded would count as loaded.
-    if (kept.length < items.length && collection.isInitialized()) collection.hydrate(kept, true);
-    return kept;
   }
 }

@@ -39,7 +39,11 @@ export function findByKeys(
   if (populate !== undefined) own['populate'] = populate;
   if (merging !== undefined) own['refresh'] = true;
   if (merging === undefined && !loadsRelations(metadata, populate)) return findEntities(em, metadata, keys, own);
-  return merged(em, merging ?? mergesNothing(), () => findEntities(em, metadata, keys, own));
+  return merged(em, merging ?? mergesNothing(), async () => {
+    const found = await findEntities(em, metadata, keys, own);
+    merging?.admission?.clean(found, populate ?? []);
+    return found;
+  });
 }
 
 /** The same beside the identity map: instances that the EntityManager does not come to manage, without relations. */
@@ -121,7 +125,7 @@ export const populate = (
         hints as never,
         { connectionType: 'write', ...(schema !== undefined && { schema }) } as never,
       );
-      merging.admission?.cleanPopulated(entities, hints);
+      merging.admission?.clean(entities, hints);
     },
     entities,
   );

@@ -39,7 +39,6 @@ export async function merged<T>(
     // The first note of a side is what the user has made of it.
     for (const side of merging.changedSides.toReversed()) restoreSide(side);
     for (const key of merging.holders) restoreHolder(key);
-    merging.admission?.cleanCollections();
     return result;
   } finally {
     if (--shadow.queries === 0) {
@@ -140,7 +139,7 @@ function castShadow(em: EntityManager): Shadow {
     const row = withoutItemsOfOthers(find, existing, admitted, metadata, merging, ({ class: target }, item) => {
       factory.create(target, item, { ...options, refresh: false });
     });
-    const entity = withForeignKeysOfOthers(find, existing, row, metadata, merging.refreshes, keysAround, () => {
+    return withForeignKeysOfOthers(find, existing, row, metadata, merging.refreshes, keysAround, () => {
       if (existing === undefined) return settleHydrated(createWithin(entityName, row, options));
       if (!merging.refreshes(existing)) {
         const own = { ...keptRow(find, existing, row) };
@@ -153,8 +152,6 @@ function castShadow(em: EntityManager): Shadow {
       };
       return mergeRow(find, existing, row, merging, held, refresh);
     });
-    admission?.admitted(entity);
-    return entity;
   };
 
   // MikroORM registers the items of m:n once more, by the raw row: what `create` made of it is better.

@@ -156,6 +156,19 @@ describe('a refused row that populate brings', () => {
       },
     );
 
+    test('a collection that was loaded, and that populate does not name, stays as it was', async () => {
+      const ann = await em.findOneOrFail(Profile, 1, { populate: ['groups'] as never });
+      const [bob] = (await new EntitySerializer(own.orm).decode(
+        { $byref: 1, data: [{ $entity: ['Profile', 2] }] },
+        {
+          em,
+          populate: { Profile: ['groups', 'boss'] },
+          authorize: refusing('Group 1'),
+        },
+      )) as [Profile];
+      expect([bob.groups.getIdentifiers(), ann.groups.getIdentifiers()]).toEqual([[], [1]]);
+    });
+
     test('the other side of what is loaded stays not loaded', async () => {
       await em.findOneOrFail(Profile, 1);
       await new EntitySerializer(own.orm).decode({ $byref: 1, data: [{ $entity: ['Note', 1] }] } as never, {
