@@ -619,9 +619,10 @@ const contended = (tokens: readonly Naming[]) =>
       fc.constantFrom(...lockModes),
       fc.record({ tokens: fc.subarray([...tokens], { minLength: 1 }), isShared: fc.boolean() }),
     )
-    .map(([{ populate, authorize: _, ...options }, lockMode, held]) => ({
+    .map(([{ populate, ...options }, lockMode, held]) => ({
       ...options,
       ...(populate !== undefined && !skips(lockMode) && { populate }),
+      authorize: undefined,
       lockMode,
       held,
     }));
