@@ -360,6 +360,29 @@ describeWith('rowLocks')('lockMode', () => {
     });
   });
 
+  testWith('connections')('SKIP LOCKED hides no related row that somebody else holds', async () => {
+    const { config } = database.orm;
+    const loadStrategy = config.get('loadStrategy');
+    config.set('loadStrategy', 'select-in' as never);
+    try {
+      await fork().transactional(async (holder) => {
+        await holder.findOneOrFail(User, 2, { lockMode: LockMode.PESSIMISTIC_WRITE });
+        await holder.findOneOrFail(Post, 1, { lockMode: LockMode.PESSIMISTIC_WRITE });
+        await fork().transactional(async (tx) => {
+          const [owner, ofOther] = await decode<[User, Post]>([user(1), post(2)], {
+            em: tx,
+            lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE,
+            populate: { User: ['posts'], Post: ['author'] },
+          });
+          expect(owner.posts.getItems().map(({ title }) => title)).toEqual(['t1']);
+          expect(ofOther.author.getEntity().name).toBe('n2');
+        });
+      });
+    } finally {
+      config.set('loadStrategy', loadStrategy);
+    }
+  });
+
   testWith('connections')('the loser of NOWAIT is told to retry the transaction', async () => {
     await fork().transactional(async (holder) => {
       await holder.findOneOrFail(User, 1, { lockMode: LockMode.PESSIMISTIC_WRITE });

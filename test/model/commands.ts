@@ -609,8 +609,8 @@ const refreshing = fc.record(
   { requiredKeys: ['missing'] },
 );
 /**
- * The same where somebody else holds some of the rows. With SKIP LOCKED nothing is populated: MikroORM takes a related
- * row that a query of its own skips for one that is gone. Nobody is asked: that reads beside the locks.
+ * The same where somebody else holds some of the rows. With SKIP LOCKED nothing is populated: a join skips a row for a
+ * related one that is held. Nobody is asked: that reads beside the locks.
  */
 const contended = (tokens: readonly Naming[]) =>
   fc
