@@ -391,7 +391,10 @@ describe('REPEATABLE READ', () => {
       await fork().insert(Country, { code: 'IT', name: 'Italy' });
       expect(await decode(token('Country', 'DE'), { em })).toMatchObject({ name: 'Germany' });
       const error = await failureOf(() => decode(token('Country', 'IT'), { em }));
-      expect([error.code, error.message]).toEqual(['E_ENTITY_NOT_FOUND', expect.stringMatching(/snapshot.*lockMode/)]);
+      expect([error.code, error.message]).toEqual([
+        'E_ENTITY_NOT_FOUND',
+        expect.stringMatching(/snapshot.*READ COMMITTED/),
+      ]);
       const lockMode = LockMode.PESSIMISTIC_READ;
       expect(await decode(token('Country', 'DE'), { em, lockMode })).toMatchObject({ name: 'new' });
       expect(await decode(token('Country', 'IT'), { em, lockMode })).toMatchObject({ name: 'Italy' });
