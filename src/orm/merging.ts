@@ -1,18 +1,11 @@
-import {
-  type AnyEntity,
-  type Dictionary,
-  type EntityManager,
-  type EntityMetadata,
-  helper,
-  type LockMode,
-} from '@mikro-orm/core';
+import { type AnyEntity, type Dictionary, type EntityManager, type EntityMetadata, helper } from '@mikro-orm/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { constructsEntities, isEntity, metadataOf, nullOf, settleHydrated } from './entity.ts';
 import { type Held, release, spareCollections } from './held-collections.ts';
 import { withoutItemsOfOthers } from './joined-items.ts';
 import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
 import { type FindManaged, restoreHolder, restoreSide, type Side, withForeignKeysOfOthers } from './one-to-one.ts';
-import { skipsLocked } from './platform.ts';
+import { type Finder, pastAll } from './relation-queries.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -54,27 +47,6 @@ export async function merged<T>(
       shadow.end();
     }
   }
-}
-
-const PAST_ALL = { flushMode: 'commit', connectionType: 'write', cache: false } as const;
-
-interface FinderOptions {
-  readonly flushMode?: unknown;
-  readonly lockMode?: LockMode;
-}
-
-interface Finder {
-  find(entityName: unknown, where: unknown, options?: FinderOptions): Promise<unknown>;
-}
-
-/**
- * What a query of ours goes by, and those that it has MikroORM send for relations. What SKIP LOCKED hides from the
- * latter MikroORM takes for gone: they lock nothing then.
- */
-function pastAll({ lockMode, ...options }: FinderOptions = {}): FinderOptions {
-  const isOfRelation = options.flushMode !== PAST_ALL.flushMode;
-  const hides = isOfRelation && lockMode !== undefined && skipsLocked(lockMode);
-  return { ...options, ...PAST_ALL, ...(lockMode !== undefined && !hides && { lockMode }) };
 }
 
 interface Factory {
