@@ -1,5 +1,6 @@
 import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { nullOf } from './entity.ts';
+import { memo } from './memo.ts';
 
 /** Embedded objects whose properties are columns of the owner's own table, each of which changes by itself. */
 
@@ -91,22 +92,14 @@ interface InlineColumn {
   readonly path: readonly string[];
 }
 
-/** A memo: what it holds follows from its key alone. */
-const found = new WeakMap<EntityMetadata, readonly InlineColumn[]>();
-
 /** The columns of embedded objects, however deep. */
-function inlineColumns(metadata: EntityMetadata): readonly InlineColumn[] {
-  let columns = found.get(metadata);
-  if (columns === undefined) {
-    columns = metadata.props.flatMap(({ name, embedded, kind, object }) =>
-      embedded === undefined || isJson(metadata, embedded[0]) || (kind === 'embedded' && object !== true)
-        ? []
-        : [{ name, path: pathOf(metadata, name) }],
-    );
-    found.set(metadata, columns);
-  }
-  return columns;
-}
+const inlineColumns = memo((metadata: EntityMetadata): readonly InlineColumn[] =>
+  metadata.props.flatMap(({ name, embedded, kind, object }) =>
+    embedded === undefined || isJson(metadata, embedded[0]) || (kind === 'embedded' && object !== true)
+      ? []
+      : [{ name, path: pathOf(metadata, name) }],
+  ),
+);
 
 /** MikroORM lists the members of what is in JSON as well; with its objects, all below them are in JSON. */
 const isJson = (metadata: EntityMetadata, name: string): boolean => {
@@ -120,22 +113,14 @@ interface InlineObject {
   readonly columns: readonly string[];
 }
 
-/** A memo: what it holds follows from its key alone. */
-const foundObjects = new WeakMap<EntityMetadata, readonly InlineObject[]>();
-
 /** Outer ones first. */
-function inlineObjects(metadata: EntityMetadata): readonly InlineObject[] {
-  let objects = foundObjects.get(metadata);
-  if (objects === undefined) {
-    const columns = inlineColumns(metadata);
-    const paths = new Map(columns.map(({ path }) => [path.slice(0, -1).join('.'), path.slice(0, -1)]));
-    objects = [...paths.values()]
-      .sort((a, b) => a.length - b.length)
-      .map((path) => ({
-        path,
-        columns: columns.filter((column) => isBelow(column.path, path)).map(({ name }) => name),
-      }));
-    foundObjects.set(metadata, objects);
-  }
-  return objects;
-}
+const inlineObjects = memo((metadata: EntityMetadata): readonly InlineObject[] => {
+  const columns = inlineColumns(metadata);
+  const paths = new Map(columns.map(({ path }) => [path.slice(0, -1).join('.'), path.slice(0, -1)]));
+  return [...paths.values()]
+    .sort((a, b) => a.length - b.length)
+    .map((path) => ({
+      path,
+      columns: columns.filter((column) => isBelow(column.path, path)).map(({ name }) => name),
+    }));
+});

@@ -1,20 +1,16 @@
 import { type AnyEntity, type EntityMetadata, type EntityProperty, helper, ScalarReference } from '@mikro-orm/core';
 import { nullOf } from './entity.ts';
 import { pathOf, valueAt } from './inline-embedded.ts';
-
-/** A memo: what it holds follows from its key alone. */
-const found = new WeakMap<EntityMetadata, readonly EntityProperty[]>();
-
-/** The columns that a query selects only where `populate` names them. */
-export function lazyProperties(metadata: EntityMetadata): readonly EntityProperty[] {
-  let properties = found.get(metadata);
-  if (properties === undefined) found.set(metadata, (properties = metadata.props.filter(isLazyColumn)));
-  return properties;
-}
+import { memo } from './memo.ts';
 
 const isLazyColumn = ({ lazy, kind, owner, object }: EntityProperty): boolean =>
   lazy === true &&
   (kind === 'scalar' || kind === 'm:1' || (kind === '1:1' && owner) || (kind === 'embedded' && object === true));
+
+/** The columns that a query selects only where `populate` names them. */
+export const lazyProperties = memo(({ props }: EntityMetadata): readonly EntityProperty[] =>
+  props.filter(isLazyColumn),
+);
 
 /**
  * The names of the lazy properties that an entity has a value of: what MikroORM's comparison sees, and a flush writes

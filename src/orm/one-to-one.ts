@@ -1,6 +1,7 @@
 import { type AnyEntity, type Dictionary, type EntityMetadata, helper, Reference } from '@mikro-orm/core';
 import type { EntityProperty } from '@mikro-orm/core';
 import { changesOf, isEntity } from './entity.ts';
+import { memo } from './memo.ts';
 
 /**
  * 1:1 relations that both sides know. Who sets one side, MikroORM sets the other, hydration too: a row that is read
@@ -12,22 +13,14 @@ interface OneToOne {
   readonly other: EntityProperty;
 }
 
-/** A memo: what it holds follows from its key alone. */
-const found = new WeakMap<EntityMetadata, readonly OneToOne[]>();
-
-function oneToOnes(metadata: EntityMetadata): readonly OneToOne[] {
-  let properties = found.get(metadata);
-  if (properties === undefined) {
-    properties = metadata.relations.flatMap((property) => {
-      const other = property.targetMeta?.properties[
-        (property.inversedBy ?? property.mappedBy) as never
-      ] as EntityProperty;
-      return property.kind === '1:1' && other !== undefined ? [{ property, other }] : [];
-    });
-    found.set(metadata, properties);
-  }
-  return properties;
-}
+const oneToOnes = memo(({ relations }: EntityMetadata): readonly OneToOne[] =>
+  relations.flatMap((property) => {
+    const other = property.targetMeta?.properties[
+      (property.inversedBy ?? property.mappedBy) as never
+    ] as EntityProperty;
+    return property.kind === '1:1' && other !== undefined ? [{ property, other }] : [];
+  }),
+);
 
 /** The managed entity of a row's key. */
 export type FindManaged = (metadata: EntityMetadata, key: Dictionary) => AnyEntity | undefined;

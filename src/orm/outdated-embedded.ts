@@ -1,6 +1,7 @@
 import type { AnyEntity, Dictionary, EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { isObject } from '../check.ts';
 import { pathOf, setAt, valueAt } from './inline-embedded.ts';
+import { memo } from './memo.ts';
 import { embeddableOf } from './metadata.ts';
 
 /**
@@ -49,20 +50,12 @@ interface Embedded {
   readonly path: readonly string[];
 }
 
-/** A memo: what it holds follows from its key alone. */
-const found = new WeakMap<EntityMetadata, readonly Embedded[]>();
-
 /** Those that a row may be read into as they are: in JSON, or of one of several classes. */
-function embeddedOf(metadata: EntityMetadata): readonly Embedded[] {
-  let embedded = found.get(metadata);
-  if (embedded === undefined) {
-    embedded = metadata.props
-      .filter(({ kind, array, object, targetMeta }) => {
-        const isChanging = object === true || targetMeta?.polymorphs !== undefined;
-        return kind === 'embedded' && array !== true && isChanging;
-      })
-      .map((property) => ({ property, path: pathOf(metadata, property.name) }));
-    found.set(metadata, embedded);
-  }
-  return embedded;
-}
+const embeddedOf = memo((metadata: EntityMetadata): readonly Embedded[] =>
+  metadata.props
+    .filter(({ kind, array, object, targetMeta }) => {
+      const isChanging = object === true || targetMeta?.polymorphs !== undefined;
+      return kind === 'embedded' && array !== true && isChanging;
+    })
+    .map((property) => ({ property, path: pathOf(metadata, property.name) })),
+);
