@@ -11,6 +11,7 @@ import { keyCondition } from './key-condition.ts';
 import { type Merging, mergesNothing } from './merge-row.ts';
 import { merged } from './merging.ts';
 import { loadsRelations } from './metadata.ts';
+import { PAST_ALL } from './query-options.ts';
 
 interface FindOptions {
   readonly schema: string | undefined;
@@ -57,17 +58,11 @@ export function findByKeysBeside(
   return findEntities(em, metadata, keys, own);
 }
 
-/**
- * - converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors
- * - no auto-flush: reading must not write the user's unit of work
- * - write connection, no result cache: a replica or a cache may be older than the job
- */
+/** Converted keys: `convertCustomTypes: false` is the one form that works for every key shape in both majors. */
 function findOptions(metadata: EntityMetadata, { schema, filters, lockMode }: FindOptions): Dictionary {
   const options: Dictionary = {
     convertCustomTypes: false,
-    flushMode: 'commit',
-    connectionType: 'write',
-    cache: false,
+    ...PAST_ALL,
   };
   if (schema !== undefined) options['schema'] = schema;
   if (filters !== undefined) options['filters'] = filters;
@@ -99,9 +94,7 @@ export const findKeys = (em: EntityManager, metadata: EntityMetadata, where: obj
       populate: false,
       filters: false,
       disableIdentityMap: true,
-      flushMode: 'commit',
-      connectionType: 'write',
-      cache: false,
+      ...PAST_ALL,
     } as never,
   );
 

@@ -5,7 +5,7 @@ import { type Held, release, spareCollections } from './held-collections.ts';
 import { withoutItemsOfOthers } from './joined-items.ts';
 import { keptRow, mergeRow, type Merging, noteChangedSides } from './merge-row.ts';
 import { type FindManaged, restoreHolder, restoreSide, type Side, withForeignKeysOfOthers } from './one-to-one.ts';
-import { type Finder, pastAll } from './relation-queries.ts';
+import { type Finder, pastAll } from './query-options.ts';
 
 /** What is put in front of methods of an EntityManager, its factory and its unit of work while queries of ours run. */
 interface Shadow {
@@ -79,12 +79,11 @@ function castShadow(em: EntityManager): Shadow {
   const { find } = finder;
   const { create } = factory;
   const { register, persist, scheduleOrphanRemoval, cancelOrphanRemoval } = unit;
-  const isAway = (entity: AnyEntity): boolean => current.getStore()?.admission?.isAway(entity) === true;
   const held: Held = {
     collections: new Set(),
     followed: new Set(),
     isOurs: () => current.getStore() !== undefined,
-    isAway,
+    isAway: (entity) => current.getStore()?.admission?.isAway(entity) === true,
   };
   const keysAround: Side[][] = [];
   let creating = 0;
@@ -152,7 +151,6 @@ function castShadow(em: EntityManager): Shadow {
   // MikroORM registers the items of m:n once more, by the raw row: what `create` made of it is better.
   unit.register = (entity, data, options) => {
     const isAgain = creating === 0 && current.getStore() !== undefined;
-    if (isAgain && isAway(entity)) return entity;
     return register.call(unit, entity, data, isAgain ? { ...options, refresh: false } : options);
   };
 

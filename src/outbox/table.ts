@@ -14,6 +14,7 @@ import { ByReferenceError } from '../errors.ts';
 import { ownFork } from '../orm/context.ts';
 import { databaseNow } from '../orm/database-clock.ts';
 import { isMysql, isPostgres } from '../orm/platform.ts';
+import { PAST_ALL } from '../orm/query-options.ts';
 import { transactionOf } from '../orm/transaction.ts';
 import { PORTION } from '../tasks/stored-rows.ts';
 import type { JsonObject } from '../wire/json.ts';
@@ -41,13 +42,7 @@ export interface Setback {
 }
 
 /** Past the filters, the result cache and the replicas of the application. */
-const READING = {
-  filters: false,
-  cache: false,
-  connectionType: 'write',
-  flushMode: 'commit',
-  disableIdentityMap: true,
-} as const;
+const READING = { ...PAST_ALL, filters: false, disableIdentityMap: true } as const;
 
 /** The rows of the outbox of one ORM, in the ORM's own schema. */
 export class OutboxTable {

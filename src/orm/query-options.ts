@@ -1,7 +1,11 @@
 import type { LockMode } from '@mikro-orm/core';
 import { skipsLocked } from './platform.ts';
 
-const PAST_ALL = { flushMode: 'commit', connectionType: 'write', cache: false } as const;
+/**
+ * Nothing but the rows of now, and no flush before: reading must not write the user's unit of work, and a replica or a
+ * result cache may be older than the job.
+ */
+export const PAST_ALL = { flushMode: 'commit', connectionType: 'write', cache: false } as const;
 
 interface FinderOptions {
   readonly flushMode?: unknown;
