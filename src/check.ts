@@ -1,4 +1,4 @@
-import { ByReferenceError, classNameOf } from './errors.ts';
+import { ByReferenceError, customClassOf } from './errors.ts';
 import { isStorable } from './text.ts';
 
 export type Check = readonly [expected: string, isValid: (value: unknown) => boolean];
@@ -41,7 +41,7 @@ export function check(options: object, checks: Readonly<Record<string, Check>>, 
     if (!Object.hasOwn(checks, name)) {
       const known = Object.keys(checks).join(', ');
       // As an EntityManager that is no option itself.
-      if (classNameOf(options) !== undefined)
+      if (customClassOf(options) !== undefined)
         throw ByReferenceError.invalidOption('options', `an object of ${known}`, options);
       throw ByReferenceError.invalidOption(`${prefix}${name}`, `one of ${known}`, value);
     }

@@ -413,10 +413,10 @@ function shown(value: unknown): string {
 }
 
 /** Undefined for a plain object. */
-export const classNameOf = ({ constructor: cls }: object): string | undefined =>
+export const customClassOf = ({ constructor: cls }: object): string | undefined =>
   typeof cls !== 'function' || cls.name === 'Object' ? undefined : cls.name;
 
 function kindOf(value: object): string {
-  const name = classNameOf(value);
+  const name = customClassOf(value);
   return name === undefined ? 'an object' : `an instance of ${name}`;
 }

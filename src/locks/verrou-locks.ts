@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { aName, type Check, check } from '../check.ts';
+import { aName, type Check, check, hasMethod } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { HeldLock, LockProvider } from './lock-provider.ts';
@@ -45,7 +45,7 @@ const checkVerrouLocksOptions = (options: VerrouLocksOptions): void => check(opt
  */
 export function verrouLocks(verrou: VerrouLike, options: VerrouLocksOptions = {}): LockProvider {
   checkVerrouLocksOptions(options);
-  if (typeof verrou?.createLock !== 'function') {
+  if (!hasMethod(verrou, 'createLock')) {
     throw ByReferenceError.invalidOption('argument of verrouLocks', 'a Verrou or a LockFactory', verrou);
   }
   const { leaseMs = 30_000, pollMs = 250, namespace = 'mikro-orm-byref' } = options;

@@ -1,3 +1,4 @@
+import { hasMethod } from '../check.ts';
 import { ByReferenceError } from '../errors.ts';
 import { isEntity } from '../orm/entity.ts';
 import { isError, reasonOf } from '../orm/orm-error.ts';
@@ -98,7 +99,7 @@ export class ValueRegistry {
     if (typeof cls !== 'function' || isEntity(cls.prototype as object) || cls.prototype === Object.prototype) {
       throw ByReferenceError.invalidOption(`class of the value object "${name}"`, 'a class that is no entity', cls);
     }
-    if (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function') {
+    if (!hasMethod(codec, 'encode') || !hasMethod(codec, 'decode')) {
       throw ByReferenceError.invalidOption(`codec of the value object "${name}"`, '{ encode, decode }', codec);
     }
     const taken = this.#byName.get(name) ?? this.#byPrototype.get(cls.prototype);

@@ -7,7 +7,6 @@ import {
   helper,
   Utils,
 } from '@mikro-orm/core';
-import { isEntity } from './entity.ts';
 import { entityIn } from './one-to-one.ts';
 
 /** What of an EntityFactory finds the managed entity of a row. */
@@ -70,9 +69,12 @@ export class Admission {
       // What is loaded of one would put it back on the other side.
       if (this.#away.has(owner)) return [];
       const value = (owner as Dictionary)[name] as unknown;
-      if (!Utils.isCollection(value)) return [entityIn(owner, name) ?? []].flat().filter(isEntity);
-      filled.add(value as Collection<AnyEntity>);
-      return (value as Collection<AnyEntity>).getItems(false);
+      if (Utils.isCollection(value)) {
+        filled.add(value as Collection<AnyEntity>);
+        return (value as Collection<AnyEntity>).getItems(false);
+      }
+      const entity = entityIn(owner, name);
+      return entity === undefined ? [] : [entity];
     };
     const follow = (level: ReadonlySet<AnyEntity>, [name, ...path]: readonly string[]): void => {
       for (const owner of level) {

@@ -9,6 +9,7 @@ import {
   Reference,
   Utils,
 } from '@mikro-orm/core';
+import { memo } from './memo.ts';
 
 /** An entity: what MikroORM's own symbol marks. JSON can't forge it, and an embeddable is none. */
 export const isEntity = (value: object): value is AnyEntity => Utils.isEntity(value);
@@ -100,19 +101,12 @@ export function changesOf(entity: AnyEntity): ReadonlySet<string> {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** A memo: what it holds follows from its key alone. */
-const constructing = new WeakMap<object, boolean>();
+const constructsAny = memo((all: Iterable<EntityMetadata>) =>
+  Array.from(all).some(({ forceConstructor }) => forceConstructor === true),
+);
 
 /** Whether MikroORM makes the entities of rows, or embedded objects in them, by their constructors. */
-export function constructsEntities(em: EntityManager): boolean {
-  const all = em.getMetadata() as unknown as Iterable<EntityMetadata>;
-  let constructs = constructing.get(all);
-  if (constructs === undefined) {
-    constructs = Array.from(all).some(({ forceConstructor }) => forceConstructor === true);
-    constructing.set(all, constructs);
-  }
-  return constructs;
-}
+export const constructsEntities = (em: EntityManager): boolean => constructsAny(em.getMetadata());
 
 /**
  * Of entities that are made by their constructors, MikroORM keeps lists and embedded objects as the text that the row
@@ -179,7 +173,7 @@ function isPartial(entity: AnyEntity): boolean {
         (formula !== undefined || version === true || kind === '1:1') &&
         (entity as Dictionary)[name] === undefined &&
         // What is undefined for NULL is there.
-        !(__config.get('forceUndefined') && __loadedProperties.has(name)) &&
+        !(nullOf(entity) === undefined && __loadedProperties.has(name)) &&
         (kind !== '1:1' || owner || __config.get('autoJoinOneToOneOwner')) &&
         // A 1:1 that another row has taken over is so before the flush too.
         !(owner === true && name in stored),

@@ -56,9 +56,8 @@ export type Transaction = KyselyTransaction | KnexTransaction;
 export const isKnex = (transaction: Transaction): transaction is KnexTransaction => 'isCompleted' in transaction;
 
 /** Rejects with what BEGIN failed with: MikroORM 6 goes on, in a transaction that Knex has ended. */
-export async function requireBegun(transaction: object): Promise<void> {
-  const { isCompleted, executionPromise } = transaction as Partial<KnexTransaction>;
-  if (isCompleted?.call(transaction)) await executionPromise;
+export async function requireBegun(transaction: Transaction): Promise<void> {
+  if (isKnex(transaction) && transaction.isCompleted()) await transaction.executionPromise;
 }
 
 /** A savepoint is over with the transaction around it; not every driver tells of its own end. */

@@ -34,11 +34,11 @@ export function planLoad(em: EntityManager, group: RowGroup, settings: LoadSetti
   for (const row of group.rows.values()) {
     const entity = looks ? managedRow(em, group, row) : undefined;
     if (entity !== undefined && isScheduledForRemoval(em, entity)) continue;
-    const isOld = freshness === 'managed' && entity !== undefined && isOutdated(entity, row);
-    if (isOld) outdated.push(entity);
-    else if (freshness === 'managed' && entity !== undefined && isWhole(entity)) {
-      row.entity = row.read = entity;
-      row.unflushed = hasPendingChanges(entity);
+    const kept = freshness === 'managed' ? entity : undefined;
+    if (kept !== undefined && isOutdated(kept, row)) outdated.push(kept);
+    else if (kept !== undefined && isWhole(kept)) {
+      row.entity = row.read = kept;
+      row.unflushed = hasPendingChanges(kept);
       (lockMode === undefined ? work.keep : work.lock).push(row);
       continue;
     }
